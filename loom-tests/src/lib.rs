@@ -1,0 +1,1 @@
+//! Loom models of the protocols in `treering`; empty without `--cfg treering_loom`.

@@ -1,0 +1,312 @@
+//! The process's list of callsites and of their instances, and the verdicts of all engines on them.
+//!
+//! One lock, the *dictionary lock*, orders everything that can change a gate: the first run of a callsite, a new
+//! instance, a filter reload, the start and the end of an engine. So no callsite registers with an old verdict
+//! (I15), and a call that begins after a reload returned obeys it. The dictionary only grows: entries live as
+//! long as the process, so that an id stays good wherever it travels inside it.
+//!
+//! Lock order: an engine's registry lock may be taken while this one is held, never the other way round.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use super::{Callsite, DISABLED, Metadata, Schema, Type};
+use crate::level::Level;
+use crate::sync::{Arc, AtomicU8, Mutex, Ordering};
+
+/// A callsite with one list of argument types: what an id stands for.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) metadata: &'static Metadata,
+    pub(crate) types: Box<[&'static Type]>,
+}
+
+impl Entry {
+    pub(crate) fn new(metadata: &'static Metadata, schema: &Schema) -> Self {
+        Entry { metadata, types: schema.types().collect() }
+    }
+}
+
+/// Decides, for one engine, whether a callsite is enabled.
+pub(crate) type Judge = Arc<dyn Fn(&Metadata) -> bool + Send + Sync>;
+
+/// See the module's documentation.
+pub(crate) struct Dictionary {
+    book: Mutex<Book>,
+}
+
+struct Book {
+    callsites: Vec<&'static Callsite>,
+    /// Each instance with its schema, by id.
+    entries: Vec<(&'static Entry, &'static Schema)>,
+    /// The ids of a callsite, by its address.
+    instances: Option<HashMap<usize, Vec<u32>>>,
+    engines: Vec<Member>,
+    /// The number of the engine that calls without `logger:` go to, running or stopped.
+    global: Option<u64>,
+}
+
+struct Member {
+    number: u64,
+    judge: Judge,
+    verdicts: Arc<Verdicts>,
+}
+
+impl Dictionary {
+    #[cfg(not(treering_loom))]
+    pub(crate) const fn new() -> Self {
+        Dictionary { book: Mutex::new(Book::new()) }
+    }
+
+    #[cfg(treering_loom)]
+    pub(crate) fn new() -> Self {
+        Dictionary { book: Mutex::new(Book::new()) }
+    }
+
+    /// The cold path of a call: links the callsite, finds or adds its instance, judges it, and leaves the new
+    /// gate behind and returns it.
+    pub(crate) fn resolve(&self, callsite: &'static Callsite, schema: &'static Schema) -> u64 {
+        let mut book = self.book.lock();
+        let id = book.find_or_add(callsite, schema);
+        let latest = u64::from(schema.hash()) << 32 | u64::from(id);
+        callsite.latest.store(latest, Ordering::Relaxed);
+        book.judge(callsite, std::slice::from_ref(&id))
+    }
+
+    /// An engine begins: its judge counts from now on. `global` says that calls without `logger:` go to it.
+    pub(crate) fn join(&self, number: u64, judge: Judge, verdicts: Arc<Verdicts>, global: bool) {
+        let mut book = self.book.lock();
+        book.engines.push(Member { number, judge, verdicts });
+        if global {
+            book.global = Some(number);
+        }
+        book.judge_all();
+    }
+
+    /// An engine has a new filter. When this returns, every gate and verdict obeys it.
+    pub(crate) fn reload(&self, number: u64, judge: Judge) {
+        let mut book = self.book.lock();
+        if let Some(member) = book.engines.iter_mut().find(|member| member.number == number) {
+            member.judge = judge;
+        }
+        book.judge_all();
+    }
+
+    /// An engine that nobody can log to any more is forgotten.
+    pub(crate) fn leave(&self, number: u64) {
+        let mut book = self.book.lock();
+        book.engines.retain(|member| member.number != number);
+        if book.global == Some(number) {
+            book.global = None;
+        }
+        book.judge_all();
+    }
+
+    /// Copies the entries that `known` does not have yet. Allocates outside of the lock only.
+    pub(crate) fn refresh(&self, known: &mut Vec<&'static Entry>) {
+        loop {
+            let book = self.book.lock();
+            let missing = book.entries.len() - known.len();
+            if known.capacity() - known.len() >= missing {
+                let from = known.len();
+                known.extend(book.entries[from..].iter().map(|(entry, _)| *entry));
+                return;
+            }
+            drop(book);
+            known.reserve(missing.max(64));
+        }
+    }
+}
+
+impl std::fmt::Debug for Dictionary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let book = self.book.lock();
+        f.debug_struct("Dictionary")
+            .field("callsites", &book.callsites.len())
+            .field("entries", &book.entries.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Book {
+    const fn new() -> Self {
+        Book {
+            callsites: Vec::new(),
+            entries: Vec::new(),
+            instances: None,
+            engines: Vec::new(),
+            global: None,
+        }
+    }
+
+    fn find_or_add(&mut self, callsite: &'static Callsite, schema: &'static Schema) -> u32 {
+        let key = std::ptr::from_ref(callsite) as usize;
+        let instances = self.instances.get_or_insert_default();
+        let ids = instances.entry(key).or_default();
+        if ids.is_empty() {
+            self.callsites.push(callsite);
+        }
+        if let Some(id) = ids.iter().find(|id| self.entries[**id as usize].1 == schema) {
+            return *id;
+        }
+        debug_assert!(
+            ids.iter().all(|id| self.entries[*id as usize].1.hash() != schema.hash()),
+            "two argument lists of one generic callsite have the same hash: {schema:?} at {}:{}",
+            callsite.metadata.file,
+            callsite.metadata.line,
+        );
+        let id = self.entries.len() as u32;
+        // Leaked on purpose: an id must stay good as long as the process lives. Bounded by the program's text.
+        let entry: &'static Entry = Box::leak(Box::new(Entry::new(callsite.metadata, schema)));
+        self.entries.push((entry, schema));
+        ids.push(id);
+        id
+    }
+
+    fn judge_all(&self) {
+        for callsite in &self.callsites {
+            let key = std::ptr::from_ref(*callsite) as usize;
+            let ids = self.instances.as_ref().and_then(|all| all.get(&key)).map_or(&[][..], |ids| ids);
+            self.judge(callsite, ids);
+        }
+    }
+
+    /// Rewrites one callsite's gate, and, for a callsite with `logger:`, every engine's verdict on these ids.
+    fn judge(&self, callsite: &Callsite, ids: &[u32]) -> u64 {
+        let metadata = callsite.metadata;
+        let enabled = if metadata.instance {
+            let mut any = false;
+            for member in &self.engines {
+                let allowed = (member.judge)(metadata);
+                ids.iter().for_each(|id| member.verdicts.set(*id, allowed));
+                any |= allowed;
+            }
+            any
+        } else {
+            match self.engines.iter().find(|member| Some(member.number) == self.global) {
+                Some(member) => (member.judge)(metadata),
+                None => metadata.level <= Level::Warn, // the last resort prints these to stderr
+            }
+        };
+        let gate = if enabled { callsite.latest.load(Ordering::Relaxed) } else { u64::from(DISABLED) };
+        callsite.gate.store(gate, Ordering::Relaxed);
+        gate
+    }
+}
+
+/// One engine's verdicts on callsites with `logger:`, by id: bytes in chunks that never move, so that a call
+/// reads its own without a lock. Written under the dictionary lock.
+#[derive(Debug)]
+pub(crate) struct Verdicts {
+    /// Chunk `n` holds `FIRST_CHUNK << n` ids.
+    chunks: [OnceLock<Box<[AtomicU8]>>; CHUNKS],
+}
+
+const FIRST_CHUNK: usize = 256;
+const CHUNKS: usize = 24;
+
+impl Verdicts {
+    pub(crate) fn new() -> Self {
+        Verdicts { chunks: std::array::from_fn(|_| OnceLock::new()) }
+    }
+
+    /// Whether the engine wants records of this id.
+    pub(crate) fn allows(&self, id: u32) -> bool {
+        let (chunk, at) = Self::place(id);
+        // Relaxed: a verdict guards no data; calls that begin after a reload returned see it by the
+        // happens-before of that return.
+        self.chunks[chunk].get().is_some_and(|bytes| bytes[at].load(Ordering::Relaxed) != 0)
+    }
+
+    fn set(&self, id: u32, allowed: bool) {
+        let (chunk, at) = Self::place(id);
+        let bytes =
+            self.chunks[chunk].get_or_init(|| (0..FIRST_CHUNK << chunk).map(|_| AtomicU8::new(0)).collect());
+        bytes[at].store(u8::from(allowed), Ordering::Relaxed);
+    }
+
+    /// Chunk and position of an id.
+    fn place(id: u32) -> (usize, usize) {
+        let shifted = id as usize + FIRST_CHUNK;
+        let chunk = (shifted.ilog2() - FIRST_CHUNK.ilog2()) as usize;
+        (chunk, shifted - (FIRST_CHUNK << chunk))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_have_distinct_places_within_their_chunks() {
+        let mut last = None;
+        for id in 0..5_000 {
+            let place = Verdicts::place(id);
+            assert!(place.1 < FIRST_CHUNK << place.0);
+            assert!(last < Some(place));
+            last = Some(place);
+        }
+    }
+
+    fn leaked(level: Level, instance: bool) -> &'static Callsite {
+        let metadata = Metadata {
+            level,
+            target: "target",
+            module_path: "module",
+            file: "file",
+            line: 1,
+            instance,
+            pieces: &[],
+            fields: &[],
+        };
+        Box::leak(Box::new(Callsite::new(Box::leak(Box::new(metadata)))))
+    }
+
+    #[test]
+    fn a_callsite_without_an_engine_is_enabled_from_warn_upwards() {
+        let dictionary = Dictionary::new();
+        assert_ne!(dictionary.resolve(leaked(Level::Warn, false), &Schema::End) as u32, DISABLED);
+        assert_eq!(dictionary.resolve(leaked(Level::Info, false), &Schema::End) as u32, DISABLED);
+    }
+
+    #[test]
+    fn a_reload_rewrites_linked_gates_and_brings_the_latest_id_back() {
+        let dictionary = Dictionary::new();
+        dictionary.join(1, Arc::new(|_: &Metadata| true), Arc::new(Verdicts::new()), true);
+        let callsite = leaked(Level::Trace, false);
+        let gate = dictionary.resolve(callsite, &Schema::End);
+        assert_eq!((gate >> 32) as u32, Schema::End.hash());
+        dictionary.reload(1, Arc::new(|_: &Metadata| false));
+        assert_eq!(callsite.gate() as u32, DISABLED);
+        dictionary.reload(1, Arc::new(|_: &Metadata| true));
+        assert_eq!(callsite.gate(), gate);
+        dictionary.leave(1);
+        assert_eq!(callsite.gate() as u32, DISABLED);
+    }
+
+    #[test]
+    fn an_instance_callsite_is_the_or_of_all_engines_and_each_has_its_own_verdict() {
+        let dictionary = Dictionary::new();
+        let (quiet, loud) = (Arc::new(Verdicts::new()), Arc::new(Verdicts::new()));
+        dictionary.join(1, Arc::new(|_: &Metadata| false), quiet.clone(), false);
+        dictionary.join(2, Arc::new(|_: &Metadata| true), loud.clone(), false);
+        let gate = dictionary.resolve(leaked(Level::Debug, true), &Schema::End);
+        assert_ne!(gate as u32, DISABLED);
+        assert!(!quiet.allows(gate as u32));
+        assert!(loud.allows(gate as u32));
+    }
+
+    #[test]
+    fn equal_schemas_share_an_id_and_others_do_not() {
+        const ONE: Schema = Schema::Then(&Type::U8, &Schema::End);
+        const TWO: Schema = Schema::Then(&Type::U16, &Schema::End);
+        let dictionary = Dictionary::new();
+        let callsite = leaked(Level::Error, false);
+        let one = dictionary.resolve(callsite, &ONE);
+        assert_eq!(dictionary.resolve(callsite, &TWO) as u32, one as u32 + 1);
+        assert_eq!(dictionary.resolve(callsite, &ONE), one);
+        let mut entries = Vec::new();
+        dictionary.refresh(&mut entries);
+        assert_eq!(*entries[one as u32 as usize].types, [&Type::U8]);
+    }
+}

@@ -1,0 +1,104 @@
+//! One static for each log call in the program: its gate and what is known of it at compile time.
+//!
+//! ```text
+//!            ┌──────────────────────────────┬─────────────────────────────┐
+//!   gate     │ hash of the argument types   │ id, or DISABLED             │   one u64
+//!            └──────────────────────────────┴─────────────────────────────┘
+//! ```
+//! A call loads the gate once, relaxed. The low half says *disabled*; else the high half is compared with the
+//! call's own compile-time hash. If they are equal the low half is the record's id: a callsite *with one list of
+//! argument types*. If not (a callsite that has not run yet has gate 0, and no hash is 0; or another instance of
+//! a generic function ran here last) the cold path asks the [`Dictionary`].
+//!
+//! This module is data and the dictionary. It knows no thread, no ring and no filter: engines hand in a function
+//! that judges.
+
+pub(crate) mod dictionary;
+mod schema;
+mod template;
+
+pub(crate) use dictionary::{Dictionary, Entry, Verdicts};
+pub use schema::{Schema, Type};
+pub use template::{Align, Count, Field, Kind, Piece, Spec, Style};
+
+use crate::level::Level;
+use crate::sync::{AtomicU64, Ordering};
+
+/// The low half of the gate of a callsite that nobody listens to.
+pub const DISABLED: u32 = u32::MAX;
+
+/// The static behind one log call.
+#[derive(Debug)]
+pub struct Callsite {
+    /// Written under the dictionary lock only; read by every call.
+    gate: AtomicU64,
+    /// The last `hash | id` this callsite was given, 0 before its first run: what the gate returns to when a
+    /// reload enables it again. Written and read under the dictionary lock.
+    latest: AtomicU64,
+    metadata: &'static Metadata,
+}
+
+impl Callsite {
+    /// A callsite that has not run yet.
+    #[cfg(not(treering_loom))]
+    pub const fn new(metadata: &'static Metadata) -> Self {
+        Callsite { gate: AtomicU64::new(0), latest: AtomicU64::new(0), metadata }
+    }
+
+    /// A callsite that has not run yet; loom's atomics cannot be made in a constant.
+    #[cfg(treering_loom)]
+    pub fn new(metadata: &'static Metadata) -> Self {
+        Callsite { gate: AtomicU64::new(0), latest: AtomicU64::new(0), metadata }
+    }
+
+    /// The gate as it is now; a reload in another thread may change it at any time.
+    #[inline(always)]
+    pub fn gate(&self) -> u64 {
+        // Relaxed: the id is a number that was in the dictionary before it was stored, and the listener reads the
+        // dictionary under its lock; nothing is read through the gate.
+        self.gate.load(Ordering::Relaxed)
+    }
+
+    /// What is known at compile time.
+    pub fn metadata(&self) -> &'static Metadata {
+        self.metadata
+    }
+}
+
+/// What a callsite's static says of it.
+#[derive(Debug)]
+pub struct Metadata {
+    /// The level in the macro's name.
+    pub level: Level,
+    /// `target:`, or the module path.
+    pub target: &'static str,
+    /// Where the call stands.
+    pub module_path: &'static str,
+    /// Where the call stands.
+    pub file: &'static str,
+    /// Where the call stands.
+    pub line: u32,
+    /// Whether the call names its engine with `logger:`.
+    pub instance: bool,
+    /// The message, empty for events without one.
+    pub pieces: &'static [Piece],
+    /// The fields, in the order they were written.
+    pub fields: &'static [Field],
+}
+
+/// Makes a `static` for a callsite that the engine itself logs at.
+macro_rules! own_metadata {
+    ($level:ident, $target:literal, $pieces:expr, $fields:expr) => {
+        $crate::callsite::Metadata {
+            level: $crate::level::Level::$level,
+            target: $target,
+            module_path: module_path!(),
+            file: file!(),
+            line: line!(),
+            instance: false,
+            pieces: $pieces,
+            fields: $fields,
+        }
+    };
+}
+pub(crate) use own_metadata;

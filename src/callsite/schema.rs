@@ -1,0 +1,177 @@
+//! The types of an argument list, as constants that survive monomorphisation.
+//!
+//! A callsite's static cannot name its arguments' types (statics in generic functions are shared by all
+//! instances), so the schema is an associated constant of the argument list: a linked list of [`Type`]s and a
+//! hash of it. The hash stands in the callsite's gate and is compared at each call with an immediate.
+
+/// The type of one argument as it lies in a record.
+///
+/// Equality is by content: addresses of promoted constants are not unique.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Type {
+    /// `bool`
+    Bool,
+    /// `char`
+    Char,
+    /// `u8`
+    U8,
+    /// `u16`
+    U16,
+    /// `u32`
+    U32,
+    /// `u64`, and `usize`
+    U64,
+    /// `u128`
+    U128,
+    /// `i8`
+    I8,
+    /// `i16`
+    I16,
+    /// `i32`
+    I32,
+    /// `i64`, and `isize`
+    I64,
+    /// `i128`
+    I128,
+    /// `f32`
+    F32,
+    /// `f64`
+    F64,
+    /// `()`
+    Unit,
+    /// A string, printed by the placeholder's spec.
+    Str,
+    /// Text that was formatted at the call and is printed as it is.
+    Text,
+    /// An error that was formatted at the call: its own message and those of its sources, outermost first.
+    Error,
+    /// `Duration`
+    Duration,
+    /// `Ipv4Addr`
+    Ipv4Addr,
+    /// `Ipv6Addr`
+    Ipv6Addr,
+    /// `IpAddr`
+    IpAddr,
+    /// `SocketAddrV4`
+    SocketAddrV4,
+    /// `SocketAddrV6`
+    SocketAddrV6,
+    /// `SocketAddr`
+    SocketAddr,
+    /// `Option<T>`
+    Option(&'static Type),
+    /// A slice, an array or a `Vec`: how many is in the record.
+    List(&'static Type),
+    /// A tuple of two and more, or of one.
+    Tuple(&'static [&'static Type]),
+}
+
+impl Type {
+    /// A hash by content; the same for equal types in every codegen unit.
+    pub const fn hash(&self) -> u32 {
+        match self {
+            Type::Bool => 1,
+            Type::Char => 2,
+            Type::U8 => 3,
+            Type::U16 => 4,
+            Type::U32 => 5,
+            Type::U64 => 6,
+            Type::U128 => 7,
+            Type::I8 => 8,
+            Type::I16 => 9,
+            Type::I32 => 10,
+            Type::I64 => 11,
+            Type::I128 => 12,
+            Type::F32 => 13,
+            Type::F64 => 14,
+            Type::Unit => 15,
+            Type::Str => 16,
+            Type::Text => 17,
+            Type::Error => 18,
+            Type::Duration => 19,
+            Type::Ipv4Addr => 20,
+            Type::Ipv6Addr => 21,
+            Type::IpAddr => 22,
+            Type::SocketAddrV4 => 23,
+            Type::SocketAddrV6 => 24,
+            Type::SocketAddr => 25,
+            Type::Option(inner) => mix(26, inner.hash()),
+            Type::List(inner) => mix(27, inner.hash()),
+            Type::Tuple(parts) => {
+                let mut hash = mix(28, parts.len() as u32);
+                let mut at = 0;
+                while at < parts.len() {
+                    hash = mix(hash, parts[at].hash());
+                    at += 1;
+                }
+                hash
+            }
+        }
+    }
+}
+
+/// The types of an argument list, in order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Schema {
+    /// No further argument.
+    End,
+    /// An argument, and those after it.
+    Then(&'static Type, &'static Schema),
+}
+
+impl Schema {
+    /// The hash that a callsite's gate carries; never 0, which is the gate of a callsite that was not yet run.
+    pub const fn hash(&self) -> u32 {
+        let mut hash = 0x811c_9dc5;
+        let mut rest = self;
+        while let Schema::Then(head, tail) = rest {
+            hash = mix(hash, head.hash());
+            rest = tail;
+        }
+        if hash == 0 { 1 } else { hash }
+    }
+
+    /// The types in order.
+    pub fn types(&self) -> impl Iterator<Item = &'static Type> + use<> {
+        let mut rest = *self;
+        std::iter::from_fn(move || match rest {
+            Schema::End => None,
+            Schema::Then(head, tail) => {
+                rest = *tail;
+                Some(head)
+            }
+        })
+    }
+}
+
+/// One step of a multiplicative hash with a final shift, so that order and nesting count.
+const fn mix(hash: u32, value: u32) -> u32 {
+    let mixed = (hash ^ value).wrapping_mul(0x9e37_79b1);
+    mixed ^ (mixed >> 15)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_content_has_equal_hashes_and_order_counts() {
+        const A: Schema = Schema::Then(&Type::U64, &Schema::Then(&Type::F64, &Schema::End));
+        const B: Schema = Schema::Then(&Type::U64, &Schema::Then(&Type::F64, &Schema::End));
+        const C: Schema = Schema::Then(&Type::F64, &Schema::Then(&Type::U64, &Schema::End));
+        assert_eq!(A, B);
+        assert_eq!(A.hash(), B.hash());
+        assert_ne!(A.hash(), C.hash());
+        assert_ne!(Schema::End.hash(), 0);
+        assert_eq!(A.types().collect::<Vec<_>>(), [&Type::U64, &Type::F64]);
+    }
+
+    #[test]
+    fn nesting_counts() {
+        let flat = Schema::Then(&Type::U8, &Schema::Then(&Type::U8, &Schema::End));
+        let tuple = Schema::Then(&Type::Tuple(&[&Type::U8, &Type::U8]), &Schema::End);
+        assert_ne!(flat.hash(), tuple.hash());
+        assert_ne!(Type::Option(&Type::U8).hash(), Type::List(&Type::U8).hash());
+    }
+}

@@ -1,0 +1,103 @@
+//! What a handler gets: a run of records in order, and a cursor that remembers which one was handed out last.
+
+use std::fmt;
+
+use crate::callsite::Entry;
+use crate::level::LevelFilter;
+use crate::record::{Record, Thread, Timestamp};
+use crate::sync::{Arc, AtomicUsize, Ordering};
+
+/// Where one record of a batch lies.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Item {
+    /// Where its arguments begin in the batch's words.
+    pub(crate) start: usize,
+    /// How many words they are.
+    pub(crate) words: usize,
+    pub(crate) entry: &'static Entry,
+    pub(crate) time: Timestamp,
+    pub(crate) stamp: u64,
+    /// Position in the batch's threads.
+    pub(crate) thread: usize,
+    pub(crate) truncated: bool,
+}
+
+/// Records in the order they are to be written, for one handler.
+///
+/// Iterate over it by reference. The batch remembers how far the handler came, so that after a panic or an error
+/// the listener knows which record it was on.
+#[derive(Clone, Copy)]
+pub struct Batch<'a> {
+    pub(crate) items: &'a [Item],
+    pub(crate) words: &'a [u64],
+    pub(crate) threads: &'a [Arc<Thread>],
+    pub(crate) max_level: LevelFilter,
+    /// How many of `items` were handed out or passed over. Written by the iterators, read by the listener, and, at
+    /// the deadline of a stop, by the thread that stops.
+    pub(crate) cursor: &'a AtomicUsize,
+}
+
+impl<'a> Batch<'a> {
+    /// How many records pass the handler's level.
+    ///
+    /// Cost: looks at each record's level.
+    pub fn len(&self) -> usize {
+        self.items.iter().filter(|item| self.max_level.allows(item.entry.metadata.level)).count()
+    }
+
+    /// Whether no record passes the handler's level.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The records, in order. To hand one out again, ask for another iterator: the cursor never goes back.
+    pub fn iter(&self) -> Records<'a> {
+        Records { batch: *self, at: 0 }
+    }
+}
+
+impl<'a> IntoIterator for &Batch<'a> {
+    type Item = Record<'a>;
+    type IntoIter = Records<'a>;
+
+    fn into_iter(self) -> Records<'a> {
+        self.iter()
+    }
+}
+
+impl fmt::Debug for Batch<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batch").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+/// The records of a [`Batch`].
+#[derive(Clone, Debug)]
+pub struct Records<'a> {
+    batch: Batch<'a>,
+    at: usize,
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Record<'a>;
+
+    fn next(&mut self) -> Option<Record<'a>> {
+        loop {
+            let item = self.batch.items.get(self.at)?;
+            self.at += 1;
+            if self.at > self.batch.cursor.load(Ordering::Relaxed) {
+                self.batch.cursor.store(self.at, Ordering::Relaxed);
+            }
+            if self.batch.max_level.allows(item.entry.metadata.level) {
+                return Some(Record {
+                    entry: item.entry,
+                    arguments: self.batch.words.get(item.start..item.start + item.words).unwrap_or(&[]),
+                    time: item.time,
+                    stamp: item.stamp,
+                    thread: &self.batch.threads[item.thread],
+                    truncated: item.truncated,
+                });
+            }
+        }
+    }
+}

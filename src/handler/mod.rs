@@ -1,0 +1,135 @@
+//! Where records go: the [`Handler`] trait, and the handlers that come with treering.
+//!
+//! A handler is owned by the engine's listener and called on its thread only, so `&mut self` needs no lock. It gets
+//! records in batches. What it may do wrong, the listener bounds: a panic or an error costs this handler the
+//! record it was on; every other handler, and every other record, is untouched, and the loss is counted.
+
+mod batch;
+
+pub use batch::Batch;
+pub(crate) use batch::Item;
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use crate::level::LevelFilter;
+
+/// Takes records to where they shall go.
+///
+/// Ten lines make one:
+///
+/// ```
+/// use treering::handler::{Batch, Handler, HandlerError};
+///
+/// /// Prints the messages to stdout.
+/// struct Print;
+///
+/// impl Handler for Print {
+///     fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+///         for record in batch {
+///             println!("{}: {}", record.level(), record.message());
+///         }
+///         Ok(())
+///     }
+/// }
+/// ```
+pub trait Handler: Send {
+    /// Takes the records of `batch`, in order. Those that were handed out by the batch's iterator when this returns
+    /// `Ok` count as delivered, but for those that [`held`](Handler::held) says wait in a buffer; those that were
+    /// not handed out (the handler stopped early) count as failed.
+    ///
+    /// # Errors
+    /// What could not be delivered, see [`HandlerError`]. After [`HandlerError::new`] and after a panic the record
+    /// handed out last is counted as failed and the rest of the batch is offered again.
+    fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError>;
+
+    /// Brings what the handler holds back to where it shall go. Called when the listener runs idle, at least every
+    /// few milliseconds while records are held, and for each `flush()` and `stop()` of the engine.
+    ///
+    /// # Errors
+    /// [`HandlerError::lost`] with the number of records that were held and cannot be delivered any more.
+    fn flush(&mut self) -> Result<(), HandlerError> {
+        Ok(())
+    }
+
+    /// The last call. What is still held when it returns counts as failed.
+    ///
+    /// # Errors
+    /// As for [`flush`](Handler::flush).
+    fn close(&mut self) -> Result<(), HandlerError> {
+        self.flush()
+    }
+
+    /// How many records were taken but have not left the process yet.
+    fn held(&self) -> u64 {
+        0
+    }
+
+    /// Records above this level are counted as filtered and never handed out. Asked once a batch.
+    fn max_level(&self) -> LevelFilter {
+        LevelFilter::ALL
+    }
+
+    /// Its name in reports. Asked once, when the handler is attached.
+    fn name(&self) -> String {
+        let full = std::any::type_name::<Self>();
+        full.rsplit("::").next().unwrap_or(full).to_owned()
+    }
+}
+
+/// Why a handler could not deliver, and what it costs.
+#[derive(Debug)]
+pub struct HandlerError {
+    pub(crate) cost: Cost,
+    source: Box<dyn StdError + Send + Sync>,
+}
+
+/// What an error costs in records.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Cost {
+    /// The record handed out last; the rest of the batch is offered again.
+    Current,
+    /// The record after the first n of this call; the rest of the batch is offered again.
+    After(usize),
+    /// n records, of this batch or held from earlier ones; everything else handed out is settled or held.
+    Lost(u64),
+}
+
+impl HandlerError {
+    /// The record handed out last failed.
+    pub fn new(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        HandlerError { cost: Cost::Current, source: source.into() }
+    }
+
+    /// The first `settled` records handed out in this call were delivered, the next one failed: for handlers that
+    /// look at a whole batch before they send it.
+    #[must_use]
+    pub fn after(mut self, settled: usize) -> Self {
+        self.cost = Cost::After(settled);
+        self
+    }
+
+    /// `records` that were handed out now or held from earlier calls are lost for this handler; all others are
+    /// delivered or still held. The batch is not offered again. For handlers that buffer.
+    pub fn lost(records: u64, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        HandlerError { cost: Cost::Lost(records), source: source.into() }
+    }
+}
+
+impl fmt::Display for HandlerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.source.fmt(f)
+    }
+}
+
+impl StdError for HandlerError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.source()
+    }
+}
+
+impl From<std::io::Error> for HandlerError {
+    fn from(source: std::io::Error) -> Self {
+        HandlerError::new(source)
+    }
+}

@@ -1,0 +1,123 @@
+//! Severity levels, and the filters made of them.
+//!
+//! The order is that of verbosity, as in `log`: `Error < Warn < Info < Debug < Trace`, so "at most INFO" is
+//! `level <= Level::Info`.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// How severe a record is.
+///
+/// ```
+/// use treering::Level;
+/// assert!(Level::Error < Level::Info);
+/// assert_eq!("warn".parse::<Level>(), Ok(Level::Warn));
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(u8)]
+#[expect(clippy::exhaustive_enums, reason = "the five levels are the grammar of the macros")]
+pub enum Level {
+    /// Something failed and someone should know.
+    Error = 1,
+    /// Something is wrong but work goes on.
+    Warn = 2,
+    /// What an operator wants to read on a normal day.
+    Info = 3,
+    /// What a developer wants to read while looking for a fault.
+    Debug = 4,
+    /// Everything.
+    Trace = 5,
+}
+
+impl Level {
+    /// How many levels there are.
+    pub(crate) const COUNT: usize = 5;
+
+    /// All levels, the most severe first.
+    pub const ALL: [Level; Level::COUNT] =
+        [Level::Error, Level::Warn, Level::Info, Level::Debug, Level::Trace];
+
+    /// The name in capitals: `"ERROR"`, `"WARN"`, `"INFO"`, `"DEBUG"`, `"TRACE"`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Level::Error => "ERROR",
+            Level::Warn => "WARN",
+            Level::Info => "INFO",
+            Level::Debug => "DEBUG",
+            Level::Trace => "TRACE",
+        }
+    }
+
+    /// Position in arrays that hold one value for each level, 0 to 4.
+    pub(crate) const fn index(self) -> usize {
+        self as usize - 1
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Level {
+    type Err = UnknownLevel;
+
+    fn from_str(text: &str) -> Result<Self, UnknownLevel> {
+        Level::ALL.into_iter().find(|level| level.as_str().eq_ignore_ascii_case(text)).ok_or(UnknownLevel)
+    }
+}
+
+/// The most verbose level that passes, or none at all.
+///
+/// ```
+/// use treering::{Level, LevelFilter};
+/// assert!(LevelFilter::from(Level::Info).allows(Level::Warn));
+/// assert!(!LevelFilter::OFF.allows(Level::Error));
+/// assert_eq!("off".parse::<LevelFilter>(), Ok(LevelFilter::OFF));
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct LevelFilter(u8);
+
+impl LevelFilter {
+    /// Nothing passes.
+    pub const OFF: LevelFilter = LevelFilter(0);
+    /// Everything passes.
+    pub const ALL: LevelFilter = LevelFilter(Level::Trace as u8);
+
+    /// Whether a record of this level passes.
+    pub const fn allows(self, level: Level) -> bool {
+        level as u8 <= self.0
+    }
+}
+
+impl From<Level> for LevelFilter {
+    fn from(level: Level) -> Self {
+        LevelFilter(level as u8)
+    }
+}
+
+impl FromStr for LevelFilter {
+    type Err = UnknownLevel;
+
+    fn from_str(text: &str) -> Result<Self, UnknownLevel> {
+        if text.eq_ignore_ascii_case("off") {
+            Ok(LevelFilter::OFF)
+        } else {
+            text.parse::<Level>().map(Into::into)
+        }
+    }
+}
+
+/// The text names no level; those there are: `off error warn info debug trace`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct UnknownLevel;
+
+impl fmt::Display for UnknownLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a level: one of off, error, warn, info, debug, trace")
+    }
+}
+
+impl std::error::Error for UnknownLevel {}

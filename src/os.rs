@@ -1,0 +1,92 @@
+//! The only module that calls the system beside std: membarrier, futex, affinity, thread ids, atexit, stderr.
+//!
+//! It decides nothing. Each function is one call with its result made a Rust value.
+#![allow(unsafe_code, reason = "system calls")]
+
+use std::io;
+use std::time::Duration;
+
+const MEMBARRIER_CMD_PRIVATE_EXPEDITED: libc::c_int = 1 << 3;
+const MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED: libc::c_int = 1 << 4;
+
+/// Announces that this process will use [`membarrier`]. Takes 12 to 24 ms in a process that has threads.
+pub(crate) fn membarrier_register() -> io::Result<()> {
+    membarrier_command(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED)
+}
+
+/// A full memory barrier on every running thread of this process.
+///
+/// # Errors
+/// Where the kernel has no such call, forbids it (a sandbox may do so at any time), or was not told by
+/// [`membarrier_register`].
+pub(crate) fn membarrier() -> io::Result<()> {
+    membarrier_command(MEMBARRIER_CMD_PRIVATE_EXPEDITED)
+}
+
+fn membarrier_command(command: libc::c_int) -> io::Result<()> {
+    // SAFETY: membarrier(2) takes three integers and touches no memory of ours.
+    let result = unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Sleeps while `*word == expected`, until woken or until `timeout` has passed; may also return for no reason.
+pub(crate) fn futex_wait(word: *const u32, expected: u32, timeout: Option<Duration>) {
+    let time = timeout.map(|timeout| libc::timespec {
+        tv_sec: timeout.as_secs().min(i32::MAX as u64) as libc::time_t,
+        tv_nsec: timeout.subsec_nanos() as libc::c_long,
+    });
+    let time = time.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: `word` points to a live, aligned u32 (callers pass a field of a structure they hold a reference
+    // to) and `time` is null or lives until the end of this function. The result does not matter: every caller
+    // looks at the word again.
+    unsafe {
+        libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG, expected, time)
+    };
+}
+
+/// Wakes the threads that sleep in [`futex_wait`] on this word.
+pub(crate) fn futex_wake(word: *const u32) {
+    // SAFETY: FUTEX_WAKE reads nothing through the pointer; it is an address to compare.
+    unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, i32::MAX) };
+}
+
+/// The kernel's number of the calling thread.
+pub(crate) fn thread_id() -> u32 {
+    // SAFETY: gettid(2) has no arguments and cannot fail.
+    (unsafe { libc::syscall(libc::SYS_gettid) }) as u32
+}
+
+/// Binds the calling thread to one core.
+pub(crate) fn pin_to_core(core: usize) -> io::Result<()> {
+    if core >= libc::CPU_SETSIZE as usize {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    // SAFETY: a cpu_set_t is an array of integers, for which zero is a value.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: `core` is below CPU_SETSIZE, checked above.
+    unsafe { libc::CPU_SET(core, &mut set) };
+    // SAFETY: `set` is initialised and its size is passed.
+    let result = unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &set) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Runs `hook` when the process returns from main or calls `exit`.
+pub(crate) fn at_exit(hook: extern "C" fn()) -> io::Result<()> {
+    // SAFETY: `hook` is a function of the C ABI that does not unwind (its caller in `global` catches panics).
+    let result = unsafe { libc::atexit(hook) };
+    if result == 0 { Ok(()) } else { Err(io::Error::other("atexit: no room for another function")) }
+}
+
+/// Writes to stderr without std's lock or buffer, so that it works from any context. Gives up on an error: there
+/// is nowhere left to tell it.
+pub(crate) fn write_stderr(mut text: &[u8]) {
+    while !text.is_empty() {
+        // SAFETY: the pointer and the length are those of one slice.
+        let written = unsafe { libc::write(libc::STDERR_FILENO, text.as_ptr().cast(), text.len()) };
+        match written {
+            n if n > 0 => text = &text[n as usize..],
+            _ if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => {}
+            _ => return,
+        }
+    }
+}

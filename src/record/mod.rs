@@ -1,0 +1,127 @@
+//! A record: from the arguments of a call to words in a ring, and back to typed values and text.
+//!
+//! docs/record-format.md draws the bytes. `encode` turns arguments into words on the caller's thread, `decode`
+//! turns words into [`Value`]s on the listener's, `render` prints them as `format!` would. Decoding is total: any
+//! words give values or an error, never a panic, and nothing is allocated by a length that stands in the input.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use crate::callsite::Entry;
+use crate::level::Level;
+
+/// One log call as the listener hands it to handlers: a view into the batch.
+///
+/// Nothing about a record changes any more: what a handler sees is what the call said.
+#[derive(Clone, Copy)]
+pub struct Record<'a> {
+    pub(crate) entry: &'a Entry,
+    /// The encoded arguments, without the record's header.
+    pub(crate) arguments: &'a [u64],
+    pub(crate) time: Timestamp,
+    pub(crate) stamp: u64,
+    pub(crate) thread: &'a Thread,
+    pub(crate) truncated: bool,
+}
+
+impl<'a> Record<'a> {
+    /// The level in the name of the macro.
+    pub fn level(&self) -> Level {
+        self.entry.metadata.level
+    }
+
+    /// What `target:` said, or else the module path of the call.
+    pub fn target(&self) -> &'static str {
+        self.entry.metadata.target
+    }
+
+    /// The module of the call.
+    pub fn module_path(&self) -> &'static str {
+        self.entry.metadata.module_path
+    }
+
+    /// The source file of the call.
+    pub fn file(&self) -> &'static str {
+        self.entry.metadata.file
+    }
+
+    /// The line of the call in its source file.
+    pub fn line(&self) -> u32 {
+        self.entry.metadata.line
+    }
+
+    /// Wall-clock time of the call.
+    pub fn time(&self) -> Timestamp {
+        self.time
+    }
+
+    /// The raw counter at the call, before it was made wall-clock time. Comparable within one process.
+    pub fn stamp(&self) -> u64 {
+        self.stamp
+    }
+
+    /// The thread that logged, not the one that handles.
+    pub fn thread(&self) -> &'a Thread {
+        self.thread
+    }
+
+    /// Whether arguments were cut because the record was too long for its ring.
+    pub fn is_truncated(&self) -> bool {
+        self.truncated
+    }
+}
+
+impl fmt::Debug for Record<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("level", &self.level())
+            .field("target", &self.target())
+            .field("time", &self.time)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Nanoseconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// From nanoseconds since the epoch, which last until the year 2554.
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Timestamp(nanos)
+    }
+
+    /// Nanoseconds since the epoch.
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+}
+
+impl From<Timestamp> for SystemTime {
+    fn from(time: Timestamp) -> Self {
+        SystemTime::UNIX_EPOCH + Duration::from_nanos(time.0)
+    }
+}
+
+/// The thread a record came from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Thread {
+    id: u32,
+    name: Option<Box<str>>,
+}
+
+impl Thread {
+    pub(crate) fn new(id: u32, name: Option<&str>) -> Self {
+        Thread { id, name: name.map(Into::into) }
+    }
+
+    /// The kernel's number of the thread, as `top -H` and `gdb` show it.
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// The name it had when it first logged.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+}

@@ -1,0 +1,161 @@
+//! The one door to concurrency: atomics, locks, threads and the futex, of std or of loom.
+//!
+//! Everything else in the crate takes them from here, so that under `cfg(treering_loom)` the engine's own modules
+//! run as they are on loom's. The two siblings have the same shape. Locks ignore poison: what they guard is
+//! consistent after each step, and a panic of a handler must not become one of a caller.
+#![allow(unsafe_code, reason = "the futex word")]
+
+#[cfg(treering_loom)]
+pub(crate) use modelled::*;
+#[cfg(not(treering_loom))]
+pub(crate) use real::*;
+
+#[cfg(not(treering_loom))]
+mod real {
+    pub(crate) use std::sync::atomic::{
+        AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence,
+    };
+    pub(crate) use std::sync::{Arc, Condvar, MutexGuard, Weak};
+    use std::time::Duration;
+
+    /// A mutex without poison.
+    #[derive(Debug, Default)]
+    pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(crate) const fn new(value: T) -> Self {
+            Mutex(std::sync::Mutex::new(value))
+        }
+
+        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+            self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        }
+
+        pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+            match self.0.try_lock() {
+                Ok(guard) => Some(guard),
+                Err(std::sync::TryLockError::Poisoned(poison)) => Some(poison.into_inner()),
+                Err(std::sync::TryLockError::WouldBlock) => None,
+            }
+        }
+    }
+
+    /// Waits for a notification, at most `timeout` (`None`: without an end).
+    pub(crate) fn wait<'a, T>(
+        condvar: &Condvar,
+        guard: MutexGuard<'a, T>,
+        timeout: Option<Duration>,
+    ) -> MutexGuard<'a, T> {
+        match timeout {
+            None => condvar.wait(guard).unwrap_or_else(std::sync::PoisonError::into_inner),
+            Some(timeout) => {
+                condvar.wait_timeout(guard, timeout).unwrap_or_else(std::sync::PoisonError::into_inner).0
+            }
+        }
+    }
+
+    /// A 32-bit word that a thread can sleep on.
+    #[derive(Debug)]
+    pub(crate) struct Futex(AtomicU32);
+
+    impl Futex {
+        pub(crate) const fn new(value: u32) -> Self {
+            Futex(AtomicU32::new(value))
+        }
+
+        /// The word itself.
+        #[inline(always)]
+        pub(crate) fn word(&self) -> &AtomicU32 {
+            &self.0
+        }
+
+        /// Sleeps while the word is `expected`; see [`crate::os::futex_wait`].
+        pub(crate) fn wait(&self, expected: u32, timeout: Option<Duration>) {
+            crate::os::futex_wait(self.0.as_ptr(), expected, timeout);
+        }
+
+        /// Wakes who sleeps on the word.
+        pub(crate) fn wake(&self) {
+            crate::os::futex_wake(self.0.as_ptr());
+        }
+    }
+
+    /// Gives the rest of the time slice away, in a loop that waits for another thread.
+    pub(crate) fn yield_now() {
+        std::thread::yield_now();
+    }
+}
+
+#[cfg(treering_loom)]
+mod modelled {
+    pub(crate) use loom::sync::atomic::{
+        AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+    };
+    pub(crate) use loom::sync::{Arc, Condvar, MutexGuard};
+    pub(crate) use std::sync::Weak;
+    use std::time::Duration;
+
+    /// Loom knows no compiler fence; where the protocol leans on one together with membarrier, `wake` has a full
+    /// fence under loom instead, and docs/memory-ordering.md says so.
+    pub(crate) fn compiler_fence(_: Ordering) {}
+
+    #[derive(Debug)]
+    pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Mutex(loom::sync::Mutex::new(value))
+        }
+
+        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+            self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        }
+
+        pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+            self.0.try_lock().ok()
+        }
+    }
+
+    /// Loom has no time: a timed wait is one without an end, so no model leans on a timeout for liveness.
+    pub(crate) fn wait<'a, T>(
+        condvar: &Condvar,
+        guard: MutexGuard<'a, T>,
+        _timeout: Option<Duration>,
+    ) -> MutexGuard<'a, T> {
+        condvar.wait(guard).unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The futex as the kernel keeps it: the comparison and the sleep are one step under a lock that wakers take.
+    #[derive(Debug)]
+    pub(crate) struct Futex {
+        word: AtomicU32,
+        queue: loom::sync::Mutex<()>,
+        sleepers: Condvar,
+    }
+
+    impl Futex {
+        pub(crate) fn new(value: u32) -> Self {
+            Futex { word: AtomicU32::new(value), queue: loom::sync::Mutex::new(()), sleepers: Condvar::new() }
+        }
+
+        pub(crate) fn word(&self) -> &AtomicU32 {
+            &self.word
+        }
+
+        pub(crate) fn wait(&self, expected: u32, _timeout: Option<Duration>) {
+            let queue = self.queue.lock().unwrap();
+            if self.word.load(Ordering::Relaxed) == expected {
+                drop(self.sleepers.wait(queue).unwrap());
+            }
+        }
+
+        pub(crate) fn wake(&self) {
+            let _queue = self.queue.lock().unwrap();
+            self.sleepers.notify_all();
+        }
+    }
+
+    pub(crate) fn yield_now() {
+        loom::thread::yield_now();
+    }
+}
