@@ -15,7 +15,7 @@ mod real {
     pub(crate) use std::sync::atomic::{
         AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence,
     };
-    pub(crate) use std::sync::{Arc, Condvar, MutexGuard, Weak};
+    pub(crate) use std::sync::{Arc, Condvar, MutexGuard};
     use std::time::Duration;
 
     /// A mutex without poison.
@@ -84,6 +84,11 @@ mod real {
     pub(crate) fn yield_now() {
         std::thread::yield_now();
     }
+
+    /// Sleeps, in a loop that waits for another thread.
+    pub(crate) fn nap(duration: Duration) {
+        std::thread::sleep(duration);
+    }
 }
 
 #[cfg(treering_loom)]
@@ -92,7 +97,6 @@ mod modelled {
         AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
     };
     pub(crate) use loom::sync::{Arc, Condvar, MutexGuard};
-    pub(crate) use std::sync::Weak;
     use std::time::Duration;
 
     /// Loom knows no compiler fence; where the protocol leans on one together with membarrier, `wake` has a full
@@ -155,7 +159,4 @@ mod modelled {
         }
     }
 
-    pub(crate) fn yield_now() {
-        loom::thread::yield_now();
-    }
 }

@@ -18,13 +18,7 @@ use crate::sync::{Arc, AtomicU8, Mutex, Ordering};
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) metadata: &'static Metadata,
-    pub(crate) types: Box<[&'static Type]>,
-}
-
-impl Entry {
-    pub(crate) fn new(metadata: &'static Metadata, schema: &Schema) -> Self {
-        Entry { metadata, types: schema.types().collect() }
-    }
+    pub(crate) types: &'static [&'static Type],
 }
 
 /// Decides, for one engine, whether a callsite is enabled.
@@ -44,6 +38,8 @@ struct Book {
     engines: Vec<Member>,
     /// The number of the engine that calls without `logger:` go to, running or stopped.
     global: Option<u64>,
+    /// How many engines there have been.
+    numbered: u64,
 }
 
 struct Member {
@@ -73,6 +69,13 @@ impl Dictionary {
         book.judge(callsite, std::slice::from_ref(&id))
     }
 
+    /// A number for a new engine, never given before; the first is 1.
+    pub(crate) fn next_number(&self) -> u64 {
+        let mut book = self.book.lock();
+        book.numbered += 1;
+        book.numbered
+    }
+
     /// An engine begins: its judge counts from now on. `global` says that calls without `logger:` go to it.
     pub(crate) fn join(&self, number: u64, judge: Judge, verdicts: Arc<Verdicts>, global: bool) {
         let mut book = self.book.lock();
@@ -86,20 +89,24 @@ impl Dictionary {
     /// An engine has a new filter. When this returns, every gate and verdict obeys it.
     pub(crate) fn reload(&self, number: u64, judge: Judge) {
         let mut book = self.book.lock();
-        if let Some(member) = book.engines.iter_mut().find(|member| member.number == number) {
-            member.judge = judge;
-        }
+        let member = book.engines.iter_mut().find(|member| member.number == number);
+        let before = member.map(|member| std::mem::replace(&mut member.judge, judge));
         book.judge_all();
+        drop(book);
+        drop(before); // frees memory: not under the lock
     }
 
     /// An engine that nobody can log to any more is forgotten.
     pub(crate) fn leave(&self, number: u64) {
         let mut book = self.book.lock();
-        book.engines.retain(|member| member.number != number);
+        let at = book.engines.iter().position(|member| member.number == number);
+        let member = at.map(|at| book.engines.swap_remove(at));
         if book.global == Some(number) {
             book.global = None;
         }
         book.judge_all();
+        drop(book);
+        drop(member); // frees memory: not under the lock
     }
 
     /// Copies the entries that `known` does not have yet. Allocates outside of the lock only.
@@ -157,7 +164,8 @@ impl Book {
         );
         let id = self.entries.len() as u32;
         // Leaked on purpose: an id must stay good as long as the process lives. Bounded by the program's text.
-        let entry: &'static Entry = Box::leak(Box::new(Entry::new(callsite.metadata, schema)));
+        let types = Box::leak(schema.types().collect::<Box<[_]>>());
+        let entry = Box::leak(Box::new(Entry { metadata: callsite.metadata, types }));
         self.entries.push((entry, schema));
         ids.push(id);
         id
@@ -307,6 +315,6 @@ mod tests {
         assert_eq!(dictionary.resolve(callsite, &ONE), one);
         let mut entries = Vec::new();
         dictionary.refresh(&mut entries);
-        assert_eq!(*entries[one as u32 as usize].types, [&Type::U8]);
+        assert_eq!(entries[one as u32 as usize].types, [&Type::U8]);
     }
 }

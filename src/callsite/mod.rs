@@ -24,6 +24,10 @@ pub use template::{Align, Count, Field, Kind, Piece, Spec, Style};
 use crate::level::Level;
 use crate::sync::{AtomicU64, Ordering};
 
+/// The process's dictionary.
+#[cfg(not(treering_loom))]
+pub(crate) static DICTIONARY: Dictionary = Dictionary::new();
+
 /// The low half of the gate of a callsite that nobody listens to.
 pub const DISABLED: u32 = u32::MAX;
 
@@ -35,6 +39,8 @@ pub struct Callsite {
     /// The last `hash | id` this callsite was given, 0 before its first run: what the gate returns to when a
     /// reload enables it again. Written and read under the dictionary lock.
     latest: AtomicU64,
+    /// A copy of the metadata's, beside the gate that the call has just loaded.
+    level: Level,
     metadata: &'static Metadata,
 }
 
@@ -42,13 +48,13 @@ impl Callsite {
     /// A callsite that has not run yet.
     #[cfg(not(treering_loom))]
     pub const fn new(metadata: &'static Metadata) -> Self {
-        Callsite { gate: AtomicU64::new(0), latest: AtomicU64::new(0), metadata }
+        Callsite { gate: AtomicU64::new(0), latest: AtomicU64::new(0), level: metadata.level, metadata }
     }
 
     /// A callsite that has not run yet; loom's atomics cannot be made in a constant.
     #[cfg(treering_loom)]
     pub fn new(metadata: &'static Metadata) -> Self {
-        Callsite { gate: AtomicU64::new(0), latest: AtomicU64::new(0), metadata }
+        Callsite { gate: AtomicU64::new(0), latest: AtomicU64::new(0), level: metadata.level, metadata }
     }
 
     /// The gate as it is now; a reload in another thread may change it at any time.
@@ -57,6 +63,12 @@ impl Callsite {
         // Relaxed: the id is a number that was in the dictionary before it was stored, and the listener reads the
         // dictionary under its lock; nothing is read through the gate.
         self.gate.load(Ordering::Relaxed)
+    }
+
+    /// The level of the call.
+    #[inline(always)]
+    pub fn level(&self) -> Level {
+        self.level
     }
 
     /// What is known at compile time.

@@ -5,7 +5,8 @@ use std::fmt;
 use crate::callsite::Entry;
 use crate::level::LevelFilter;
 use crate::record::{Record, Thread, Timestamp};
-use crate::sync::{Arc, AtomicUsize, Ordering};
+use crate::stats::Cursor;
+use crate::sync::Arc;
 
 /// Where one record of a batch lies.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +21,15 @@ pub(crate) struct Item {
     /// Position in the batch's threads.
     pub(crate) thread: usize,
     pub(crate) truncated: bool,
+    /// One of the engine's own records: outside its ledger, and past every handler's level.
+    pub(crate) own: bool,
+}
+
+impl Item {
+    /// Whether a handler with this level gets it.
+    pub(crate) fn passes(&self, max_level: LevelFilter) -> bool {
+        self.own || max_level.allows(self.entry.metadata.level)
+    }
 }
 
 /// Records in the order they are to be written, for one handler.
@@ -32,9 +42,8 @@ pub struct Batch<'a> {
     pub(crate) words: &'a [u64],
     pub(crate) threads: &'a [Arc<Thread>],
     pub(crate) max_level: LevelFilter,
-    /// How many of `items` were handed out or passed over. Written by the iterators, read by the listener, and, at
-    /// the deadline of a stop, by the thread that stops.
-    pub(crate) cursor: &'a AtomicUsize,
+    /// How far the handler came.
+    pub(crate) cursor: &'a Cursor,
 }
 
 impl<'a> Batch<'a> {
@@ -42,7 +51,7 @@ impl<'a> Batch<'a> {
     ///
     /// Cost: looks at each record's level.
     pub fn len(&self) -> usize {
-        self.items.iter().filter(|item| self.max_level.allows(item.entry.metadata.level)).count()
+        self.items.iter().filter(|item| item.passes(self.max_level)).count()
     }
 
     /// Whether no record passes the handler's level.
@@ -82,22 +91,23 @@ impl<'a> Iterator for Records<'a> {
     type Item = Record<'a>;
 
     fn next(&mut self) -> Option<Record<'a>> {
-        loop {
-            let item = self.batch.items.get(self.at)?;
+        let Batch { items, words, threads, max_level, cursor } = self.batch;
+        while let Some(item) = items.get(self.at) {
             self.at += 1;
-            if self.at > self.batch.cursor.load(Ordering::Relaxed) {
-                self.batch.cursor.store(self.at, Ordering::Relaxed);
-            }
-            if self.batch.max_level.allows(item.entry.metadata.level) {
+            let passes = item.passes(max_level);
+            cursor.advance(self.at, passes);
+            if passes {
                 return Some(Record {
                     entry: item.entry,
-                    arguments: self.batch.words.get(item.start..item.start + item.words).unwrap_or(&[]),
+                    arguments: words.get(item.start..item.start + item.words).unwrap_or(&[]),
                     time: item.time,
                     stamp: item.stamp,
-                    thread: &self.batch.threads[item.thread],
+                    thread: &threads[item.thread],
                     truncated: item.truncated,
                 });
             }
         }
+        cursor.exhaust();
+        None
     }
 }

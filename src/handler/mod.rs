@@ -34,9 +34,8 @@ use crate::level::LevelFilter;
 /// }
 /// ```
 pub trait Handler: Send {
-    /// Takes the records of `batch`, in order. Those that were handed out by the batch's iterator when this returns
-    /// `Ok` count as delivered, but for those that [`held`](Handler::held) says wait in a buffer; those that were
-    /// not handed out (the handler stopped early) count as failed.
+    /// Takes the records of `batch`, in order. `Ok` acknowledges all of them: they count as delivered, but for those
+    /// that [`held`](Handler::held) says wait in a buffer.
     ///
     /// # Errors
     /// What could not be delivered, see [`HandlerError`]. After [`HandlerError::new`] and after a panic the record

@@ -1,0 +1,320 @@
+//! From settings to a running engine, and the [`Guard`] that ends it.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::engine::{Engine, Settings};
+use crate::error::Error;
+use crate::fault::Faults;
+use crate::filter::Filter;
+use crate::global;
+use crate::handler::Handler;
+use crate::level::Level;
+use crate::listener::Wait;
+use crate::logger::Logger;
+use crate::logger::place::busy;
+use crate::overflow::{Overflow, Policies};
+use crate::ring::{CAPACITY_MAX_BYTES, CAPACITY_MIN_BYTES};
+use crate::stats::Report;
+use crate::sync::Arc;
+
+/// 128 KiB hold some 3,000 records of three numbers: 3 ms of a thread that does nothing but log.
+const RING_CAPACITY: usize = 128 * 1024;
+/// 64 MiB are 512 threads with rings of the default size.
+const MEMORY_CAP: usize = 64 * 1024 * 1024;
+const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Settings of an engine to come. Everything is checked by [`init`](Builder::init) and [`start`](Builder::start),
+/// which name what is wrong.
+///
+/// ```
+/// use std::time::Duration;
+/// use treering::{Level, Overflow, Wait, handler};
+///
+/// # fn main() -> Result<(), treering::Error> {
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let path = directory.path().join("app.log");
+/// let _guard = treering::builder()
+///     .filter("info,my_server::db=debug")
+///     .ring_capacity(1 << 20)
+///     .overflow(Overflow::drop_newest())
+///     .overflow_at(Level::Error, Overflow::block(Duration::from_millis(1)))
+///     .wait(Wait::Adaptive)
+///     .handler(handler::Console::stderr())
+///     .handler(handler::File::append(path)?.level(Level::Info))
+///     .init()?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a builder does nothing until `init` or `start`"]
+pub struct Builder {
+    filter: Option<String>,
+    ring_capacity: usize,
+    memory_cap: usize,
+    policies: Policies,
+    wait: Wait,
+    thread_name: String,
+    affinity: Option<usize>,
+    exit_timeout: Duration,
+    faults: Faults,
+    handlers: Vec<Box<dyn Handler>>,
+}
+
+/// A builder with the defaults.
+pub fn builder() -> Builder {
+    Builder {
+        filter: None,
+        ring_capacity: RING_CAPACITY,
+        memory_cap: MEMORY_CAP,
+        policies: Policies::default(),
+        wait: Wait::default(),
+        thread_name: "treering".to_owned(),
+        affinity: None,
+        exit_timeout: EXIT_TIMEOUT,
+        faults: Faults::to_stderr(),
+        handlers: Vec::new(),
+    }
+}
+
+impl Builder {
+    /// Which records are wanted, in `RUST_LOG`'s syntax: `info,my_server::db=debug`. What is wrong with it is
+    /// reported by [`init`](Builder::init).
+    ///
+    /// Default: for the process-wide engine the environment's `RUST_LOG`, and without that, and for all others,
+    /// `info`.
+    pub fn filter(mut self, directives: impl Into<String>) -> Self {
+        self.filter = Some(directives.into());
+        self
+    }
+
+    /// The size of each thread's ring in bytes. A record may be as long as 3/8 of it; what is longer is cut.
+    ///
+    /// Default: 128 KiB. Range: 4 KiB to 64 MiB; rounded down to a multiple of 64.
+    pub fn ring_capacity(mut self, bytes: usize) -> Self {
+        self.ring_capacity = bytes;
+        self
+    }
+
+    /// The size of all rings together, in bytes. Threads beyond it share one ring behind a lock.
+    ///
+    /// Default: 64 MiB. Range: one ring's capacity and more.
+    pub fn memory_cap(mut self, bytes: usize) -> Self {
+        self.memory_cap = bytes;
+        self
+    }
+
+    /// What happens to a record that finds no room. Sets all levels.
+    ///
+    /// Default: [`Overflow::drop_newest`].
+    pub fn overflow(mut self, policy: Overflow) -> Self {
+        self.policies = Policies::all(policy);
+        self
+    }
+
+    /// What happens to a record of this level that finds no room. After [`overflow`](Builder::overflow), which sets
+    /// all levels.
+    pub fn overflow_at(mut self, level: Level, policy: Overflow) -> Self {
+        self.policies.set(level, policy);
+        self
+    }
+
+    /// How the listener waits for records. Default: [`Wait::Adaptive`].
+    pub fn wait(mut self, wait: Wait) -> Self {
+        self.wait = wait;
+        self
+    }
+
+    /// The name of the listener's thread. Default: `treering`. The system shows its first 15 bytes.
+    pub fn thread_name(mut self, name: impl Into<String>) -> Self {
+        self.thread_name = name.into();
+        self
+    }
+
+    /// Binds the listener's thread to this core. Default: none. A core that does not exist is told to the
+    /// [`error_hook`](Builder::error_hook), and the thread runs unbound.
+    pub fn affinity(mut self, core: usize) -> Self {
+        self.affinity = Some(core);
+        self
+    }
+
+    /// How long the end of the process, or the drop of a [`Guard`], may wait for records to leave.
+    ///
+    /// Default: 5 s.
+    pub fn exit_timeout(mut self, timeout: Duration) -> Self {
+        self.exit_timeout = timeout;
+        self
+    }
+
+    /// Where the engine tells of its own faults: handlers that fail, settings that the system refuses. At most 10
+    /// lines a minute. Called on the listener's thread, mostly; it must not log through this engine.
+    ///
+    /// Default: a line on stderr.
+    pub fn error_hook(mut self, hook: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.faults = Faults::new(Box::new(hook));
+        self
+    }
+
+    /// Adds a handler. Each gets every record that passes its level, in the order they were added.
+    pub fn handler(mut self, handler: impl Handler + 'static) -> Self {
+        self.handlers.push(Box::new(handler));
+        self
+    }
+
+    /// Starts the process-wide engine, which calls without `logger:` go to. Dropping its guard flushes it; the end
+    /// of the process stops it.
+    ///
+    /// The first call also installs a panic hook, which logs each panic before the present hook runs.
+    ///
+    /// # Errors
+    /// [`is_already_running`](Error::is_already_running) if there is one that was not stopped;
+    /// [`is_filter`](Error::is_filter) and [`is_config`](Error::is_config) for settings that cannot be;
+    /// [`is_io`](Error::is_io) if the system refuses a thread.
+    pub fn init(self) -> Result<Guard, Error> {
+        let (settings, handlers) = self.check(true)?;
+        let engine = global::install(|| Engine::start(settings, handlers, true))?;
+        Ok(Guard { logger: Logger { engine }, is_global: true })
+    }
+
+    /// Starts an engine of its own, for calls that name it by `logger:`. Dropping its guard stops it.
+    ///
+    /// # Errors
+    /// As [`init`](Builder::init), but any number of these may run.
+    pub fn start(self) -> Result<(Logger, Guard), Error> {
+        let (settings, handlers) = self.check(false)?;
+        let engine =
+            busy(|_| Engine::start(settings, handlers, false)).ok_or_else(Error::interrupts)??;
+        let logger = Logger { engine };
+        Ok((logger.clone(), Guard { logger, is_global: false }))
+    }
+
+    fn check(self, global: bool) -> Result<(Settings, Vec<Box<dyn Handler>>), Error> {
+        let Builder { ring_capacity, memory_cap, .. } = self;
+        if !(CAPACITY_MIN_BYTES..=CAPACITY_MAX_BYTES).contains(&ring_capacity) {
+            return Err(Error::config(format!(
+                "ring_capacity is {ring_capacity} bytes; it must be {CAPACITY_MIN_BYTES} to {CAPACITY_MAX_BYTES}"
+            )));
+        }
+        if memory_cap < ring_capacity {
+            return Err(Error::config(format!(
+                "memory_cap is {memory_cap} bytes, less than the one ring of {ring_capacity} that any thread needs"
+            )));
+        }
+        if self.thread_name.contains('\0') {
+            return Err(Error::config("thread_name holds a NUL, which no thread's name may"));
+        }
+        let filter = match (&self.filter, global) {
+            (Some(directives), _) => Filter::parse(directives)?,
+            (None, true) => self.filter_of_environment(),
+            (None, false) => Filter::default(),
+        };
+        let settings = Settings {
+            filter,
+            ring_capacity: ring_capacity / 64 * 64,
+            memory_cap,
+            policies: self.policies,
+            wait: self.wait,
+            thread_name: self.thread_name,
+            affinity: self.affinity,
+            exit_timeout: self.exit_timeout,
+            faults: self.faults,
+        };
+        Ok((settings, self.handlers))
+    }
+
+    /// A typo in the environment must not keep a server from starting.
+    fn filter_of_environment(&self) -> Filter {
+        let Ok(directives) = std::env::var("RUST_LOG") else { return Filter::default() };
+        let (filter, error) = Filter::parse_leniently(&directives);
+        if let Some(error) = error {
+            self.faults.report(format_args!("RUST_LOG: {error}"));
+        }
+        filter
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("filter", &self.filter)
+            .field("ring_capacity", &self.ring_capacity)
+            .field("memory_cap", &self.memory_cap)
+            .field("wait", &self.wait)
+            .field("handlers", &self.handlers.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Ends an engine.
+///
+/// Dropping the guard of the process-wide engine flushes it and leaves it running (so that `let _ = init()?` loses
+/// nothing); the end of the process stops it. Dropping the guard of an engine that was
+/// [`start`](Builder::start)ed stops it. Both wait at most [`exit_timeout`](Builder::exit_timeout).
+#[must_use = "dropping the guard of an engine of its own stops it"]
+#[derive(Debug)]
+pub struct Guard {
+    logger: Logger,
+    is_global: bool,
+}
+
+impl Guard {
+    /// Stops the engine: no call is accepted any more, everything that was is handed out, the handlers are flushed
+    /// and closed, the last added first. May be called by several threads at once and again; all return when the
+    /// engine has stopped, with the same books.
+    ///
+    /// When `timeout` passes first, what was not handed out is abandoned, and counted; a handler that hangs keeps
+    /// its thread.
+    ///
+    /// # Errors
+    /// [`is_on_listener_thread`](Error::is_on_listener_thread) from a handler: the engine stops, but this call
+    /// cannot wait for it.
+    pub fn stop(&self, timeout: Duration) -> Result<Report, Error> {
+        self.logger.engine.stop(timeout)
+    }
+
+    /// See [`Logger::flush`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn flush(&self, timeout: Duration) -> Result<(), Error> {
+        self.logger.flush(timeout)
+    }
+
+    /// See [`Logger::stats`].
+    pub fn stats(&self) -> Report {
+        self.logger.stats()
+    }
+
+    /// See [`Logger::set_filter`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn set_filter(&self, directives: &str) -> Result<(), Error> {
+        self.logger.set_filter(directives)
+    }
+
+    /// Hands out what is there, on the calling thread, and returns how many records that were. For engines built
+    /// with [`Wait::Manual`].
+    ///
+    /// # Errors
+    /// [`is_config`](Error::is_config) if the engine has a thread for it,
+    /// [`is_on_listener_thread`](Error::is_on_listener_thread) in a handler, and
+    /// [`is_not_running`](Error::is_not_running) after the end.
+    pub fn poll(&self) -> Result<usize, Error> {
+        self.logger.engine.poll()
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let engine: &Arc<Engine> = &self.logger.engine;
+        if self.is_global {
+            if engine.is_open() {
+                // What the deadline leaves behind is stopped, and told of, at the end of the process.
+                let _ = engine.flush(engine.exit_timeout);
+            }
+        } else {
+            // Its report has nobody to go to; on the listener's thread the engine ends by itself.
+            let _ = engine.stop(engine.exit_timeout);
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! The only reader of time: a raw counter at the call, wall-clock time on the listener.
+//!
+//! A call stamps its record with the raw counter (the TSC, `cntvct_el0`, or `CLOCK_MONOTONIC` where there is
+//! neither): some ten cycles and no call into the system. The listener turns stamps into wall-clock time by two
+//! *anchors*, moments at which it read the counter and the system's clock together. There is no calibration
+//! sleep: a record is never older than the way from the first anchor to the last, so the error of the measured
+//! rate times the age of a record stays below the resolution of the clock.
+//!
+//! About once a second the listener anchors anew. What the system's clock says differently by then is slewed over
+//! the next second; a step of more than [`STEP_NANOS`] is followed at once, and reported to the caller, which puts
+//! a record about it into the stream.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::record::Timestamp;
+#[cfg(treering_loom)]
+use crate::sync::{AtomicU64, Ordering};
+
+/// A difference above which the wall clock was set, not corrected: one second.
+const STEP_NANOS: i64 = 1_000_000_000;
+/// How often the listener compares its mapping with the system's clock, once the rate is known well.
+const ANCHOR_INTERVAL: Duration = Duration::from_secs(1);
+/// While the first anchor is younger than this, every conversion anchors anew: the rate is not known well yet.
+const WARM_UP: Duration = Duration::from_secs(2);
+
+/// Reads the raw counter.
+///
+/// Nothing but a name in a normal build. Under loom it is a counter of its own, so that executions repeat.
+#[derive(Debug, Default)]
+pub(crate) struct Ticker {
+    #[cfg(treering_loom)]
+    ticks: AtomicU64,
+}
+
+impl Ticker {
+    /// The counter for a record: may be read some nanoseconds before earlier loads of this thread completed.
+    #[inline(always)]
+    pub(crate) fn stamp(&self) -> u64 {
+        #[cfg(not(treering_loom))]
+        {
+            raw::ticks()
+        }
+        #[cfg(treering_loom)]
+        {
+            self.ticks.fetch_add(1, Ordering::Relaxed)
+        }
+    }
+
+    /// The counter for the listener's cut-off: read after everything before it and before everything after it.
+    pub(crate) fn ordered(&self) -> u64 {
+        #[cfg(not(treering_loom))]
+        {
+            raw::ticks_ordered()
+        }
+        #[cfg(treering_loom)]
+        {
+            self.ticks.fetch_add(1, Ordering::AcqRel)
+        }
+    }
+}
+
+/// A deadline on the monotonic clock; `None` in it means never.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline(Option<Instant>);
+
+impl Deadline {
+    pub(crate) fn after(timeout: Duration) -> Self {
+        Deadline(Instant::now().checked_add(timeout))
+    }
+
+    /// Time left; zero when it has passed, `None` when it never will.
+    pub(crate) fn left(self) -> Option<Duration> {
+        self.0.map(|end| end.saturating_duration_since(Instant::now()))
+    }
+
+    pub(crate) fn has_passed(self) -> bool {
+        self.left() == Some(Duration::ZERO)
+    }
+}
+
+/// The monotonic clock, for waits and intervals.
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
+/// Turns stamps into wall-clock time. Owned by the listener.
+#[derive(Debug)]
+pub(crate) struct WallClock {
+    first: Anchor,
+    /// The newest anchor's counter, and the wall-clock time that this mapping gives it. The two lines meet here.
+    origin: u64,
+    origin_nanos: i64,
+    nanos_per_tick: f64,
+    next_anchor: Instant,
+}
+
+/// One moment on both clocks.
+#[derive(Clone, Copy, Debug)]
+struct Anchor {
+    ticks: u64,
+    nanos: i64,
+    at: Instant,
+}
+
+impl Anchor {
+    fn read() -> Self {
+        let before = Ticker::default().ordered_now();
+        let nanos = system_nanos();
+        let after = Ticker::default().ordered_now();
+        // The middle: the system's clock was read between the two.
+        Anchor { ticks: before + (after - before) / 2, nanos, at: Instant::now() }
+    }
+}
+
+impl Ticker {
+    #[cfg(not(treering_loom))]
+    fn ordered_now(&self) -> u64 {
+        raw::ticks_ordered()
+    }
+    #[cfg(treering_loom)]
+    fn ordered_now(&self) -> u64 {
+        0
+    }
+}
+
+impl WallClock {
+    /// Sets the first anchor. Cost: two reads of the system's clock.
+    pub(crate) fn new() -> Self {
+        let first = Anchor::read();
+        WallClock {
+            first,
+            origin: first.ticks,
+            origin_nanos: first.nanos,
+            nanos_per_tick: raw::NANOS_PER_TICK_GUESS,
+            next_anchor: first.at,
+        }
+    }
+
+    /// Compares with the system's clock if it is time to. Returns by how many nanoseconds the wall clock was set,
+    /// if it was.
+    pub(crate) fn anchor(&mut self) -> Option<i64> {
+        let now = Instant::now();
+        if now < self.next_anchor {
+            return None;
+        }
+        self.adjust(Anchor::read())
+    }
+
+    /// See [`anchor`](Self::anchor); the anchor is handed in, so that tests can set the clock.
+    fn adjust(&mut self, anchor: Anchor) -> Option<i64> {
+        let age = anchor.at - self.first.at;
+        self.next_anchor = if age < WARM_UP { anchor.at + age / 64 } else { anchor.at + ANCHOR_INTERVAL };
+        let ticks = anchor.ticks.wrapping_sub(self.first.ticks) as i64;
+        if ticks <= 0 {
+            return None;
+        }
+        // The counter's rate against the monotonic clock, which nobody sets.
+        let rate = age.as_nanos() as f64 / ticks as f64;
+        let predicted = self.nanos_at(anchor.ticks);
+        let difference = anchor.nanos - predicted;
+        self.origin = anchor.ticks;
+        if difference.abs() > STEP_NANOS {
+            self.origin_nanos = anchor.nanos;
+            self.nanos_per_tick = rate;
+            return Some(difference);
+        }
+        if age < WARM_UP {
+            // The rate itself was wrong, not the system's clock.
+            self.origin_nanos = anchor.nanos.max(predicted.min(anchor.nanos + 1_000));
+            self.nanos_per_tick = rate;
+        } else {
+            // Slew: reach the system's clock at the next anchor.
+            self.origin_nanos = predicted;
+            self.nanos_per_tick = rate * (1.0 + difference as f64 / ANCHOR_INTERVAL.as_nanos() as f64).max(0.0);
+        }
+        None
+    }
+
+    /// Wall-clock time of a stamp.
+    #[inline]
+    pub(crate) fn time_of(&self, stamp: u64) -> Timestamp {
+        Timestamp::from_nanos(self.nanos_at(stamp).max(0) as u64)
+    }
+
+    /// About how many ticks this duration is.
+    pub(crate) fn ticks_in(&self, duration: Duration) -> u64 {
+        (duration.as_nanos() as f64 / self.nanos_per_tick) as u64
+    }
+
+    #[inline]
+    fn nanos_at(&self, stamp: u64) -> i64 {
+        let ticks = stamp.wrapping_sub(self.origin) as i64;
+        self.origin_nanos + (ticks as f64 * self.nanos_per_tick) as i64
+    }
+}
+
+fn system_nanos() -> i64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64)
+}
+
+/// The counters of the machines we know.
+mod raw {
+    #![cfg_attr(treering_loom, allow(dead_code, reason = "loom counts for itself"))]
+    #![allow(unsafe_code, reason = "the counter is an instruction")]
+
+    #[cfg(target_arch = "x86_64")]
+    pub(super) use x86_64::*;
+
+    #[cfg(target_arch = "x86_64")]
+    mod x86_64 {
+        use core::arch::x86_64::{_mm_lfence, _rdtsc};
+
+        /// Before the first anchors tell better: a counter of 2.5 GHz.
+        pub(in super::super) const NANOS_PER_TICK_GUESS: f64 = 0.4;
+
+        #[inline(always)]
+        pub(in super::super) fn ticks() -> u64 {
+            // SAFETY: every x86-64 processor has RDTSC, and Linux leaves it to user programs.
+            unsafe { _rdtsc() }
+        }
+
+        pub(in super::super) fn ticks_ordered() -> u64 {
+            // SAFETY: SSE2 is part of x86-64.
+            unsafe { _mm_lfence() };
+            let ticks = ticks();
+            // SAFETY: as above.
+            unsafe { _mm_lfence() };
+            ticks
+        }
+    }
+
+    #[cfg(target_arch = "aarch64")]
+    pub(super) use aarch64::*;
+
+    #[cfg(target_arch = "aarch64")]
+    mod aarch64 {
+        use core::arch::asm;
+
+        /// Before the first anchors tell better: a counter of 1 GHz, as since Armv8.6.
+        pub(in super::super) const NANOS_PER_TICK_GUESS: f64 = 1.0;
+
+        #[inline(always)]
+        pub(in super::super) fn ticks() -> u64 {
+            let ticks: u64;
+            // SAFETY: the virtual counter is readable from user space under Linux and touches no memory.
+            unsafe { asm!("mrs {}, cntvct_el0", out(reg) ticks, options(nomem, nostack, preserves_flags)) };
+            ticks
+        }
+
+        pub(in super::super) fn ticks_ordered() -> u64 {
+            // SAFETY: a barrier; no operands.
+            unsafe { asm!("isb", options(nostack, preserves_flags)) };
+            let ticks = ticks();
+            // SAFETY: as above.
+            unsafe { asm!("isb", options(nostack, preserves_flags)) };
+            ticks
+        }
+    }
+
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    pub(super) use portable::*;
+
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    mod portable {
+        pub(in super::super) const NANOS_PER_TICK_GUESS: f64 = 1.0;
+
+        pub(in super::super) fn ticks() -> u64 {
+            crate::os::monotonic_nanos()
+        }
+
+        pub(in super::super) fn ticks_ordered() -> u64 {
+            ticks()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A wall clock that began at `first`, on a counter of 2 ticks a nanosecond.
+    fn clock(first: Anchor) -> WallClock {
+        WallClock {
+            first,
+            origin: first.ticks,
+            origin_nanos: first.nanos,
+            nanos_per_tick: 0.4,
+            next_anchor: first.at,
+        }
+    }
+
+    fn later(first: Anchor, nanos: u64, wall_error: i64) -> Anchor {
+        Anchor {
+            ticks: first.ticks + 2 * nanos,
+            nanos: first.nanos + nanos as i64 + wall_error,
+            at: first.at + Duration::from_nanos(nanos),
+        }
+    }
+
+    #[test]
+    fn a_stamp_maps_to_the_time_at_which_it_was_taken() {
+        let wall = WallClock::new();
+        let stamp = Ticker::default().stamp();
+        let now = system_nanos();
+        std::thread::sleep(Duration::from_millis(20));
+        let mut wall = wall;
+        wall.anchor();
+        let error = wall.time_of(stamp).as_nanos() as i64 - now;
+        assert!(error.abs() < 200_000, "{error} ns beside the system's clock");
+    }
+
+    #[test]
+    fn a_small_difference_is_slewed_and_time_never_goes_back() {
+        let first = Anchor { ticks: 1_000, nanos: 1_700_000_000_000_000_000, at: Instant::now() };
+        let mut wall = clock(first);
+        assert_eq!(wall.adjust(later(first, 5_000_000_000, 0)), None);
+        assert_eq!(wall.adjust(later(first, 6_000_000_000, -300_000)), None);
+        let before = wall.nanos_at(first.ticks + 2 * 6_000_000_000 - 1);
+        let at = wall.nanos_at(first.ticks + 2 * 6_000_000_000 + 1);
+        assert!(before <= at);
+        let end = wall.nanos_at(first.ticks + 2 * 7_000_000_000);
+        assert!((end - (first.nanos + 7_000_000_000 - 300_000)).abs() < 1_000);
+    }
+
+    #[test]
+    fn a_step_of_the_wall_clock_is_followed_at_once_and_reported() {
+        let first = Anchor { ticks: 1_000, nanos: 1_700_000_000_000_000_000, at: Instant::now() };
+        let mut wall = clock(first);
+        wall.adjust(later(first, 5_000_000_000, 0));
+        let step = wall.adjust(later(first, 6_000_000_000, -3_600_000_000_000));
+        assert!((step.unwrap() + 3_600_000_000_000).abs() < 1_000_000, "{step:?}");
+        let now = wall.nanos_at(first.ticks + 2 * 6_000_000_000);
+        assert_eq!(now, first.nanos + 6_000_000_000 - 3_600_000_000_000);
+    }
+}

@@ -1,0 +1,83 @@
+//! Where the engine's own faults go: one hook, rate-limited, never the engine's own stream.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use crate::sync::Mutex;
+use crate::{clock, os};
+
+/// Lines in one [`WINDOW`]; more would turn a fault into a second one.
+const LINES_MAX: u32 = 10;
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// The hook and its budget.
+pub(crate) struct Faults {
+    hook: Box<dyn Fn(&str) + Send + Sync>,
+    budget: Mutex<Budget>,
+}
+
+struct Budget {
+    since: Instant,
+    lines: u32,
+    suppressed: u64,
+}
+
+impl Faults {
+    pub(crate) fn new(hook: Box<dyn Fn(&str) + Send + Sync>) -> Self {
+        let budget = Budget { since: clock::now(), lines: 0, suppressed: 0 };
+        Faults { hook, budget: Mutex::new(budget) }
+    }
+
+    /// One line on stderr for each fault.
+    pub(crate) fn to_stderr() -> Self {
+        Faults::new(Box::new(|fault| os::write_stderr(format!("treering: {fault}\n").as_bytes())))
+    }
+
+    /// Tells the hook, unless it was told too much lately; then the next line that passes says how many were not.
+    pub(crate) fn report(&self, fault: impl fmt::Display) {
+        let suppressed = {
+            let mut budget = self.budget.lock();
+            let now = clock::now();
+            if now - budget.since > WINDOW {
+                *budget = Budget { since: now, lines: 0, suppressed: budget.suppressed };
+            }
+            if budget.lines == LINES_MAX {
+                budget.suppressed += 1;
+                return;
+            }
+            budget.lines += 1;
+            std::mem::take(&mut budget.suppressed)
+        };
+        let text = match suppressed {
+            0 => fault.to_string(),
+            n => format!("{fault} ({n} faults before this one were not shown)"),
+        };
+        // A hook that panics has nobody to tell it to.
+        let _ = catch_unwind(AssertUnwindSafe(|| (self.hook)(&text)));
+    }
+}
+
+impl fmt::Debug for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Faults").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::Arc;
+
+    #[test]
+    fn ten_thousand_faults_are_ten_lines() {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let sink = lines.clone();
+        let faults = Faults::new(Box::new(move |fault| sink.lock().push(fault.to_owned())));
+        (0..10_000).for_each(|n| faults.report(format_args!("fault {n}")));
+        assert_eq!(lines.lock().len(), LINES_MAX as usize);
+        faults.budget.lock().since -= WINDOW * 2;
+        faults.report("last");
+        assert_eq!(lines.lock().last().unwrap(), "last (9990 faults before this one were not shown)");
+    }
+}

@@ -1,0 +1,147 @@
+//! Which callsites an engine listens to: `RUST_LOG` directives, by level and target.
+//!
+//! `level`, `target=level` and `target`, separated by commas. A directive counts for its target and everything
+//! whose name begins with it; where several count, the longest target wins, and of equal ones the last.
+
+use crate::callsite::Metadata;
+use crate::error::Error;
+use crate::level::{Level, LevelFilter};
+
+/// What passes where no directive says otherwise.
+const DEFAULT: Level = Level::Info;
+
+/// Parsed directives.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Filter {
+    /// The longest target first; the one without a target, if any, is last.
+    directives: Vec<Directive>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Directive {
+    target: String,
+    level: LevelFilter,
+}
+
+impl Filter {
+    /// # Errors
+    /// Names the first directive that does not parse.
+    pub(crate) fn parse(text: &str) -> Result<Self, Error> {
+        let (filter, error) = Filter::parse_leniently(text);
+        error.map_or(Ok(filter), Err)
+    }
+
+    /// The directives that parse, and the first error.
+    pub(crate) fn parse_leniently(text: &str) -> (Self, Option<Error>) {
+        let mut directives: Vec<Directive> = Vec::new();
+        let mut error = None;
+        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+            match parse_directive(part) {
+                Ok(directive) => {
+                    directives.retain(|known| known.target != directive.target);
+                    directives.push(directive);
+                }
+                Err(problem) => {
+                    error.get_or_insert(Error::filter(part, problem));
+                }
+            }
+        }
+        if text.trim().is_empty() {
+            directives.push(Directive { target: String::new(), level: DEFAULT.into() });
+        }
+        directives.sort_by_key(|directive| std::cmp::Reverse(directive.target.len()));
+        (Filter { directives }, error)
+    }
+
+    /// Whether records of this callsite are wanted.
+    pub(crate) fn allows(&self, metadata: &Metadata) -> bool {
+        self.directives
+            .iter()
+            .find(|directive| metadata.target.starts_with(&directive.target))
+            .is_some_and(|directive| directive.level.allows(metadata.level))
+    }
+}
+
+impl Default for Filter {
+    fn default() -> Self {
+        Filter { directives: vec![Directive { target: String::new(), level: DEFAULT.into() }] }
+    }
+}
+
+fn parse_directive(text: &str) -> Result<Directive, &'static str> {
+    const NO_LEVEL: &str = "the level must be one of off, error, warn, info, debug, trace";
+    const NO_TARGET: &str = "a target is a path such as my_server::db";
+    if let Some((target, level)) = text.split_once('=') {
+        let level = level.trim().parse().map_err(|_| NO_LEVEL)?;
+        let target = target.trim();
+        return if is_target(target) { Ok(Directive { target: target.into(), level }) } else { Err(NO_TARGET) };
+    }
+    match text.parse() {
+        Ok(level) => Ok(Directive { target: String::new(), level }),
+        Err(_) if is_target(text) => Ok(Directive { target: text.into(), level: LevelFilter::ALL }),
+        Err(_) => Err(NO_TARGET),
+    }
+}
+
+/// Spans, fields and regular expressions of other loggers' syntaxes are refused rather than misread.
+fn is_target(text: &str) -> bool {
+    !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || "[]{}/=\"".contains(c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allows(filter: &str, target: &'static str, level: Level) -> bool {
+        Filter::parse(filter).unwrap().allows(&Metadata {
+            level,
+            target,
+            module_path: "",
+            file: "",
+            line: 0,
+            instance: false,
+            pieces: &[],
+            fields: &[],
+        })
+    }
+
+    #[test]
+    fn the_longest_target_wins() {
+        let filter = "warn,my_server=info,my_server::db=debug,my_server::db::pool=off";
+        assert!(!allows(filter, "hyper", Level::Info));
+        assert!(allows(filter, "my_server::http", Level::Info));
+        assert!(!allows(filter, "my_server::http", Level::Debug));
+        assert!(allows(filter, "my_server::db", Level::Debug));
+        assert!(!allows(filter, "my_server::db::pool", Level::Error));
+    }
+
+    #[test]
+    fn a_target_alone_passes_everything_and_without_a_directive_nothing_passes() {
+        assert!(allows("noisy", "noisy::part", Level::Trace));
+        assert!(!allows("noisy", "other", Level::Error));
+        assert!(!allows("off", "other", Level::Error));
+    }
+
+    #[test]
+    fn an_empty_filter_is_info() {
+        assert!(allows("", "any", Level::Info));
+        assert!(!allows(" ", "any", Level::Debug));
+    }
+
+    #[test]
+    fn of_equal_targets_the_last_counts() {
+        assert!(allows("info,debug", "any", Level::Debug));
+        assert!(!allows("a=trace,a=warn", "a", Level::Info));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_and_the_rest_still_counts() {
+        let (filter, error) = Filter::parse_leniently("info,my::db=loud,other=trace");
+        let text = error.unwrap().to_string();
+        assert!(text.contains("my::db=loud") && text.contains("off, error, warn"), "{text}");
+        assert_eq!(filter, Filter::parse("info,other=trace").unwrap());
+        assert!(Filter::parse("a[b]=info").is_err());
+        assert!(Filter::parse("=info").is_err());
+        assert!(Filter::parse("info,,").is_ok());
+    }
+}

@@ -1,0 +1,192 @@
+//! The process-wide engine: the one that calls without `logger:` go to. Nothing below knows of it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
+use std::time::Duration;
+
+use crate::builder::Guard;
+use crate::callsite::{Callsite, Entry, Schema};
+use crate::clock::WallClock;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::format::{Format, Text};
+use crate::level::Level;
+use crate::logger::place::{self, Place, busy};
+use crate::logger::{id_of, send};
+use crate::os;
+use crate::record::encode::Arguments;
+use crate::record::{Record, Thread};
+use crate::ring::Payload;
+use crate::stats::Report;
+use crate::sync::{Arc, Mutex};
+
+/// The engine, running or stopped.
+static ENGINE: Mutex<Option<Arc<Engine>>> = Mutex::new(None);
+
+/// A log call without `logger:`, behind its gate.
+///
+/// One instance for each list of argument types; its hot path is the way to [`send::to_global`] and back.
+#[inline(never)]
+pub fn emit<A: Arguments>(callsite: &'static Callsite, gate: u64, arguments: A) {
+    let Some(id) = id_of::<A>(callsite, gate) else { return };
+    let level = callsite.level();
+    send::encoded(arguments, |payload| {
+        if !send::to_global(id, level, payload) {
+            send_slowly(callsite, A::SCHEMA, id, level, payload);
+        }
+    });
+}
+
+#[cold]
+#[inline(never)]
+fn send_slowly(
+    callsite: &'static Callsite,
+    schema: &'static Schema,
+    id: u32,
+    level: Level,
+    payload: &dyn Payload,
+) {
+    match engine() {
+        Some(Some(engine)) => send::slowly(&engine, Place::Global, id, level, payload),
+        Some(None) => last_resort(callsite, schema, payload),
+        None => place::count_nested(),
+    }
+}
+
+/// The engine, if there is one; `None` if this call interrupts treering itself.
+fn engine() -> Option<Option<Arc<Engine>>> {
+    busy(|_| ENGINE.lock().clone())
+}
+
+/// There is no engine: what is important goes to stderr, at once, on the caller's thread.
+fn last_resort(callsite: &'static Callsite, schema: &'static Schema, payload: &dyn Payload) {
+    let mut words = vec![0; payload.words()];
+    let written = payload.write_cut(&mut words);
+    let types: Vec<_> = schema.types().collect();
+    let entry = Entry { metadata: callsite.metadata(), types: Vec::leak(types) };
+    let clock = WallClock::new();
+    let stamp = crate::clock::Ticker::default().stamp();
+    let record = Record {
+        entry: &entry,
+        arguments: &words[..written],
+        time: clock.time_of(stamp),
+        stamp,
+        thread: &Thread::new(os::thread_id(), std::thread::current().name()),
+        truncated: false,
+    };
+    let mut line = Vec::new();
+    Text::new().format(&record, &mut line);
+    os::write_stderr(&line);
+}
+
+/// Makes `start`ed engine the process's. The caller has checked everything else.
+pub(crate) fn install(start: impl FnOnce() -> Result<Arc<Engine>, Error>) -> Result<Arc<Engine>, Error> {
+    let before;
+    let engine = {
+        let installed = busy(|_| {
+            let mut place = ENGINE.lock();
+            if place.as_ref().is_some_and(|engine| engine.is_open()) {
+                return Err(Error::already_running());
+            }
+            let engine = start()?;
+            Ok((engine.clone(), place.replace(engine)))
+        });
+        let installed = installed.ok_or_else(Error::interrupts)??;
+        before = installed.1;
+        installed.0
+    };
+    drop(before); // the last handle of a stopped engine frees it: not under the lock
+    static HOOKS: Once = Once::new();
+    HOOKS.call_once(|| {
+        if let Err(error) = os::at_exit(stop_at_exit) {
+            engine.core.faults.report(format_args!("records may be lost at exit: {error}"));
+        }
+        record_panics();
+    });
+    Ok(engine)
+}
+
+/// Runs when the process returns from main or calls `exit`.
+extern "C" fn stop_at_exit() {
+    // Nothing may unwind into the C library.
+    let _ = catch_unwind(|| {
+        let Some(Some(engine)) = engine() else { return };
+        if !engine.is_open() {
+            return;
+        }
+        let lost = match engine.stop(engine.exit_timeout) {
+            Ok(report) => report.abandoned + report.in_flight,
+            // A handler called exit: nobody else will drain.
+            Err(_) => engine.report().pending,
+        };
+        if lost > 0 {
+            let line = format!("treering: {lost} records were abandoned at exit\n");
+            os::write_stderr(line.as_bytes());
+        }
+    });
+}
+
+/// Chains a hook before the present one: a panic becomes a record. Only where a panic ends the process is it also
+/// waited for.
+fn record_panics() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        // A panic in here would end the process.
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            let message = panic.payload_as_str().unwrap_or("with a value that is no text");
+            let at = panic.location().map(ToString::to_string).unwrap_or_default();
+            let thread = std::thread::current();
+            let thread = thread.name().unwrap_or("unnamed");
+            crate::error!(target: "treering::panic", at, thread, "panicked: {message}");
+            if cfg!(panic = "abort")
+                && let Some(Some(engine)) = engine()
+            {
+                // On the listener's own thread this is an error, and nobody is left who could flush.
+                let _ = engine.flush(engine.exit_timeout);
+            }
+        }));
+        before(panic);
+    }));
+}
+
+/// Starts the process-wide engine with what a program usually wants: `RUST_LOG` (or `info`), text to stderr.
+///
+/// Directives of `RUST_LOG` that do not parse are told of on stderr, and the others count.
+///
+/// # Errors
+/// [`is_already_running`](Error::is_already_running) if there is one, and [`is_io`](Error::is_io) if the system
+/// refuses a thread.
+///
+/// ```
+/// fn main() -> Result<(), treering::Error> {
+///     let _guard = treering::init()?;
+///     let (order_id, qty, price) = (7_u64, 100_u32, 12.5_f64);
+///     treering::info!("order {order_id} filled {qty} at {price:.2}");
+///     Ok(())
+/// }
+/// ```
+pub fn init() -> Result<Guard, Error> {
+    crate::builder().handler(crate::handler::Console::stderr()).init()
+}
+
+/// Waits until everything that was logged before this call, by any thread, has left the process-wide engine's
+/// handlers.
+///
+/// # Errors
+/// [`is_not_running`](Error::is_not_running) before `init()`, and those of
+/// [`Logger::flush`](crate::Logger::flush).
+pub fn flush(timeout: Duration) -> Result<(), Error> {
+    running()?.flush(timeout)
+}
+
+/// Stops the process-wide engine, for those whose [`Guard`] lives elsewhere. See [`Guard::stop`].
+///
+/// # Errors
+/// [`is_not_running`](Error::is_not_running) before `init()`, and those of [`Guard::stop`].
+pub fn shutdown(timeout: Duration) -> Result<Report, Error> {
+    running()?.stop(timeout)
+}
+
+fn running() -> Result<Arc<Engine>, Error> {
+    engine().ok_or_else(Error::interrupts)?.ok_or_else(Error::not_running)
+}

@@ -1,0 +1,120 @@
+//! What other threads ask of the listener: a flush, an end, attention.
+//!
+//! Requests are tickets. A flush draws one; the listener reads the highest ticket *before* it reads any tail, so a
+//! round that saw it has everything that happened before the request. No fence is needed for that: the ticket is
+//! stored with release and read with acquire.
+
+use std::time::Duration;
+
+use crate::clock::Deadline;
+use crate::sync::{AtomicU64, Condvar, Mutex, Ordering, wait};
+use crate::wake::State;
+
+#[derive(Debug)]
+pub(crate) struct Control {
+    progress: Mutex<Progress>,
+    changed: Condvar,
+    /// The highest ticket; a copy of the one under the lock, for the listener's rounds.
+    asked: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Progress {
+    asked: u64,
+    done: u64,
+    /// The engine is being stopped: no nap may begin.
+    closing: bool,
+    /// The listener has come to its end.
+    finished: bool,
+}
+
+/// A deadline passed first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct TimedOut;
+
+impl Control {
+    pub(crate) fn new() -> Self {
+        Control {
+            progress: Mutex::new(Progress::default()),
+            changed: Condvar::new(),
+            asked: AtomicU64::new(0),
+        }
+    }
+
+    // ---- who asks
+
+    /// Draws a ticket and wakes the listener.
+    pub(crate) fn ask(&self, state: &State) -> u64 {
+        let ticket = {
+            let mut progress = self.progress.lock();
+            progress.asked += 1;
+            self.asked.store(progress.asked, Ordering::Release);
+            progress.asked
+        };
+        self.changed.notify_all(); // a nap
+        state.wake(); // a park
+        ticket
+    }
+
+    /// Waits until the round for this ticket is done, or the listener has come to its end.
+    pub(crate) fn wait_for(&self, ticket: u64, deadline: Deadline) -> Result<(), TimedOut> {
+        self.wait_until(deadline, |progress| progress.done >= ticket || progress.finished)
+    }
+
+    /// Tells the listener to come to its end, which closing the state word did already for a parked one.
+    pub(crate) fn close(&self) {
+        self.progress.lock().closing = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until the listener has come to its end.
+    pub(crate) fn wait_for_end(&self, deadline: Deadline) -> Result<(), TimedOut> {
+        self.wait_until(deadline, |progress| progress.finished)
+    }
+
+    pub(crate) fn has_finished(&self) -> bool {
+        self.progress.lock().finished
+    }
+
+    fn wait_until(&self, deadline: Deadline, done: impl Fn(&Progress) -> bool) -> Result<(), TimedOut> {
+        let mut progress = self.progress.lock();
+        while !done(&progress) {
+            let left = deadline.left();
+            if left == Some(Duration::ZERO) {
+                return Err(TimedOut);
+            }
+            progress = wait(&self.changed, progress, left);
+        }
+        Ok(())
+    }
+
+    // ---- the listener
+
+    /// The highest ticket drawn.
+    pub(crate) fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Acquire)
+    }
+
+    /// The round for all tickets up to this one is done.
+    pub(crate) fn answer(&self, ticket: u64) {
+        let mut progress = self.progress.lock();
+        if progress.done < ticket {
+            progress.done = ticket;
+            self.changed.notify_all();
+        }
+    }
+
+    /// The listener will do no more.
+    pub(crate) fn finish(&self) {
+        self.progress.lock().finished = true;
+        self.changed.notify_all();
+    }
+
+    /// Sleeps for a while, but not through a request.
+    pub(crate) fn nap(&self, duration: Duration) {
+        let progress = self.progress.lock();
+        if progress.asked == progress.done && !progress.closing {
+            drop(wait(&self.changed, progress, Some(duration)));
+        }
+    }
+}

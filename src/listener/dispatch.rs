@@ -1,0 +1,342 @@
+//! Handing a batch to the handlers, each behind its own failure boundary, and keeping the books of it.
+//!
+//! The *book lock* makes the books exact at a deadline. The listener takes it for a moment when it begins to hand
+//! out a batch and when a handler's call has returned; a thread whose `stop` ran out of time takes it to give up.
+//! Whatever was settled by then is settled; what was not gets its fate once and for all, and after that the
+//! listener counts nothing and hands nothing out any more, even if the handler returns.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use crate::clock;
+use crate::fault::Faults;
+use crate::handler::{Batch, Cost, Handler, HandlerError, Item};
+use crate::level::LevelFilter;
+use crate::stats::{HandlerCounters, add};
+use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
+
+use super::merge::{Collected, Inlets, count_reordered};
+
+/// Records wait in a handler's buffer at most this long while others arrive: a reader of the file should not notice
+/// the buffer.
+const HELD_MAX: Duration = Duration::from_millis(5);
+
+/// What listener and stopping threads share of the books.
+#[derive(Debug)]
+pub(crate) struct Books {
+    /// Whether a deadline has passed: the book lock's content.
+    given_up: Mutex<bool>,
+    pub(crate) handlers: Vec<Arc<HandlerCounters>>,
+    /// Written by the listener.
+    pub(crate) reordered: AtomicU64,
+    /// Written once, by the thread that gives up.
+    pub(crate) abandoned: AtomicU64,
+}
+
+/// A stop's deadline has passed: the listener ends here.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GivenUp;
+
+impl Books {
+    pub(crate) fn new(handlers: Vec<Arc<HandlerCounters>>) -> Self {
+        Books {
+            given_up: Mutex::new(false),
+            handlers,
+            reordered: AtomicU64::new(0),
+            abandoned: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn has_given_up(&self) -> bool {
+        *self.given_up.lock()
+    }
+
+    /// The deadline has passed. `pending` tells how many records are on their way; it is called under the book lock,
+    /// the first time only.
+    pub(crate) fn give_up(&self, pending: impl FnOnce() -> u64) {
+        let mut given_up = self.given_up.lock();
+        if !*given_up {
+            *given_up = true;
+            self.handlers.iter().for_each(|handler| handler.give_up());
+            self.abandoned.store(pending(), Ordering::Release);
+        }
+    }
+
+    /// Runs `settle` under the book lock, unless a deadline has passed.
+    fn settle(&self, settle: impl FnOnce()) -> Result<(), GivenUp> {
+        let given_up = self.given_up.lock();
+        if *given_up {
+            return Err(GivenUp);
+        }
+        settle();
+        Ok(())
+    }
+}
+
+/// The handlers, in the order they were added.
+#[derive(Debug)]
+pub(crate) struct Handlers {
+    runners: Vec<Runner>,
+    /// The highest stamp handed out.
+    highest: u64,
+}
+
+impl Handlers {
+    pub(crate) fn new(handlers: Vec<Box<dyn Handler>>) -> (Self, Vec<Arc<HandlerCounters>>) {
+        let runners: Vec<_> = handlers.into_iter().map(Runner::new).collect();
+        let counters = runners.iter().map(|runner| runner.counters.clone()).collect();
+        (Handlers { runners, highest: 0 }, counters)
+    }
+
+    /// Hands the batch to every handler and empties it.
+    pub(crate) fn dispatch(
+        &mut self,
+        batch: &mut Collected,
+        inlets: &mut Inlets,
+        books: &Books,
+        faults: &Faults,
+    ) -> Result<(), GivenUp> {
+        self.runners.iter_mut().for_each(|runner| runner.ask_level(&batch.items));
+        books.settle(|| {
+            inlets.settle_dispatched();
+            self.runners.iter().for_each(|runner| runner.offer(batch.items.len()));
+            batch.begun = true;
+        })?;
+        count_reordered(&batch.items, &mut self.highest, &books.reordered);
+        for runner in &mut self.runners {
+            runner.deliver(batch, books, faults)?;
+        }
+        batch.clear();
+        Ok(())
+    }
+
+    /// Flushes the handlers that hold records: all, or those that have held some for too long.
+    pub(crate) fn flush(&mut self, all: bool, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
+        for runner in &mut self.runners {
+            if runner.holds_since.is_some_and(|since| all || clock::now() - since > HELD_MAX) {
+                runner.finish_call(books, faults, "flush", |handler| handler.flush())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Flushes every handler, also those that hold nothing that was counted.
+    pub(crate) fn flush_on_request(&mut self, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
+        self.runners
+            .iter_mut()
+            .try_for_each(|runner| runner.finish_call(books, faults, "flush", |handler| handler.flush()))
+    }
+
+    /// Flushes all handlers, then closes them, the last one first.
+    pub(crate) fn close(&mut self, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
+        self.flush_on_request(books, faults)?;
+        for runner in self.runners.iter_mut().rev() {
+            runner.finish_call(books, faults, "close", |handler| handler.close())?;
+            books.settle(|| {
+                let held = runner.counters.held.swap(0, Ordering::Relaxed);
+                add(&runner.counters.failed, held);
+            })?;
+        }
+        // Files and sockets are closed when `stop` returns, not when the last handle is dropped.
+        let runners = std::mem::take(&mut self.runners);
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(runners))) {
+            faults.report(format_args!("a handler panicked when it was dropped: {}", panic_text(&*panic)));
+        }
+        Ok(())
+    }
+
+    /// After a panic of the listener's own: what a handler had not settled of the batch in hand has failed.
+    pub(crate) fn fail_in_hand(&mut self, books: &Books) -> Result<(), GivenUp> {
+        books.settle(|| {
+            for runner in &self.runners {
+                add(&runner.counters.failed, runner.counters.in_hand.swap(0, Ordering::Relaxed));
+            }
+        })
+    }
+}
+
+impl Collected {
+    /// Forgets the batch, and the threads without a ring that are in it.
+    pub(crate) fn clear(&mut self) {
+        self.items.clear();
+        self.words.clear();
+        self.begun = false;
+    }
+}
+
+/// One handler and its books.
+struct Runner {
+    handler: Box<dyn Handler>,
+    counters: Arc<HandlerCounters>,
+    /// Its level for the batch in hand, and how many records of the batch pass it.
+    max_level: LevelFilter,
+    passing: usize,
+    holds_since: Option<Instant>,
+}
+
+impl Runner {
+    fn new(handler: Box<dyn Handler>) -> Self {
+        let name = catch_unwind(AssertUnwindSafe(|| handler.name())).unwrap_or_else(|_| "unnamed".into());
+        let counters = Arc::new(HandlerCounters::new(name));
+        Runner { handler, counters, max_level: LevelFilter::ALL, passing: 0, holds_since: None }
+    }
+
+    fn ask_level(&mut self, items: &[Item]) {
+        // A handler that cannot even say its level is offered everything, and fails there, where it is counted.
+        self.max_level =
+            catch_unwind(AssertUnwindSafe(|| self.handler.max_level())).unwrap_or(LevelFilter::ALL);
+        self.passing = self.count_passing(items);
+    }
+
+    fn count_passing(&self, items: &[Item]) -> usize {
+        items.iter().filter(|item| item.passes(self.max_level)).count()
+    }
+
+    /// Under the book lock: the batch is this handler's now.
+    fn offer(&self, records: usize) {
+        let counters = &self.counters;
+        counters.cursor.reset();
+        counters.in_hand.store(self.passing as u64, Ordering::Relaxed);
+        counters.offered.store(
+            counters.offered.load(Ordering::Relaxed) + records as u64,
+            Ordering::Relaxed,
+        );
+        add(&counters.filtered, (records - self.passing) as u64);
+    }
+
+    /// Calls the handler until every record of the batch is settled or held.
+    fn deliver(&mut self, batch: &Collected, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
+        let mut items = &batch.items[..];
+        while self.passing > 0 {
+            let call = Batch {
+                items,
+                words: &batch.words,
+                threads: &batch.threads,
+                max_level: self.max_level,
+                cursor: &self.counters.cursor,
+            };
+            let result = catch_unwind(AssertUnwindSafe(|| self.handler.handle(&call)));
+            let outcome = self.judge(result, items, faults);
+            let (settled, rest) = items.split_at(outcome.items);
+            let passed = self.count_passing(settled);
+            self.passing -= passed;
+            self.settle(passed, outcome.failed, books)?;
+            items = rest;
+        }
+        Ok(())
+    }
+
+    /// What a call did with the items it was given.
+    fn judge(
+        &self,
+        result: Result<Result<(), HandlerError>, Box<dyn Any + Send>>,
+        items: &[Item],
+        faults: &Faults,
+    ) -> Outcome {
+        let name = &self.counters.name;
+        let cost = match result {
+            Ok(Ok(())) => return Outcome { items: items.len(), failed: 0 },
+            Ok(Err(error)) => {
+                faults.report(format_args!("handler {name}: {error}"));
+                error.cost
+            }
+            Err(panic) => {
+                faults.report(format_args!("handler {name} panicked: {}", panic_text(&*panic)));
+                Cost::Current
+            }
+        };
+        // The position behind the nth record that passes.
+        let behind = |n: usize| {
+            let passing = items.iter().enumerate().filter(|(_, item)| item.passes(self.max_level));
+            passing.map(|(at, _)| at + 1).nth(n)
+        };
+        match cost {
+            Cost::Lost(records) => Outcome { items: items.len(), failed: records },
+            Cost::After(settled) => match behind(settled) {
+                Some(items) => Outcome { items, failed: 1 },
+                None => Outcome { items: items.len(), failed: 0 },
+            },
+            Cost::Current => {
+                // It may have failed before it asked for the first record: that one is what it costs.
+                let position = self.counters.cursor.position.load(Ordering::Relaxed).min(items.len());
+                let first = behind(0).unwrap_or(items.len());
+                Outcome { items: position.max(first), failed: 1 }
+            }
+        }
+    }
+
+    /// A flush or the close: calls the handler and counts what left it, or failed.
+    fn finish_call(
+        &mut self,
+        books: &Books,
+        faults: &Faults,
+        what: &str,
+        call: impl FnOnce(&mut dyn Handler) -> Result<(), HandlerError>,
+    ) -> Result<(), GivenUp> {
+        if books.has_given_up() {
+            return Err(GivenUp);
+        }
+        let name = &self.counters.name;
+        let failed = match catch_unwind(AssertUnwindSafe(|| call(&mut *self.handler))) {
+            Ok(Ok(())) => 0,
+            Ok(Err(error)) => {
+                faults.report(format_args!("handler {name}, {what}: {error}"));
+                match error.cost {
+                    Cost::Lost(records) => records,
+                    Cost::Current | Cost::After(_) => 0,
+                }
+            }
+            Err(panic) => {
+                faults.report(format_args!("handler {name} panicked in {what}: {}", panic_text(&*panic)));
+                0
+            }
+        };
+        self.settle(0, failed, books)
+    }
+
+    /// After a call: `taken` records more were taken, `failed` of these or of those held before are lost, and the
+    /// rest was delivered but for what the handler holds now.
+    fn settle(&mut self, taken: usize, failed: u64, books: &Books) -> Result<(), GivenUp> {
+        let held = catch_unwind(AssertUnwindSafe(|| self.handler.held())).unwrap_or(0);
+        self.holds_since = match (held, self.holds_since) {
+            (0, _) => None,
+            (_, None) => Some(clock::now()),
+            (_, since) => since,
+        };
+        let counters = &*self.counters;
+        let in_hand = self.passing as u64;
+        books.settle(|| {
+            let had = counters.held.load(Ordering::Relaxed) + taken as u64;
+            // A handler that miscounts must not make records out of nothing.
+            let failed = failed.min(had);
+            let held = held.min(had - failed);
+            counters.held.store(held, Ordering::Relaxed);
+            counters.in_hand.store(in_hand, Ordering::Relaxed);
+            counters.cursor.reset();
+            add(&counters.failed, failed);
+            add(&counters.delivered, had - failed - held);
+        })
+    }
+}
+
+impl std::fmt::Debug for Runner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runner").field("counters", &self.counters).finish_non_exhaustive()
+    }
+}
+
+/// How many items a call is done with, and how many records it lost.
+struct Outcome {
+    items: usize,
+    failed: u64,
+}
+
+/// What a panic said.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("with a value that is no text")
+}

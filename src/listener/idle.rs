@@ -1,0 +1,140 @@
+//! How the listener waits for records.
+
+use std::time::{Duration, Instant};
+
+use crate::clock;
+
+/// How the listener waits when there are no records.
+///
+/// ```
+/// use treering::Wait;
+///
+/// // A core of its own: the shortest way to the handlers, and no caller ever makes a system call.
+/// let builder = treering::builder().wait(Wait::Spin).affinity(3);
+/// # let _ = builder;
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub enum Wait {
+    /// Looks every few microseconds while there is traffic, naps up to a millisecond for the next 100 ms, then
+    /// parks. The default. Only the first call after 100 ms of silence pays for a wake (one system call).
+    ///
+    /// Before it parks the listener interrupts each core that runs a thread of this process, by `membarrier`, at
+    /// most ten times a second. Where that is felt, choose [`Spin`](Wait::Spin) or [`Poll`](Wait::Poll).
+    #[default]
+    Adaptive,
+    /// Never sleeps: costs a core, and no call ever makes a system call. See
+    /// [`Builder::affinity`](crate::Builder::affinity).
+    Spin,
+    /// Looks, then sleeps this long: no call ever makes a system call.
+    Poll(Duration),
+    /// Parks as soon as there is nothing to do: the least use of the processor, and a wake for each record that
+    /// comes alone. Callers fence after each record.
+    Park,
+    /// No thread of its own: records are handed out by [`Guard::poll`](crate::Guard::poll), `flush` and `stop`, on
+    /// the thread that calls them.
+    Manual,
+}
+
+/// Between two looks at the rings under traffic: looking back to back would steal the producers' cache lines.
+const LOOK_INTERVAL: Duration = Duration::from_micros(3);
+/// Without a record for this long, naps begin.
+const SPIN_MAX: Duration = Duration::from_micros(50);
+/// The first nap; each is twice as long as the one before.
+const NAP_MIN: Duration = Duration::from_micros(50);
+/// The longest nap.
+const NAP_MAX: Duration = Duration::from_millis(1);
+/// Without a record for this long, the listener parks.
+const PARK_AFTER: Duration = Duration::from_millis(100);
+/// The longest sleep: losses of silent threads are told of, and the clock is looked after, about this often.
+pub(crate) const PARK_MAX: Duration = Duration::from_secs(1);
+
+/// What to do before the next look.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Step {
+    /// Look again at once, or after a few microseconds of spinning.
+    Spin(Duration),
+    /// Sleep for so long; requests end it early.
+    Nap(Duration),
+    /// Sleep until woken.
+    Park,
+}
+
+/// Remembers how long there was nothing to do.
+#[derive(Debug)]
+pub(crate) struct Idle {
+    wait: Wait,
+    last_record: Instant,
+    nap: Duration,
+}
+
+impl Idle {
+    pub(crate) fn new(wait: Wait) -> Self {
+        Idle { wait, last_record: clock::now(), nap: NAP_MIN }
+    }
+
+    /// The round found records, or holds some back.
+    pub(crate) fn busy(&mut self) -> Step {
+        self.last_record = clock::now();
+        self.nap = NAP_MIN;
+        match self.wait {
+            Wait::Poll(interval) => Step::Nap(interval),
+            Wait::Spin | Wait::Adaptive | Wait::Park | Wait::Manual => Step::Spin(LOOK_INTERVAL),
+        }
+    }
+
+    /// The round found nothing.
+    pub(crate) fn empty(&mut self) -> Step {
+        let silence = clock::now() - self.last_record;
+        match self.wait {
+            Wait::Poll(interval) => Step::Nap(interval),
+            Wait::Spin => Step::Spin(LOOK_INTERVAL),
+            Wait::Adaptive | Wait::Park if silence < SPIN_MAX => Step::Spin(LOOK_INTERVAL),
+            Wait::Adaptive if silence < PARK_AFTER => {
+                let nap = self.nap;
+                self.nap = NAP_MAX.min(nap * 2);
+                Step::Nap(nap)
+            }
+            Wait::Adaptive | Wait::Park | Wait::Manual => Step::Park,
+        }
+    }
+}
+
+/// Burns time without touching memory.
+pub(crate) fn spin(duration: Duration) {
+    let end = clock::now() + duration;
+    while clock::now() < end {
+        std::hint::spin_loop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn under_silence_the_listener_spins_then_naps_longer_and_longer_then_parks() {
+        let mut idle = Idle::new(Wait::Adaptive);
+        assert_eq!(idle.busy(), Step::Spin(LOOK_INTERVAL));
+        assert_eq!(idle.empty(), Step::Spin(LOOK_INTERVAL));
+        idle.last_record -= SPIN_MAX;
+        let naps: Vec<_> = (0..7).map(|_| idle.empty()).collect();
+        assert_eq!(naps[0], Step::Nap(NAP_MIN));
+        assert_eq!(naps[1], Step::Nap(NAP_MIN * 2));
+        assert_eq!(naps[6], Step::Nap(NAP_MAX));
+        idle.last_record -= PARK_AFTER;
+        assert_eq!(idle.empty(), Step::Park);
+    }
+
+    #[test]
+    fn spin_and_poll_never_park() {
+        for (wait, step) in [
+            (Wait::Spin, Step::Spin(LOOK_INTERVAL)),
+            (Wait::Poll(NAP_MAX), Step::Nap(NAP_MAX)),
+        ] {
+            let mut idle = Idle::new(wait);
+            idle.last_record -= PARK_AFTER * 2;
+            assert_eq!(idle.empty(), step);
+        }
+    }
+}

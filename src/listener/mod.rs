@@ -1,0 +1,272 @@
+//! The listener: takes records out of all rings, in order, and hands them to the handlers.
+//!
+//! One [`turn`](Listener::turn) is one look at the world: requests, then the cut-off, then the registry, then all
+//! tails; what those show is handed out, batch by batch. [`run`](Listener::run) takes turns until the engine is
+//! closed, and waits between them; with [`Wait::Manual`] the caller of `poll` takes them.
+//!
+//! Consumers, handlers, merge state and cursors are the [`Listener`]'s, and the listener is the engine's: its thread
+//! borrows it, so that a thread started anew goes on with it.
+
+mod control;
+mod dispatch;
+mod idle;
+mod merge;
+mod own;
+mod resolve;
+
+pub(crate) use control::{Control, TimedOut};
+pub(crate) use dispatch::{Books, GivenUp, Handlers, panic_text};
+pub use idle::Wait;
+
+use std::time::{Duration, Instant};
+
+use crate::callsite::Dictionary;
+use crate::clock::{self, WallClock};
+use crate::fault::Faults;
+use crate::os;
+use crate::sync::Arc;
+use crate::transport::Transport;
+use crate::wake::HeavyFence;
+
+use idle::{Idle, PARK_MAX, Step, spin};
+use merge::{Collected, Inlets, LossesOf};
+use resolve::Entries;
+
+/// Records younger than this wait for the next round, unless someone waits for a flush: a thread that was between
+/// its stamp and its commit when its tail was read gets this long to be put in order by time.
+#[cfg(not(treering_loom))]
+const GRACE: Duration = Duration::from_micros(2);
+#[cfg(treering_loom)]
+const GRACE: Duration = Duration::ZERO;
+/// Longer than any store waits in a store buffer.
+const NAP_AFTER_CHANGE: Duration = Duration::from_millis(1);
+/// How often losses of silent threads are looked for.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+/// What a listener shares with the threads that log and those that ask.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) transport: Transport,
+    pub(crate) control: Control,
+    pub(crate) books: Books,
+    pub(crate) faults: Faults,
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    core: Arc<Core>,
+    inlets: Inlets,
+    batch: Collected,
+    entries: Entries,
+    handlers: Handlers,
+    clock: WallClock,
+    fence: HeavyFence,
+    idle: Idle,
+    /// The highest flush ticket whose round is done.
+    answered: u64,
+    next_housekeeping: Instant,
+}
+
+/// What a turn came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Turn {
+    /// So many records were handed out.
+    Busy(usize),
+    /// There was nothing to hand out.
+    Empty,
+    /// That was the last turn.
+    Finished,
+}
+
+impl Listener {
+    pub(crate) fn new(
+        core: Arc<Core>,
+        handlers: Handlers,
+        dictionary: &'static Dictionary,
+        wait: Wait,
+    ) -> Self {
+        let fence = match wait {
+            Wait::Park => HeavyFence::by_producers(&core.transport.shared.state),
+            _ => HeavyFence::new(),
+        };
+        Listener {
+            core,
+            inlets: Inlets::new(),
+            batch: Collected::default(),
+            entries: Entries::new(dictionary),
+            handlers,
+            clock: WallClock::new(),
+            fence,
+            idle: Idle::new(wait),
+            answered: 0,
+            next_housekeeping: clock::now() + HOUSEKEEPING,
+        }
+    }
+
+    /// Takes turns until the engine is closed and everything was handed out, or a deadline passed.
+    pub(crate) fn run(&mut self) {
+        loop {
+            let step = match self.turn() {
+                Turn::Finished => return,
+                Turn::Busy(_) => self.idle.busy(),
+                Turn::Empty => self.idle.empty(),
+            };
+            match step {
+                Step::Spin(duration) => spin(duration),
+                Step::Nap(duration) => {
+                    // Nobody is in a hurry: what the handlers hold can leave now.
+                    if self.flush_held().is_ok() {
+                        self.core.control.nap(duration);
+                    }
+                }
+                Step::Park => {
+                    if self.flush_held().is_ok() {
+                        self.park();
+                    }
+                }
+            }
+        }
+    }
+
+    /// One look at the world, see the module's documentation.
+    pub(crate) fn turn(&mut self) -> Turn {
+        match self.try_turn() {
+            Ok(turn) => turn,
+            Err(GivenUp) => {
+                self.core.control.finish();
+                Turn::Finished
+            }
+        }
+    }
+
+    fn try_turn(&mut self) -> Result<Turn, GivenUp> {
+        // The order of the next steps is what makes flush, stop and the order of records right: what is asked, then
+        // the cut-off, then the registry, then the tails.
+        let asked = self.core.control.asked();
+        let state = &self.core.transport.shared.state;
+        let closing = state.is_closed();
+        if closing {
+            // A producer that saw the engine open after its commit is visible below. Whether the means changed does
+            // not matter here: what comes later is late by position.
+            let _ = self.fence.fence(state);
+        }
+        let flushing = asked > self.answered;
+        let cutoff = self.cutoff(closing, flushing);
+        self.recover()?;
+        self.inlets.refresh(&self.core.transport, closing, &mut self.batch);
+        self.inlets.read_tails();
+
+        let records = self.hand_out(cutoff)?;
+        self.tell_losses(closing)?;
+        self.inlets.reclaim(&self.core.transport);
+        if closing {
+            self.handlers.close(&self.core.books, &self.core.faults)?;
+            self.core.control.finish();
+            return Ok(Turn::Finished);
+        }
+        if flushing {
+            self.handlers.flush_on_request(&self.core.books, &self.core.faults)?;
+            self.answered = asked;
+            self.core.control.answer(asked);
+        }
+        self.handlers.flush(false, &self.core.books, &self.core.faults)?;
+        Ok(if records > 0 || self.inlets.hold_back() { Turn::Busy(records) } else { Turn::Empty })
+    }
+
+    /// The highest key that this turn may hand out. Read before any tail.
+    fn cutoff(&self, closing: bool, flushing: bool) -> u64 {
+        let now = self.core.transport.shared.ticker.ordered();
+        match (closing, flushing) {
+            (true, _) => u64::MAX,
+            (false, true) => now,
+            (false, false) => now.saturating_sub(self.clock.ticks_in(GRACE)),
+        }
+    }
+
+    /// Hands out everything up to the cut-off, batch by batch.
+    fn hand_out(&mut self, cutoff: u64) -> Result<usize, GivenUp> {
+        let mut records = 0;
+        loop {
+            if let Some(step) = self.clock.anchor() {
+                self.tell_clock_step(step);
+            }
+            self.inlets.collect(cutoff, &mut self.batch, &self.clock, &mut self.entries);
+            self.inlets.release();
+            if self.batch.is_empty() {
+                return Ok(records);
+            }
+            records += self.batch.items.len();
+            self.dispatch()?;
+        }
+    }
+
+    /// Tells of losses that no producer will tell of, or not soon.
+    fn tell_losses(&mut self, closing: bool) -> Result<(), GivenUp> {
+        let now = clock::now();
+        let of = if closing {
+            LossesOf::AllThreads
+        } else if now >= self.next_housekeeping {
+            self.next_housekeeping = now + HOUSEKEEPING;
+            LossesOf::SilentThreads
+        } else {
+            LossesOf::ThreadsThatLeft
+        };
+        let stamp = self.core.transport.shared.ticker.stamp();
+        self.inlets.report_losses(of, stamp, &mut self.batch, &self.clock);
+        if self.batch.is_empty() { Ok(()) } else { self.dispatch() }
+    }
+
+    fn tell_clock_step(&mut self, nanos: i64) {
+        let thread = self.batch.sharing_thread(self.inlets.len(), os::thread_id());
+        let stamp = self.core.transport.shared.ticker.stamp();
+        self.batch.push_own(own::CLOCK_STEP, &[nanos as u64], stamp, thread, &self.clock);
+    }
+
+    fn dispatch(&mut self) -> Result<(), GivenUp> {
+        self.handlers.dispatch(&mut self.batch, &mut self.inlets, &self.core.books, &self.core.faults)
+    }
+
+    /// After a panic of ours in an earlier turn: what was collected but not begun is handed out, what was begun is
+    /// counted as failed where a handler had not settled it.
+    fn recover(&mut self) -> Result<(), GivenUp> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        self.inlets.release();
+        if self.batch.begun {
+            self.handlers.fail_in_hand(&self.core.books)?;
+            self.batch.clear();
+            return Ok(());
+        }
+        self.dispatch()
+    }
+
+    /// What the handlers hold leaves the process now.
+    pub(crate) fn flush_held(&mut self) -> Result<(), GivenUp> {
+        self.handlers.flush(true, &self.core.books, &self.core.faults)
+    }
+
+    /// Sleeps until there is something to do.
+    pub(crate) fn park(&mut self) {
+        let Core { transport, control, .. } = &*self.core;
+        let state = &transport.shared.state;
+        state.announce_park();
+        let is_sound = self.fence.fence(state);
+        let is_asked = control.asked() > self.answered || state.is_closed();
+        if is_asked || self.inlets.has_news(transport) {
+            state.unpark();
+        } else if is_sound {
+            state.park(Some(PARK_MAX));
+        } else {
+            // A producer that looked at the state word before the means changed is not ordered against us.
+            state.unpark();
+            control.nap(NAP_AFTER_CHANGE);
+        }
+    }
+
+    /// After the end: counts what was committed past the last tail.
+    pub(crate) fn count_late(&mut self) {
+        self.inlets.count_late();
+    }
+}

@@ -1,0 +1,113 @@
+//! The caller's side: a log call's way into a ring, and a [`Logger`] to name an engine by.
+//!
+//! `place` holds the thread-locals and what they may mean at any moment; `send` is the way of one record, hot and
+//! cold. Calls without `logger:` go to the process-wide engine, which `global` knows and hands in.
+
+pub(crate) mod place;
+pub(crate) mod send;
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::callsite::{Callsite, DICTIONARY, DISABLED, Schema};
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::filter::Filter;
+use crate::record::encode::Arguments;
+use crate::stats::Report;
+use crate::sync::Arc;
+
+use place::busy;
+
+/// Names an engine: for `logger:` in the macros, and to ask something of it.
+///
+/// Cheap to clone and to send to other threads. It does not keep the engine running: that is the
+/// [`Guard`](crate::Guard)'s matter. After the engine was stopped, calls return at once and count as late.
+///
+/// ```
+/// # fn main() -> Result<(), treering::Error> {
+/// let capture = treering::handler::Capture::new();
+/// let (logger, guard) = treering::builder().handler(capture.clone()).start()?;
+/// let for_a_thread = logger.clone();
+/// std::thread::spawn(move || treering::info!(logger: for_a_thread, "from a thread")).join().unwrap();
+/// guard.stop(std::time::Duration::from_secs(5))?;
+/// assert_eq!(capture.records().len(), 1);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Logger {
+    pub(crate) engine: Arc<Engine>,
+}
+
+impl Logger {
+    /// Waits until everything that was logged before this call, by any thread, has left the handlers.
+    ///
+    /// # Errors
+    /// [`is_timeout`](Error::is_timeout) if that takes longer; it may still happen.
+    /// [`is_on_listener_thread`](Error::is_on_listener_thread) in a handler, which would wait for itself.
+    pub fn flush(&self, timeout: Duration) -> Result<(), Error> {
+        self.engine.flush(timeout)
+    }
+
+    /// The books at this moment. Other threads may log meanwhile: [`Report::pending`] is what is on its way.
+    ///
+    /// Cost: looks at each ring's counters, under the registry lock.
+    pub fn stats(&self) -> Report {
+        self.engine.report()
+    }
+
+    /// Swaps the filter. Calls that begin after this returned obey it, in any thread; a call that is past its gate
+    /// already may still arrive.
+    ///
+    /// # Errors
+    /// [`is_filter`](Error::is_filter) if a directive does not parse; then nothing changes.
+    pub fn set_filter(&self, directives: &str) -> Result<(), Error> {
+        let filter = Filter::parse(directives)?;
+        busy(|_| self.engine.set_filter(filter)).ok_or_else(Error::interrupts)
+    }
+
+    /// Gives the calling thread its ring now, so that its first call does not pay for it.
+    ///
+    /// A thread that logs from signal handlers must do this, or log once, first.
+    pub fn register_thread(&self) {
+        place::register_instance(&self.engine);
+    }
+}
+
+impl fmt::Debug for Logger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Logger")
+            .field("engine", &self.engine.number)
+            .field("is_open", &self.engine.is_open())
+            .finish()
+    }
+}
+
+/// A log call with `logger:`, behind its gate.
+#[inline(never)]
+pub fn emit_to<A: Arguments>(logger: &Logger, callsite: &'static Callsite, gate: u64, arguments: A) {
+    let Some(id) = id_of::<A>(callsite, gate) else { return };
+    let engine = &logger.engine;
+    if engine.verdicts.allows(id) {
+        let level = callsite.metadata().level;
+        send::encoded(arguments, |payload| send::to_instance(engine, id, level, payload));
+    }
+}
+
+/// The id of this callsite with these argument types; `None` if nobody wants its records, or if the call interrupts
+/// treering's own cold path, which is counted.
+#[inline(always)]
+pub(crate) fn id_of<A: Arguments>(callsite: &'static Callsite, gate: u64) -> Option<u32> {
+    if (gate >> 32) as u32 == A::HASH { Some(gate as u32) } else { resolve(callsite, A::SCHEMA) }
+}
+
+#[cold]
+#[inline(never)]
+fn resolve(callsite: &'static Callsite, schema: &'static Schema) -> Option<u32> {
+    let Some(gate) = busy(|_| DICTIONARY.resolve(callsite, schema)) else {
+        place::count_nested();
+        return None;
+    };
+    (gate as u32 != DISABLED).then_some(gate as u32)
+}

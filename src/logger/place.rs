@@ -1,0 +1,215 @@
+//! A thread's rings, and what it means when one is not at its place.
+//!
+//! The hot thread-local is a [`Slot`]: a const cell without `Drop`, readable in every destructor of the thread, that
+//! a call empties from reserve to commit. A second const cell, the [`Mode`], written in cold paths only, says what
+//! an empty slot means. A third thread-local, with `Drop`, hands the rings back when the thread ends.
+//!
+//! Whoever takes one of our locks is [`busy`] meanwhile: the slots are empty and the mode says so. A signal handler
+//! or an allocator that logs there is counted as nested; it cannot meet a lock that its own thread holds.
+
+use std::cell::Cell;
+use std::sync::Weak;
+
+use crate::engine::Engine;
+use crate::os;
+use crate::record::Thread;
+use crate::ring::{Producer, Slot};
+use crate::sync::{Arc, AtomicU64, Ordering};
+use crate::transport::NoRing;
+
+thread_local! {
+    /// The ring of the process-wide engine: the hot one.
+    static GLOBAL: Slot<Lent> = const { Slot::new() };
+    /// The rings of engines that calls name by `logger:`; emptied by a call like the hot one.
+    static INSTANCES: Slot<Vec<Lent>> = const { Slot::new() };
+    static MODE: Cell<Mode> = const { Cell::new(Mode::Fresh) };
+    static OWNER: Owner = const { Owner };
+}
+
+/// Log calls, in the whole process, that interrupted a call of their own thread.
+static NESTED: AtomicU64 = AtomicU64::new(0);
+
+/// What it means that a place is empty.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Mode {
+    /// The thread has not logged yet.
+    Fresh,
+    /// The list of instances is at its place, and the global ring too if `global`: a place that is empty
+    /// nevertheless is in use by a call which this one interrupts.
+    Ready { global: bool },
+    /// Inside one of our locks, or about to be.
+    Busy,
+    /// The thread's rings were handed back; a later destructor logs.
+    TornDown,
+}
+
+/// A ring, or the leave to use the one that is shared, and whose it is.
+#[derive(Debug)]
+pub(crate) struct Lent {
+    engine: Weak<Engine>,
+    number: u64,
+    /// `None`: the engine's memory is used up, the thread shares a ring.
+    producer: Option<Producer>,
+}
+
+/// A thread's places while it is busy.
+#[derive(Debug, Default)]
+pub(crate) struct Places {
+    global: Option<Box<Lent>>,
+    instances: Option<Box<Vec<Lent>>>,
+}
+
+/// Which of a thread's places a call uses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Place {
+    Global,
+    Instance,
+}
+
+/// What a place says to a call that wants to use it.
+#[derive(Debug)]
+pub(crate) enum Access<R> {
+    /// It was used.
+    Used(R),
+    /// There is no ring of that engine here; the thread may ask for one.
+    Unregistered,
+    /// The thread shares a ring.
+    Shared,
+    /// The call interrupts another one of its own thread.
+    Nested,
+}
+
+/// Lends the process-wide engine's ring: the hot way.
+#[inline(always)]
+pub(crate) fn with_global<R>(work: impl FnOnce(&mut Producer) -> R) -> Option<R> {
+    GLOBAL.with(|slot| slot.with(|lent| lent.producer.as_mut().map(work))).flatten()
+}
+
+/// Lends an engine's ring, or says why not.
+#[inline]
+pub(crate) fn access<R>(place: Place, number: u64, work: impl FnOnce(&mut Producer) -> R) -> Access<R> {
+    let used = match place {
+        Place::Global => GLOBAL.with(|slot| slot.with(|lent| lent.access(number, work))),
+        Place::Instance => INSTANCES.with(|slot| {
+            slot.with(|list| match list.iter_mut().find(|lent| lent.number == number) {
+                Some(lent) => lent.access(number, work),
+                None => Access::Unregistered,
+            })
+        }),
+    };
+    used.unwrap_or_else(|| match (MODE.get(), place) {
+        (Mode::Fresh, _) | (Mode::Ready { global: false }, Place::Global) => Access::Unregistered,
+        (Mode::TornDown, _) => Access::Shared,
+        (Mode::Ready { .. } | Mode::Busy, _) => Access::Nested,
+    })
+}
+
+/// Gives the thread a ring of this engine, and hands back those of engines that have stopped.
+#[cold]
+pub(crate) fn register(place: Place, engine: &Arc<Engine>) {
+    let mut stale = Vec::new();
+    busy(|places| {
+        let Some(lent) = lend(engine) else { return };
+        match place {
+            Place::Global => stale.extend(places.global.replace(Box::new(lent)).map(|before| *before)),
+            Place::Instance => {
+                let list = places.instances.get_or_insert_default();
+                stale.extend(list.extract_if(.., |lent| lent.is_stale()));
+                list.push(lent);
+            }
+        }
+    });
+    stale.into_iter().for_each(hand_back);
+}
+
+/// Runs `work` with the thread's places empty and in its hands. `None` if this call interrupts treering itself:
+/// then it must not touch our locks.
+#[cold]
+pub(crate) fn busy<R>(work: impl FnOnce(&mut Places) -> R) -> Option<R> {
+    let mut mode = MODE.get();
+    match mode {
+        Mode::Busy => return None,
+        Mode::Ready { global } => {
+            let is_taken = GLOBAL.with(Slot::is_empty) && global || INSTANCES.with(Slot::is_empty);
+            if is_taken {
+                return None;
+            }
+        }
+        // The first cold path of a thread: from here on its end is learnt.
+        Mode::Fresh if OWNER.try_with(|_| ()).is_err() => mode = Mode::TornDown,
+        Mode::Fresh | Mode::TornDown => {}
+    }
+    MODE.set(Mode::Busy);
+    let mut places = Places { global: GLOBAL.with(Slot::remove), instances: INSTANCES.with(Slot::remove) };
+    let result = work(&mut places);
+    if mode != Mode::TornDown {
+        mode = Mode::Ready { global: places.global.is_some() };
+        places.global.map(|lent| GLOBAL.with(|slot| slot.install(lent)));
+        let instances = places.instances.unwrap_or_default();
+        INSTANCES.with(|slot| slot.install(instances));
+    }
+    MODE.set(mode);
+    Some(result)
+}
+
+/// Counts a call that interrupts another one of its own thread.
+#[cold]
+pub(crate) fn count_nested() {
+    NESTED.fetch_add(1, Ordering::Relaxed);
+}
+
+/// What [`count_nested`] counted so far.
+pub(crate) fn nested() -> u64 {
+    NESTED.load(Ordering::Relaxed)
+}
+
+/// Whether waiting is not allowed, or could be for ever: while the thread ends, and while it panics.
+pub(crate) fn must_not_wait() -> bool {
+    MODE.get() == Mode::TornDown || std::thread::panicking()
+}
+
+impl Lent {
+    #[inline]
+    fn access<R>(&mut self, number: u64, work: impl FnOnce(&mut Producer) -> R) -> Access<R> {
+        match &mut self.producer {
+            _ if self.number != number => Access::Unregistered,
+            Some(producer) => Access::Used(work(producer)),
+            None => Access::Shared,
+        }
+    }
+
+    fn is_stale(&self) -> bool {
+        self.engine.upgrade().is_none_or(|engine| !engine.is_open())
+    }
+}
+
+/// `None` if the engine takes no more threads because it has stopped.
+fn lend(engine: &Arc<Engine>) -> Option<Lent> {
+    let current = std::thread::current();
+    let producer = match engine.core.transport.register(Thread::new(os::thread_id(), current.name())) {
+        Ok(producer) => Some(producer),
+        Err(NoRing::Full) => None,
+        Err(NoRing::Closed) => return None,
+    };
+    Some(Lent { engine: Arc::downgrade(engine), number: engine.number, producer })
+}
+
+fn hand_back(Lent { engine, producer, .. }: Lent) {
+    // If the engine is gone, so is its half of the ring: dropping ours frees it.
+    if let (Some(engine), Some(producer)) = (engine.upgrade(), producer) {
+        busy(|_| engine.core.transport.release(producer));
+    }
+}
+
+/// Hands the thread's rings back when it ends.
+struct Owner;
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        let global = GLOBAL.with(Slot::remove);
+        let instances = INSTANCES.with(Slot::remove);
+        MODE.set(Mode::TornDown);
+        global.into_iter().for_each(|lent| hand_back(*lent));
+        instances.into_iter().flat_map(|list| *list).for_each(hand_back);
+    }
+}

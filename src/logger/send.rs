@@ -1,0 +1,183 @@
+//! The way of one record from a call into a ring: the hot one, and everything that can happen instead.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use crate::clock::Deadline;
+use crate::engine::Engine;
+use crate::level::Level;
+use crate::os;
+use crate::record::encode::Arguments;
+use crate::ring::{Payload, Refused};
+use crate::sync::{Arc, nap, yield_now};
+
+use super::place::{self, Access, Place, access, busy};
+
+/// A larger scratch buffer is freed after its call: one long message must not cost the thread its memory for ever.
+const SCRATCH_KEPT_MAX: usize = 16 * 1024;
+
+thread_local! {
+    /// Where arguments that cannot be deferred are formatted. A call takes it out, so that a `Display` that logs
+    /// finds none and makes its own.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Arguments that are ready to be copied: user code has run.
+struct Encoded<'a, A> {
+    arguments: &'a A,
+    scratch: &'a [u8],
+}
+
+#[expect(unsafe_code, reason = "passes an unsafe contract on")]
+// SAFETY: `Arguments` vouches for `words` and `write`, and the scratch buffer is the one that they were formatted in.
+unsafe impl<A: Arguments> Payload for Encoded<'_, A> {
+    #[inline(always)]
+    fn words(&self) -> usize {
+        self.arguments.words()
+    }
+
+    #[inline(always)]
+    unsafe fn write(&self, to: *mut u64) {
+        // SAFETY: the caller vouches for `words` words.
+        unsafe { self.arguments.write(self.scratch, to) };
+    }
+
+    fn write_cut(&self, into: &mut [u64]) -> usize {
+        self.arguments.write_cut(self.scratch, into)
+    }
+}
+
+/// Formats what cannot be deferred, then hands the arguments to `send`. All code of the user's runs before `send`.
+#[inline(always)]
+pub(crate) fn encoded<A: Arguments>(mut arguments: A, send: impl FnOnce(&Encoded<'_, A>)) {
+    if A::EAGER {
+        // After the thread-local is gone: a buffer of its own for each call.
+        let mut scratch = SCRATCH.try_with(Cell::take).unwrap_or_default();
+        scratch.clear();
+        arguments.format(&mut scratch);
+        send(&Encoded { arguments: &arguments, scratch: &scratch });
+        if scratch.capacity() <= SCRATCH_KEPT_MAX {
+            let _ = SCRATCH.try_with(|place| place.set(scratch));
+        }
+    } else {
+        send(&Encoded { arguments: &arguments, scratch: &[] });
+    }
+}
+
+/// Sends to the process-wide engine; `false` if [`slowly`] has to.
+#[inline(always)]
+pub(crate) fn to_global(id: u32, level: Level, payload: &impl Payload) -> bool {
+    match place::with_global(|producer| producer.push(id, level, payload)) {
+        Some(Ok(0)) => true,
+        Some(Ok(bits)) => {
+            attend_global(bits);
+            true
+        }
+        Some(Err(_)) | None => false,
+    }
+}
+
+/// Sends to an engine that the call names.
+#[inline(always)]
+pub(crate) fn to_instance(engine: &Arc<Engine>, id: u32, level: Level, payload: &impl Payload) {
+    match access(Place::Instance, engine.number, |producer| producer.push(id, level, payload)) {
+        Access::Used(Ok(0)) => {}
+        Access::Used(Ok(bits)) => engine.core.transport.shared.state.attend(bits),
+        _ => slowly(engine, Place::Instance, id, level, payload),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn attend_global(bits: u32) {
+    let shared = place::with_global(|producer| producer.shared().clone());
+    if let Some(shared) = shared {
+        shared.state.attend(bits);
+    }
+}
+
+/// The cold way: registers the thread, writes pads and loss records, cuts, shares, waits, and counts what is lost.
+#[cold]
+#[inline(never)]
+pub(crate) fn slowly(engine: &Arc<Engine>, place: Place, id: u32, level: Level, payload: &dyn Payload) {
+    let transport = &engine.core.transport;
+    let mut waiting = None;
+    let mut has_asked = false;
+    loop {
+        let placed = match access(place, engine.number, |ring| ring.push_slowly(id, level, payload, None)) {
+            Access::Used(placed) => placed,
+            Access::Shared => match busy(|_| transport.push_shared(id, level, payload, os::thread_id())) {
+                Some(placed) => placed,
+                None => return place::count_nested(),
+            },
+            Access::Unregistered if !has_asked => {
+                has_asked = true;
+                place::register(place, engine);
+                continue;
+            }
+            Access::Unregistered => Err(Refused::Closed),
+            Access::Nested => return place::count_nested(),
+        };
+        match placed {
+            Ok(0) => return,
+            Ok(bits) => return transport.shared.state.attend(bits),
+            Err(Refused::NoRoom) if waiting.get_or_insert_with(|| Waiting::new(engine, level)).step() => {}
+            Err(refused) => return count_loss(engine, place, level, refused),
+        }
+    }
+}
+
+/// The record got no place: it gets its fate.
+#[cold]
+fn count_loss(engine: &Arc<Engine>, place: Place, level: Level, refused: Refused) {
+    let transport = &engine.core.transport;
+    let counted = access(place, engine.number, |ring| match refused {
+        Refused::NoRoom => ring.drop_full(level),
+        Refused::Closed => ring.refuse_late(level),
+    });
+    match counted {
+        Access::Used(()) => {}
+        Access::Shared | Access::Unregistered => {
+            if busy(|_| transport.drop_shared(level, refused)).is_none() {
+                place::count_nested();
+            }
+        }
+        Access::Nested => place::count_nested(),
+    }
+}
+
+/// A caller that waits for room. It holds nothing meanwhile.
+struct Waiting {
+    deadline: Deadline,
+    steps: u32,
+}
+
+impl Waiting {
+    /// Looks back to back before it gives its time slice away, and that often before it sleeps.
+    const SPINS: u32 = 64;
+    const YIELDS: u32 = 8;
+    /// The longest nap; a stop releases the caller within it.
+    const NAP_MAX: Duration = Duration::from_micros(200);
+
+    fn new(engine: &Engine, level: Level) -> Self {
+        let patience = engine.policies.at(level).patience();
+        // Nobody else makes room for these.
+        let must_not = patience.is_zero() || place::must_not_wait() || engine.is_listening_here();
+        engine.core.transport.shared.state.wake();
+        Waiting { deadline: Deadline::after(if must_not { Duration::ZERO } else { patience }), steps: 0 }
+    }
+
+    /// Waits a little; `false` if the deadline has passed.
+    fn step(&mut self) -> bool {
+        if self.deadline.has_passed() {
+            return false;
+        }
+        self.steps = self.steps.saturating_add(1);
+        match self.steps {
+            ..=Self::SPINS => std::hint::spin_loop(),
+            ..=const { Self::SPINS + Self::YIELDS } => yield_now(),
+            _ => nap(Self::NAP_MAX),
+        }
+        true
+    }
+}

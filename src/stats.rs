@@ -1,0 +1,436 @@
+//! The books: what is counted where, by whom, and the report that adds it up.
+//!
+//! Two ledgers. The engine's gives each record one fate:
+//! `submitted = dispatched + dropped + late + abandoned + pending`. Each handler's gives one to each record it was
+//! offered: `offered = filtered + delivered + failed + abandoned + held + in_flight`.
+//!
+//! A counter has one writer (but for those marked *any*), so writing is a plain load, add and store; the lines are
+//! padded by writer. A reader loads the settled counters first and `submitted` last, so `pending`, the one
+//! difference, is never negative.
+
+use std::fmt;
+use std::ops::Index;
+
+use crossbeam_utils::CachePadded;
+
+use crate::level::Level;
+use crate::sync::{AtomicU64, AtomicUsize, Ordering};
+
+/// Counts by level.
+pub(crate) type ByLevel = [u64; Level::COUNT];
+
+/// A counter by level.
+#[derive(Debug)]
+pub(crate) struct LevelCounter([AtomicU64; Level::COUNT]);
+
+impl LevelCounter {
+    pub(crate) fn new() -> Self {
+        LevelCounter(std::array::from_fn(|_| AtomicU64::new(0)))
+    }
+
+    /// One more, by the counter's only writer.
+    #[inline(always)]
+    pub(crate) fn add_one(&self, level: Level) {
+        let counter = &self.0[level.index()];
+        // Relaxed: a count guards no data; what orders `submitted` before the record is the record's own commit.
+        counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    /// One more, by the counter's only writer, who counted `submitted` before: a reader that sees this one sees
+    /// that one.
+    pub(crate) fn settle_one(&self, level: Level) {
+        add(&self.0[level.index()], 1);
+    }
+
+    /// One more, by any thread.
+    pub(crate) fn add_one_shared(&self, level: Level) {
+        self.0[level.index()].fetch_add(1, Ordering::Release);
+    }
+
+    pub(crate) fn load(&self) -> ByLevel {
+        std::array::from_fn(|level| self.0[level].load(Ordering::Acquire))
+    }
+}
+
+/// Adds to a counter of settled records that only the caller writes.
+pub(crate) fn add(counter: &AtomicU64, more: u64) {
+    // Release: whoever sees a record settled must see it submitted.
+    counter.store(counter.load(Ordering::Relaxed) + more, Ordering::Release);
+}
+
+/// The counters of one ring, in its header.
+#[derive(Debug)]
+pub(crate) struct RingCounters {
+    /// Producer, on every call, before the commit.
+    pub(crate) submitted: CachePadded<LevelCounter>,
+    pub(crate) cold: CachePadded<ColdCounters>,
+    pub(crate) settled: CachePadded<SettledCounters>,
+}
+
+/// Written by the producer in its cold path.
+#[derive(Debug)]
+pub(crate) struct ColdCounters {
+    /// No room.
+    pub(crate) dropped_full: LevelCounter,
+    /// Refused because the engine had stopped.
+    pub(crate) late: LevelCounter,
+    /// Records that were cut; a mark, not a fate.
+    pub(crate) truncated: AtomicU64,
+}
+
+/// Written by the listener.
+#[derive(Debug)]
+pub(crate) struct SettledCounters {
+    pub(crate) dispatched: AtomicU64,
+    /// Committed past the tail that the last drain read.
+    pub(crate) late: AtomicU64,
+}
+
+impl RingCounters {
+    pub(crate) fn new() -> Self {
+        RingCounters {
+            submitted: CachePadded::new(LevelCounter::new()),
+            cold: CachePadded::new(ColdCounters {
+                dropped_full: LevelCounter::new(),
+                late: LevelCounter::new(),
+                truncated: AtomicU64::new(0),
+            }),
+            settled: CachePadded::new(SettledCounters {
+                dispatched: AtomicU64::new(0),
+                late: AtomicU64::new(0),
+            }),
+        }
+    }
+}
+
+/// Calls that found no ring: the thread was torn down and the engine closed. *Any* thread writes.
+#[derive(Debug)]
+pub(crate) struct OutsideCounters {
+    pub(crate) submitted: LevelCounter,
+    pub(crate) late: LevelCounter,
+    /// Records that interrupted their own thread's call; beside the ledger.
+    pub(crate) nested: AtomicU64,
+}
+
+impl OutsideCounters {
+    pub(crate) fn new() -> Self {
+        OutsideCounters {
+            submitted: LevelCounter::new(),
+            late: LevelCounter::new(),
+            nested: AtomicU64::new(0),
+        }
+    }
+}
+
+/// One handler's ledger. Written by the listener's thread, and at the deadline of a stop by the thread that stops,
+/// both under the engine's book lock.
+#[derive(Debug)]
+pub(crate) struct HandlerCounters {
+    pub(crate) name: String,
+    pub(crate) offered: AtomicU64,
+    pub(crate) filtered: AtomicU64,
+    pub(crate) delivered: AtomicU64,
+    pub(crate) failed: AtomicU64,
+    pub(crate) abandoned: AtomicU64,
+    pub(crate) held: AtomicU64,
+    /// Settled by a deadline; before that in-flight is the difference.
+    pub(crate) in_flight: AtomicU64,
+    /// Records of the batch in hand that the handler has yet to settle, 0 between batches.
+    pub(crate) in_hand: AtomicU64,
+    pub(crate) cursor: Cursor,
+}
+
+/// How far a handler came in the batch in hand. Written by the batch's iterators, without a lock.
+#[derive(Debug)]
+pub(crate) struct Cursor {
+    /// Records handed out or passed over.
+    pub(crate) position: AtomicUsize,
+    /// Records handed out in this call; [`Cursor::EXHAUSTED`] is added when the iterator came to its end.
+    pub(crate) handed: AtomicUsize,
+}
+
+impl Cursor {
+    /// The iterator came to its end: a handler that collects a batch and then sends it has all of it in flight.
+    pub(crate) const EXHAUSTED: usize = 1 << (usize::BITS - 1);
+
+    pub(crate) fn new() -> Self {
+        Cursor { position: AtomicUsize::new(0), handed: AtomicUsize::new(0) }
+    }
+
+    /// An iterator came to this position, and hands out the record before it if that `passes`. A second iterator
+    /// over the same batch does not move the cursor until it is further than the first.
+    #[inline]
+    pub(crate) fn advance(&self, position: usize, passes: bool) {
+        // One writer, the listener's thread; relaxed, as it counts and guards nothing.
+        if position > self.position.load(Ordering::Relaxed) {
+            self.position.store(position, Ordering::Relaxed);
+            if passes {
+                self.handed.store(self.handed.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    pub(crate) fn exhaust(&self) {
+        self.handed.store(self.handed.load(Ordering::Relaxed) | Self::EXHAUSTED, Ordering::Relaxed);
+    }
+
+    pub(crate) fn reset(&self) {
+        self.position.store(0, Ordering::Relaxed);
+        self.handed.store(0, Ordering::Relaxed);
+    }
+}
+
+impl HandlerCounters {
+    pub(crate) fn new(name: String) -> Self {
+        let zero = || AtomicU64::new(0);
+        HandlerCounters {
+            name,
+            offered: zero(),
+            filtered: zero(),
+            delivered: zero(),
+            failed: zero(),
+            abandoned: zero(),
+            held: zero(),
+            in_flight: zero(),
+            in_hand: zero(),
+            cursor: Cursor::new(),
+        }
+    }
+
+    /// At the deadline of a stop, under the book lock: what the handler has in hand gets its fate. Of a record-wise
+    /// handler the record handed out last is in flight, those before are delivered and those after abandoned; of one
+    /// that took the whole batch, all of it is in flight.
+    pub(crate) fn give_up(&self) {
+        let in_hand = self.in_hand.load(Ordering::Relaxed);
+        let handed = self.cursor.handed.load(Ordering::Relaxed);
+        if handed & Cursor::EXHAUSTED != 0 {
+            add(&self.in_flight, in_hand);
+        } else {
+            let handed = (handed as u64).min(in_hand);
+            let in_flight = handed.min(1);
+            add(&self.in_flight, in_flight);
+            add(&self.delivered, handed - in_flight);
+            add(&self.abandoned, in_hand - handed);
+        }
+        // What it holds it might still write when it returns, or not: in flight as well.
+        add(&self.in_flight, self.held.swap(0, Ordering::Relaxed));
+        self.in_hand.store(0, Ordering::Relaxed);
+    }
+
+    fn report(&self) -> HandlerReport {
+        // Everything but `offered` first: the difference must not be negative.
+        let load = |counter: &AtomicU64| counter.load(Ordering::Acquire);
+        let (filtered, delivered) = (load(&self.filtered), load(&self.delivered));
+        let (failed, abandoned, held) = (load(&self.failed), load(&self.abandoned), load(&self.held));
+        let offered = load(&self.offered);
+        let in_flight = offered.saturating_sub(filtered + delivered + failed + abandoned + held);
+        HandlerReport {
+            name: self.name.clone(),
+            offered,
+            filtered,
+            delivered,
+            failed,
+            abandoned,
+            held,
+            in_flight,
+        }
+    }
+}
+
+/// What became of every record: the books at one moment.
+///
+/// `submitted == dispatched + dropped + late + abandoned + pending` holds at any time, and
+/// `offered == filtered + delivered + failed + abandoned + held + in_flight` for each handler.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub struct Report {
+    /// Calls that passed the filter.
+    pub submitted: u64,
+    /// [`submitted`](Report::submitted) by level, the most severe first.
+    pub submitted_by_level: [u64; 5],
+    /// Records that were handed to the handlers.
+    pub dispatched: u64,
+    /// Records that found no room.
+    pub dropped: u64,
+    /// [`dropped`](Report::dropped) by level, the most severe first.
+    pub dropped_by_level: [u64; 5],
+    /// Calls that came after, or raced with, the stop.
+    pub late: u64,
+    /// Records that were still in memory when a stop's deadline passed.
+    pub abandoned: u64,
+    /// Records that are on their way: the difference.
+    pub pending: u64,
+    /// Records that were inside a handler's call when a stop's deadline passed; they are part of
+    /// [`dispatched`](Report::dispatched), and whether they were written is not known.
+    pub in_flight: u64,
+    /// Records whose arguments were cut because they were too long for the ring; beside the ledger.
+    pub truncated: u64,
+    /// Log calls that interrupted a log call of the same thread, from a signal handler; beside the ledger.
+    pub nested: u64,
+    /// Records handed out after one with a later stamp; beside the ledger.
+    pub reordered: u64,
+    /// Threads' rings in memory, pooled ones included.
+    pub rings: u64,
+    /// One ledger for each handler, in the order they were added.
+    pub handlers: Handlers,
+}
+
+impl Report {
+    /// Whether every call's record reached every handler that wanted it.
+    pub fn is_lossless(&self) -> bool {
+        self.submitted == self.dispatched
+            && self.truncated == 0
+            && self.nested == 0
+            && self.handlers.iter().all(|h| h.offered == h.filtered + h.delivered)
+    }
+
+    /// Checks that both ledgers balance and that nothing is pending, as it must be once the threads that log were
+    /// joined and `stop` has returned.
+    ///
+    /// # Panics
+    /// If they do not, with the report in the message.
+    pub fn assert_balanced(&self) {
+        let fates = self.dispatched + self.dropped + self.late + self.abandoned;
+        assert!(self.pending == 0 && self.submitted == fates, "the engine's books do not balance: {self:#?}");
+        for h in &self.handlers {
+            let fates = h.filtered + h.delivered + h.failed + h.abandoned + h.held + h.in_flight;
+            assert!(h.offered == fates, "the books of handler {} do not balance: {self:#?}", h.name);
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} submitted = {} dispatched + {} dropped + {} late + {} abandoned + {} pending",
+            self.submitted, self.dispatched, self.dropped, self.late, self.abandoned, self.pending
+        )
+    }
+}
+
+/// One handler's ledger in a [`Report`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct HandlerReport {
+    /// What [`Handler::name`](crate::handler::Handler::name) said.
+    pub name: String,
+    /// Records dispatched while it was attached, and the engine's own records.
+    pub offered: u64,
+    /// Above its level.
+    pub filtered: u64,
+    /// Left the process, or were acknowledged.
+    pub delivered: u64,
+    /// Cost an error or a panic.
+    pub failed: u64,
+    /// Not handed out before a stop's deadline.
+    pub abandoned: u64,
+    /// In its buffer.
+    pub held: u64,
+    /// Inside its call.
+    pub in_flight: u64,
+}
+
+/// The handlers' ledgers, by name or in order.
+///
+/// ```
+/// # fn main() -> Result<(), treering::Error> {
+/// let capture = treering::handler::Capture::new();
+/// let (logger, guard) = treering::builder().handler(capture).start()?;
+/// treering::info!(logger: logger, "counted");
+/// let report = guard.stop(std::time::Duration::from_secs(5))?;
+/// assert_eq!(report.handlers["Capture"].delivered, 1);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Handlers(Vec<HandlerReport>);
+
+impl Handlers {
+    /// The ledgers in the order the handlers were added.
+    pub fn iter(&self) -> std::slice::Iter<'_, HandlerReport> {
+        self.0.iter()
+    }
+
+    /// The first handler of this name.
+    pub fn find(&self, name: &str) -> Option<&HandlerReport> {
+        self.0.iter().find(|handler| handler.name == name)
+    }
+}
+
+impl Index<&str> for Handlers {
+    type Output = HandlerReport;
+
+    /// # Panics
+    /// If no handler has this name.
+    fn index(&self, name: &str) -> &HandlerReport {
+        let names = || self.0.iter().map(|handler| handler.name.as_str()).collect::<Vec<_>>().join(", ");
+        self.find(name).unwrap_or_else(|| panic!("no handler is named {name:?}; there are: {}", names()))
+    }
+}
+
+impl<'a> IntoIterator for &'a Handlers {
+    type Item = &'a HandlerReport;
+    type IntoIter = std::slice::Iter<'a, HandlerReport>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+/// Adds counters up into a [`Report`], in the order that keeps `pending` from being negative.
+#[derive(Debug, Default)]
+pub(crate) struct Sum {
+    report: Report,
+}
+
+impl Sum {
+    /// First of all the handlers, then every ring's and other settled counters, then [`Sum::submitted`].
+    pub(crate) fn handlers<'a>(&mut self, handlers: impl IntoIterator<Item = &'a HandlerCounters>) {
+        self.report.handlers = Handlers(handlers.into_iter().map(HandlerCounters::report).collect());
+        self.report.in_flight = self.report.handlers.iter().map(|handler| handler.in_flight).sum();
+    }
+
+    pub(crate) fn settled(&mut self, ring: &RingCounters) {
+        let report = &mut self.report;
+        report.rings += 1;
+        report.dispatched += ring.settled.dispatched.load(Ordering::Acquire);
+        report.late += ring.settled.late.load(Ordering::Acquire) + total(&ring.cold.late.load());
+        report.truncated += ring.cold.truncated.load(Ordering::Relaxed);
+        add_levels(&mut report.dropped_by_level, &ring.cold.dropped_full.load());
+    }
+
+    pub(crate) fn settled_outside(&mut self, outside: &OutsideCounters) {
+        self.report.late += total(&outside.late.load());
+        self.report.nested += outside.nested.load(Ordering::Relaxed);
+    }
+
+    pub(crate) fn reordered(&mut self, records: u64) {
+        self.report.reordered = records;
+    }
+
+    pub(crate) fn abandoned(&mut self, records: u64) {
+        self.report.abandoned = records;
+    }
+
+    pub(crate) fn submitted(&mut self, counter: &LevelCounter) {
+        add_levels(&mut self.report.submitted_by_level, &counter.load());
+    }
+
+    pub(crate) fn finish(mut self) -> Report {
+        let report = &mut self.report;
+        report.submitted = total(&report.submitted_by_level);
+        report.dropped = total(&report.dropped_by_level);
+        let settled = report.dispatched + report.dropped + report.late + report.abandoned;
+        report.pending = report.submitted.saturating_sub(settled);
+        self.report
+    }
+}
+
+pub(crate) fn total(counts: &ByLevel) -> u64 {
+    counts.iter().sum()
+}
+
+fn add_levels(sum: &mut ByLevel, more: &ByLevel) {
+    sum.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+}

@@ -1,0 +1,253 @@
+//! The set of an engine's rings: who has one, who may get one, and when one goes to another thread.
+//!
+//! ```text
+//!            register                    release                    reclaim (listener)
+//!   Free ──────────────► Lent to a thread ───────► Left, not drained ───────────► Free
+//!    ▲                        │
+//!    │ new, while             │ beyond `memory_cap`, or torn down
+//!    │ `memory_cap` allows    ▼
+//!    └───────────       the shared ring: one, behind a lock
+//! ```
+//! All of it happens under the registry lock, on cold paths. The closed flag stands under the same lock: a ring that
+//! was registered before the listener's last look is drained, and a later registration is refused, so no record
+//! sits in a ring that nobody owns (I6). Threads that exit hand their producer back; the listener learns that
+//! *before* it looks at the ring's tail for the last time, and reclaims the ring only when it is drained (I7).
+//!
+//! A round of the listener takes the lock only when the generation has changed since its last look. Whoever changes
+//! it does so before the first record, so that a listener that is about to sleep, which looks at the generation
+//! behind its heavy fence, sees every ring that could hold one.
+
+use crate::level::Level;
+use crate::record::Thread;
+use crate::ring::{self, Consumer, Payload, Producer, Refused, Shared};
+use crate::stats::{LevelCounter, OutsideCounters, RingCounters, Sum};
+use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(crate) struct Transport {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) outside: OutsideCounters,
+    capacity_words: usize,
+    rings_max: usize,
+    registry: Mutex<Registry>,
+    /// Counts changes of the registry that the listener has to see. Written under the registry lock.
+    generation: AtomicU64,
+    /// The producer of the shared ring, made when the first call needs it.
+    fallback: Mutex<Option<Producer>>,
+}
+
+#[derive(Debug)]
+struct Registry {
+    closed: bool,
+    /// By ring number.
+    rings: Vec<Tenant>,
+    free: Vec<usize>,
+    /// How many of the rings count against `rings_max`: all but the shared one, and those being made.
+    counted: usize,
+}
+
+#[derive(Debug)]
+struct Tenant {
+    counters: Arc<RingCounters>,
+    thread: Arc<Thread>,
+    tenancy: Tenancy,
+    /// Until the listener fetches it.
+    consumer: Option<Consumer>,
+}
+
+#[derive(Debug)]
+enum Tenancy {
+    Lent,
+    Left(Producer),
+    Free(Producer),
+}
+
+/// Why a thread gets no ring of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum NoRing {
+    /// The engine has stopped.
+    Closed,
+    /// All rings together would need more than `memory_cap`.
+    Full,
+}
+
+impl Transport {
+    pub(crate) fn new(capacity_bytes: usize, memory_cap: usize) -> Self {
+        Transport {
+            shared: Arc::new(Shared::new()),
+            outside: OutsideCounters::new(),
+            capacity_words: capacity_bytes / 8,
+            rings_max: memory_cap / capacity_bytes,
+            registry: Mutex::new(Registry {
+                closed: false,
+                rings: Vec::new(),
+                free: Vec::new(),
+                counted: 0,
+            }),
+            generation: AtomicU64::new(0),
+            fallback: Mutex::new(None),
+        }
+    }
+
+    /// A ring for the calling thread.
+    ///
+    /// Cost: a lock; for a new ring also its allocation and the first touch of its pages, outside of the lock.
+    pub(crate) fn register(&self, thread: Thread) -> Result<Producer, NoRing> {
+        {
+            let mut registry = self.registry.lock();
+            if registry.closed {
+                return Err(NoRing::Closed);
+            }
+            if let Some(index) = registry.free.pop() {
+                let tenant = &mut registry.rings[index];
+                tenant.thread = Arc::new(thread);
+                let Tenancy::Free(producer) = std::mem::replace(&mut tenant.tenancy, Tenancy::Lent) else {
+                    unreachable!("the free list names free rings")
+                };
+                self.generation.fetch_add(1, Ordering::Release);
+                return Ok(producer);
+            }
+            if registry.counted == self.rings_max {
+                return Err(NoRing::Full);
+            }
+            registry.counted += 1;
+        }
+        self.add_ring(thread)
+    }
+
+    /// Makes a ring and enters it into the registry, unless the engine stopped meanwhile.
+    fn add_ring(&self, thread: Thread) -> Result<Producer, NoRing> {
+        // The number is only known under the lock; making the ring is too much to do there. Rings are numbered when
+        // they are entered.
+        let (mut producer, consumer) = ring::ring(self.capacity_words, self.shared.clone());
+        let mut registry = self.registry.lock();
+        #[cfg(not(treering_mutant = "register_after_close"))]
+        if registry.closed {
+            return Err(NoRing::Closed);
+        }
+        producer.set_index(registry.rings.len());
+        registry.rings.push(Tenant {
+            counters: consumer.counters().clone(),
+            thread: Arc::new(thread),
+            tenancy: Tenancy::Lent,
+            consumer: Some(consumer),
+        });
+        self.generation.fetch_add(1, Ordering::Release);
+        Ok(producer)
+    }
+
+    /// A thread that exits, or that moves to another engine, hands its ring back.
+    pub(crate) fn release(&self, producer: Producer) {
+        {
+            let mut registry = self.registry.lock();
+            let index = producer.index();
+            registry.rings[index].tenancy = Tenancy::Left(producer);
+            self.generation.fetch_add(1, Ordering::Release);
+        }
+        // Else a parked listener would not reclaim it, and the next thread would be given a new one.
+        self.shared.state.wake();
+    }
+
+    /// Places a record of a thread without a ring of its own, in the ring that all such threads share.
+    pub(crate) fn push_shared(
+        &self,
+        id: u32,
+        level: Level,
+        payload: &dyn Payload,
+        thread: u32,
+    ) -> Result<u32, Refused> {
+        let mut fallback = self.fallback.lock();
+        if fallback.is_none() {
+            *fallback = self.add_ring(Thread::new(0, Some("shared"))).ok();
+        }
+        match fallback.as_mut() {
+            Some(producer) => producer.push_slowly(id, level, payload, Some(thread)),
+            None => Err(Refused::Closed),
+        }
+    }
+
+    /// Counts the loss of a record of a thread without a ring of its own.
+    pub(crate) fn drop_shared(&self, level: Level, refused: Refused) {
+        match (self.fallback.lock().as_mut(), refused) {
+            (Some(producer), Refused::NoRoom) => producer.drop_full(level),
+            (Some(producer), Refused::Closed) => producer.refuse_late(level),
+            (None, _) => {
+                self.outside.submitted.add_one_shared(level);
+                self.outside.late.add_one_shared(level);
+            }
+        }
+    }
+
+    // ---- the listener's side
+
+    /// Shows the listener what has changed since it last looked: `change` is called for each ring, with its consumer
+    /// if it is new. With `closing` the registry is closed first.
+    pub(crate) fn look(
+        &self,
+        seen: &mut u64,
+        closing: bool,
+        mut change: impl FnMut(usize, Option<Consumer>, &Arc<Thread>, Lease),
+    ) {
+        let generation = self.generation.load(Ordering::Acquire);
+        if generation == *seen && !closing {
+            return;
+        }
+        let mut registry = self.registry.lock();
+        registry.closed |= closing;
+        // Under the lock, so it counts what is seen below.
+        *seen = self.generation.load(Ordering::Relaxed);
+        for (index, tenant) in registry.rings.iter_mut().enumerate() {
+            let lease = match tenant.tenancy {
+                Tenancy::Lent => Lease::Lent,
+                Tenancy::Left(_) => Lease::Left,
+                Tenancy::Free(_) => Lease::Free,
+            };
+            change(index, tenant.consumer.take(), &tenant.thread, lease);
+        }
+    }
+
+    /// Whether [`look`](Self::look) would show a change.
+    pub(crate) fn has_changed(&self, seen: u64) -> bool {
+        self.generation.load(Ordering::Acquire) != seen
+    }
+
+    /// The listener has drained a ring that was left: another thread may have it.
+    pub(crate) fn reclaim(&self, index: usize) {
+        let mut registry = self.registry.lock();
+        let tenant = &mut registry.rings[index];
+        match std::mem::replace(&mut tenant.tenancy, Tenancy::Lent) {
+            Tenancy::Left(producer) => {
+                tenant.tenancy = Tenancy::Free(producer);
+                registry.free.push(index);
+            }
+            other => tenant.tenancy = other,
+        }
+    }
+
+    // ---- the books
+
+    /// Adds the settled counters of all rings.
+    pub(crate) fn sum_settled(&self, sum: &mut Sum) {
+        sum.settled_outside(&self.outside);
+        self.registry.lock().rings.iter().for_each(|tenant| sum.settled(&tenant.counters));
+    }
+
+    /// Adds what was submitted; after everything that was settled.
+    pub(crate) fn sum_submitted(&self, sum: &mut Sum) {
+        let mut add = |counter: &LevelCounter| sum.submitted(counter);
+        self.registry.lock().rings.iter().for_each(|tenant| add(&tenant.counters.submitted));
+        add(&self.outside.submitted);
+    }
+}
+
+/// Whose a ring is, as the listener sees it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Lease {
+    /// A thread's.
+    Lent,
+    /// Nobody's, but there may be records in it.
+    Left,
+    /// Nobody's, and empty.
+    Free,
+}

@@ -1,0 +1,198 @@
+//! The engine's state word, and how a listener goes to sleep without missing a record.
+//!
+//! ```text
+//!  producer                              listener
+//!  1  commit: tail.store(Release)        1  state |= PARKED          read-modify-write
+//!  2  light fence (compiler only)        2  heavy fence (membarrier)
+//!  3  state.load(Relaxed)                3  registry and all tails, afresh
+//!  4  any bit: attend (cold)             4  all empty: futex_wait(state, while PARKED)
+//! ```
+//! Either the producer's 3 sees PARKED and wakes the listener, or the producer's 1 is visible to the listener's 3:
+//! the membarrier runs a full barrier on every thread of the process between the listener's 1 and 3, so a producer
+//! that had not yet executed its 3 by then executes it after the listener's 1.
+//!
+//! Where membarrier is missing or forbidden the listener sets NEEDS_FENCE. Producers that see it fence for
+//! themselves. One that had read the word before may still be on its way, so in the round that set the bit the
+//! listener naps instead of parking.
+//!
+//! All bits are changed by read-modify-write. A plain store of PARKED could erase a CLOSED that was set meanwhile,
+//! and the listener would sleep through its own stop.
+//!
+//! Loom knows neither compiler fences nor membarrier: under it both fences are `fence(SeqCst)`. What the models
+//! prove is the protocol with those, see docs/memory-ordering.md.
+
+use std::time::Duration;
+
+use crate::sync::{Futex, Ordering, fence};
+
+/// The listener sleeps, or is about to: who commits a record must wake it.
+const PARKED: u32 = 1;
+/// The engine takes no more records.
+const CLOSED: u32 = 2;
+/// There is no membarrier: producers must fence between their commit and their look at this word.
+const NEEDS_FENCE: u32 = 4;
+
+/// The word. One for each engine, in a cache line of its own: read twice by every call, written rarely.
+#[derive(Debug)]
+pub(crate) struct State {
+    word: Futex,
+}
+
+impl State {
+    pub(crate) fn new() -> Self {
+        State { word: Futex::new(0) }
+    }
+
+    // ---- the producer's side
+
+    /// Before space is reserved: whether the engine takes no more records.
+    #[inline(always)]
+    pub(crate) fn is_closed(&self) -> bool {
+        // Relaxed: a record that slips through is late by position, see `transport`.
+        self.word.word().load(Ordering::Relaxed) & CLOSED != 0
+    }
+
+    /// After the commit: 0, or bits that [`attend`](Self::attend) deals with.
+    #[inline(always)]
+    pub(crate) fn after_commit(&self) -> u32 {
+        light_fence();
+        self.word.word().load(Ordering::Relaxed)
+    }
+
+    /// The producer's cold path after a commit that saw `bits`.
+    #[cold]
+    pub(crate) fn attend(&self, mut bits: u32) {
+        if bits & NEEDS_FENCE != 0 {
+            fence(Ordering::SeqCst);
+            bits = self.word.word().load(Ordering::Relaxed);
+        }
+        if bits & PARKED != 0 {
+            self.wake();
+        }
+    }
+
+    // ---- anyone
+
+    /// Wakes the listener if it sleeps or is about to. What the caller wrote before is visible to the listener
+    /// when it looks again.
+    pub(crate) fn wake(&self) {
+        let before = self.word.word().fetch_and(!PARKED, Ordering::AcqRel);
+        if before & PARKED != 0 {
+            self.word.wake();
+        }
+    }
+
+    /// The engine takes no more records from now on. Wakes the listener.
+    pub(crate) fn close(&self) {
+        self.word.word().fetch_or(CLOSED, Ordering::AcqRel);
+        self.wake();
+    }
+
+    // ---- the listener's side
+
+    /// Announces that the listener is about to sleep. It must look at everything again, behind a heavy fence,
+    /// before it calls [`park`](Self::park), and [`unpark`](Self::unpark) if it found something.
+    pub(crate) fn announce_park(&self) {
+        #[cfg(not(treering_mutant = "park_by_store"))]
+        self.word.word().fetch_or(PARKED, Ordering::AcqRel);
+        #[cfg(treering_mutant = "park_by_store")]
+        self.word.word().store(PARKED, Ordering::Release);
+    }
+
+    /// Sleeps until someone wakes the listener, or until `timeout` has passed.
+    pub(crate) fn park(&self, timeout: Option<Duration>) {
+        let word = self.word.word().load(Ordering::Acquire);
+        if word & PARKED != 0 && word & CLOSED == 0 {
+            self.word.wait(word, timeout);
+        }
+        self.unpark();
+    }
+
+    /// The listener is awake.
+    pub(crate) fn unpark(&self) {
+        self.word.word().fetch_and(!PARKED, Ordering::AcqRel);
+    }
+
+    /// Makes every producer fence for itself from its next look at the word on.
+    pub(crate) fn require_fences(&self) {
+        self.word.word().fetch_or(NEEDS_FENCE, Ordering::AcqRel);
+    }
+}
+
+/// The listener's half of the asymmetric fence.
+#[derive(Debug)]
+pub(crate) struct HeavyFence {
+    means: Means,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Means {
+    /// Membarrier, which this process has not registered for yet.
+    Unregistered,
+    /// Membarrier.
+    Membarrier,
+    /// The producers fence for themselves.
+    Producers,
+}
+
+impl HeavyFence {
+    pub(crate) fn new() -> Self {
+        HeavyFence { means: Means::Unregistered }
+    }
+
+    /// For listeners that park at once and often: no membarrier, the producers fence from the start.
+    pub(crate) fn by_producers(state: &State) -> Self {
+        state.require_fences();
+        HeavyFence { means: Means::Producers }
+    }
+
+    /// Whether the means are membarrier, which interrupts every core that runs a thread of this process.
+    pub(crate) fn interrupts(&self) -> bool {
+        self.means != Means::Producers
+    }
+
+    /// Orders everything before it against every producer's commit and look at the state word.
+    ///
+    /// Returns false if the means had to be changed just now: producers that looked at the word before are not
+    /// ordered, and the caller must not sleep without an end in this round.
+    #[must_use]
+    pub(crate) fn fence(&mut self, state: &State) -> bool {
+        if self.means == Means::Unregistered && register().is_ok() {
+            self.means = Means::Membarrier;
+        }
+        if self.means == Means::Membarrier && membarrier().is_ok() {
+            return true;
+        }
+        let known = self.means == Means::Producers;
+        if !known {
+            self.means = Means::Producers;
+            state.require_fences();
+        }
+        fence(Ordering::SeqCst);
+        known
+    }
+}
+
+/// The producer's half: orders nothing by itself, but keeps the compiler from moving the load before the store.
+#[inline(always)]
+fn light_fence() {
+    #[cfg(not(treering_loom))]
+    crate::sync::compiler_fence(Ordering::SeqCst);
+    #[cfg(all(treering_loom, not(treering_mutant = "no_light_fence")))]
+    fence(Ordering::SeqCst);
+}
+
+#[cfg(not(treering_loom))]
+use crate::os::{membarrier, membarrier_register as register};
+
+#[cfg(treering_loom)]
+fn register() -> Result<(), ()> {
+    Ok(())
+}
+
+#[cfg(treering_loom)]
+fn membarrier() -> Result<(), ()> {
+    #[cfg(not(treering_mutant = "no_heavy_fence"))]
+    fence(Ordering::SeqCst);
+    Ok(())
+}
