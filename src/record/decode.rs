@@ -207,6 +207,7 @@ impl<'a> Chain<'a> {
         let len = u32::from_le_bytes(*prefix) as usize;
         let (message, after) = match after.split_at_checked(len) {
             Some(split) => split,
+            None if cut && after.is_empty() => return Ok(None),
             None if cut => (after, &[][..]),
             None => return Err(DecodeError::Short),
         };
