@@ -8,6 +8,7 @@ pub mod format;
 pub mod handler;
 pub mod level;
 mod os;
+mod output;
 pub mod record;
 mod sync;
 
