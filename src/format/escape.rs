@@ -88,6 +88,20 @@ impl fmt::Write for Quoted<'_> {
     }
 }
 
+/// Whether `text` is one string in double quotes as Rust's `Debug` writes it, and as [`Quoted`] would: nothing in
+/// it ends it early.
+pub(crate) fn is_literal(text: &str) -> bool {
+    let Some(inner) = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) else { return false };
+    let mut is_after_backslash = false;
+    for byte in inner.bytes() {
+        if byte == b'"' && !is_after_backslash {
+            return false;
+        }
+        is_after_backslash = byte == b'\\' && !is_after_backslash;
+    }
+    !is_after_backslash
+}
+
 fn is_bare(byte: u8) -> bool {
     byte.is_ascii_graphic() && !matches!(byte, b'"' | b'=' | b'\\')
 }
@@ -239,6 +253,16 @@ mod tests {
         assert_eq!(quoted(&["a\\nb"]), r#"k="a\\nb""#);
         assert_eq!(quoted(&["x\u{200b}"]), r#"k="x\u{200b}""#);
         assert_eq!(quoted(&["a\u{a0}b"]), "k=\"a\u{a0}b\"");
+    }
+
+    #[test]
+    fn literals_are_told_from_what_only_begins_and_ends_like_one() {
+        for text in ["", "a", "two words", "say \"x\"", "back\\slash\\", "line\nline", "'"] {
+            assert!(is_literal(&format!("{text:?}")), "{text:?}");
+        }
+        for text in [r#"""#, r#"a"#, r#""a" b="c""#, r#""a\""#, r#""\\\""#, r#"Some("a")"#, r#""a"#] {
+            assert!(!is_literal(text), "{text}");
+        }
     }
 
     /// Any character, the forbidden ones as often as all others together.
