@@ -5,9 +5,18 @@
 //! record it was on; every other handler, and every other record, is untouched, and the loss is counted.
 
 mod batch;
+mod capture;
+mod console;
+mod file;
+mod stream;
+#[cfg(test)]
+pub(crate) mod testing;
 
-pub use batch::Batch;
 pub(crate) use batch::Item;
+pub use batch::{Batch, Records};
+pub use capture::{Capture, Captured, CapturedValue};
+pub use console::Console;
+pub use file::File;
 
 use std::error::Error as StdError;
 use std::fmt;

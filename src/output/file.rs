@@ -6,16 +6,18 @@
 //! * Only regular files and character devices (`/dev/null`, a terminal) are taken. A FIFO would hold the opener,
 //!   and later the listener, until somebody reads.
 //! * The descriptor is not inherited by programs that this one starts.
-//! * If the file ends in the middle of a line, because a process died there, that line is ended first.
+//! * If the file ends in the middle of a line, because a process died there, that line is ended before the first
+//!   of ours. It is opened for reading too, to look at its last byte.
 //!
-//! It is opened for reading too, to look at that last byte. Appends of several processes to one file do not mix
+//! Appends of several processes to one file do not mix
 //! within a `write(2)`, but each process can only keep its own lines whole.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
+use super::Lines;
 use crate::error::Error;
 
 /// Opens `path` so that every write goes to its end.
@@ -23,11 +25,11 @@ use crate::error::Error;
 /// # Errors
 /// Where the system refuses, the last part of the path is a link, or what is there is neither a regular file nor a
 /// character device.
-pub(crate) fn append(path: &Path) -> Result<fs::File, Error> {
+pub(crate) fn append(path: &Path) -> Result<Lines<fs::File>, Error> {
     open(path).map_err(|error| Error::io("open", path, error))
 }
 
-fn open(path: &Path) -> io::Result<fs::File> {
+fn open(path: &Path) -> io::Result<Lines<fs::File>> {
     // O_NONBLOCK: a FIFO without a reader must be refused, not waited for. It means nothing for regular files; a
     // terminal that is stopped answers EAGAIN, which the writer knows.
     let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NOCTTY | libc::O_NONBLOCK;
@@ -35,27 +37,22 @@ fn open(path: &Path) -> io::Result<fs::File> {
     let file = options.read(true).append(true).create(true).mode(0o600).custom_flags(flags).open(path)?;
     let metadata = file.metadata()?;
     if metadata.is_file() {
-        end_last_line(&file, metadata.len())?;
-    } else if !metadata.file_type().is_char_device() {
-        return Err(io::Error::other("neither a regular file nor a character device"));
+        let is_torn = is_torn(&file, metadata.len())?;
+        Ok(if is_torn { Lines::after_torn_line(file) } else { Lines::new(file) })
+    } else if metadata.file_type().is_char_device() {
+        Ok(Lines::new(file))
+    } else {
+        Err(io::Error::other("neither a regular file nor a character device"))
     }
-    Ok(file)
 }
 
-/// Appends a newline if the file does not end in one.
-fn end_last_line(mut file: &fs::File, length: u64) -> io::Result<()> {
+/// Whether the file ends in the middle of a line.
+fn is_torn(file: &fs::File, length: u64) -> io::Result<bool> {
     let mut last = *b"\n";
     if length > 0 {
         file.read_exact_at(&mut last, length - 1)?;
     }
-    match last {
-        [b'\n'] => Ok(()),
-        _ => match file.write(b"\n") {
-            // A full disk is no reason not to start: lines are dropped and counted until there is room.
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => Ok(()),
-            result => result.map(drop),
-        },
-    }
+    Ok(last != *b"\n")
 }
 
 #[cfg(test)]
@@ -71,11 +68,11 @@ mod tests {
     fn a_new_file_is_its_owners_alone_and_an_old_one_keeps_its_mode() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("app.log");
-        let file = append(&path).unwrap();
-        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        let lines = append(&path).unwrap();
+        assert_eq!(lines.out().metadata().unwrap().permissions().mode() & 0o777, 0o600);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        let file = append(&path).unwrap();
-        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o640);
+        let lines = append(&path).unwrap();
+        assert_eq!(lines.out().metadata().unwrap().permissions().mode() & 0o777, 0o640);
     }
 
     #[test]
@@ -117,7 +114,10 @@ mod tests {
         for (before, after) in [("", "new\n"), ("old\n", "old\nnew\n"), ("torn", "torn\nnew\n")] {
             let path = directory.path().join("app.log");
             fs::write(&path, before).unwrap();
-            append(&path).unwrap().write_all(b"new\n").unwrap();
+            let mut lines = append(&path).unwrap();
+            lines.begin().extend_from_slice(b"new\n");
+            lines.end();
+            lines.write().unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap(), after);
         }
     }

@@ -42,6 +42,8 @@ pub(crate) struct Lines<W> {
     ends: Vec<usize>,
     /// How many of the bytes have left. Between calls less than `ends[0]`, or 0.
     sent: usize,
+    /// Whether `out` ends in the middle of a line that is not ours: the first record brings its end along.
+    is_after_torn: bool,
     /// How many bytes were waiting when the last write was put off: no further try before [`WRITE_BYTES`] more.
     put_off: usize,
 }
@@ -56,15 +58,32 @@ pub(crate) struct Failed {
 
 impl<W: Write> Lines<W> {
     pub(crate) fn new(out: W) -> Self {
-        Lines { out, bytes: Vec::new(), ends: Vec::new(), sent: 0, put_off: 0 }
+        Lines { out, bytes: Vec::new(), ends: Vec::new(), sent: 0, is_after_torn: false, put_off: 0 }
+    }
+
+    /// What is in `out` ends in the middle of a line; nothing shall be appended to that.
+    pub(crate) fn after_torn_line(out: W) -> Self {
+        Lines { is_after_torn: true, ..Lines::new(out) }
+    }
+
+    pub(crate) fn out(&self) -> &W {
+        &self.out
     }
 
     /// Where the next record's bytes are to be appended; [`end`](Lines::end) ends it. What was appended without an
     /// end (a format panicked) is taken back.
     #[inline]
     pub(crate) fn begin(&mut self) -> &mut Vec<u8> {
-        self.bytes.truncate(self.ends.last().copied().unwrap_or(0));
+        self.take_back();
+        if self.is_after_torn && self.ends.is_empty() {
+            self.bytes.push(b'\n');
+        }
         &mut self.bytes
+    }
+
+    #[inline]
+    fn take_back(&mut self) {
+        self.bytes.truncate(self.ends.last().copied().unwrap_or(0));
     }
 
     /// Ends the record that was appended. One without bytes is delivered by that.
@@ -92,7 +111,7 @@ impl<W: Write> Lines<W> {
     /// When the system refuses. A record that was begun stays held, and is continued by the next call; how many
     /// others are lost stands in the error.
     pub(crate) fn write(&mut self) -> Result<(), Failed> {
-        self.begin();
+        self.take_back();
         let result = self.send();
         self.settle();
         self.put_off = 0;
@@ -106,6 +125,7 @@ impl<W: Write> Lines<W> {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => {
                     self.sent += written;
+                    self.is_after_torn = false;
                     retries = 0;
                 }
                 Err(error) if is_momentary(&error) && retries < RETRIES_MAX => {
@@ -141,7 +161,7 @@ impl<W: Write> Lines<W> {
         let begun = usize::from(self.sent > 0);
         let lost = self.ends.len() - begun;
         self.ends.truncate(begun);
-        self.begin();
+        self.take_back();
         Failed { lost: lost as u64, source }
     }
 }
@@ -341,6 +361,21 @@ mod tests {
         assert_eq!(lines.out.written, b"whole\nnext\n");
         lines.write().unwrap();
         assert_eq!(lines.out.calls, 2, "nothing to write, no write");
+    }
+
+    #[test]
+    fn a_torn_line_of_others_is_ended_with_the_first_line_that_is_written() {
+        let steps = [Step::Refuses(libc::ENOSPC), Step::Takes(1), Step::Refuses(libc::ENOSPC)];
+        let mut lines = Lines::after_torn_line(Scripted::new(steps));
+        lines.write().unwrap();
+        assert_eq!(lines.out.calls, 0, "no line, no write");
+        for (text, lost) in [("lost\n", 1), ("first\n", 0), ("second\n", 0)] {
+            lines.begin().extend_from_slice(b"left unfinished");
+            lines.begin().extend_from_slice(text.as_bytes());
+            lines.end();
+            assert_eq!(lines.write().map_or_else(|failed| failed.lost, |()| 0), lost);
+        }
+        assert_eq!(lines.out.written, b"\nfirst\nsecond\n");
     }
 
     #[test]

@@ -3,4 +3,6 @@
 pub(crate) mod file;
 mod lines;
 
-pub(crate) use lines::Lines;
+#[cfg(test)]
+pub(crate) use lines::WRITE_BYTES;
+pub(crate) use lines::{Failed, Lines};
