@@ -119,7 +119,14 @@ impl HandlerError {
     }
 
     /// `records` that were handed out now or held from earlier calls are lost for this handler; all others are
-    /// delivered or still held. The batch is not offered again. For handlers that buffer.
+    /// delivered or still held. The batch is not offered again. For handlers that buffer. 0 says that something
+    /// failed and nothing is lost by it yet: what is held will be tried again.
+    ///
+    /// ```
+    /// use treering::handler::HandlerError;
+    /// let error = HandlerError::lost(3, "the socket was reset");
+    /// assert_eq!(error.to_string(), "the socket was reset");
+    /// ```
     pub fn lost(records: u64, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         HandlerError { cost: Cost::Lost(records), source: source.into() }
     }
