@@ -30,9 +30,8 @@ pub(crate) fn append(path: &Path) -> Result<Lines<fs::File>, Error> {
 }
 
 fn open(path: &Path) -> io::Result<Lines<fs::File>> {
-    // O_NONBLOCK: a FIFO without a reader must be refused, not waited for. It means nothing for regular files; a
-    // terminal that is stopped answers EAGAIN, which the writer knows.
-    let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NOCTTY | libc::O_NONBLOCK;
+    // Opened to read and write a FIFO does not make us wait for its reader, so it can be looked at and refused.
+    let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NOCTTY;
     let mut options = fs::OpenOptions::new();
     let file = options.read(true).append(true).create(true).mode(0o600).custom_flags(flags).open(path)?;
     let metadata = file.metadata()?;
