@@ -461,7 +461,9 @@ mod tests {
                 offer(&mut handler, [number.to_string()]).unwrap();
             }
         });
+        let start = Instant::now();
         assert!(capture.wait_for(3, Duration::from_secs(20)));
+        assert!(start.elapsed() < Duration::from_secs(10), "woken by the record, not by the time");
         assert_eq!(capture.len(), 3);
         logger.join().unwrap();
     }

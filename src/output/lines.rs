@@ -369,13 +369,13 @@ mod tests {
         let mut lines = Lines::after_torn_line(Scripted::new(steps));
         lines.write().unwrap();
         assert_eq!(lines.out.calls, 0, "no line, no write");
-        for (text, lost) in [("lost\n", 1), ("first\n", 0), ("second\n", 0)] {
+        for (text, lost) in [("lost\n", 1), ("first\n", 0), ("second\n", 0), ("third\n", 0)] {
             lines.begin().extend_from_slice(b"left unfinished");
             lines.begin().extend_from_slice(text.as_bytes());
             lines.end();
             assert_eq!(lines.write().map_or_else(|failed| failed.lost, |()| 0), lost);
         }
-        assert_eq!(lines.out.written, b"\nfirst\nsecond\n");
+        assert_eq!(lines.out.written, b"\nfirst\nsecond\nthird\n");
     }
 
     #[test]
