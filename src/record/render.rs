@@ -37,11 +37,7 @@ impl Record<'_> {
                 Piece::Literal(text) => out.literal(text)?,
                 Piece::Argument(position, spec) => {
                     let value = values.seek(*position).unwrap_or(Value::Missing);
-                    if is_plain(spec) {
-                        print_plain(&value, &mut ArgumentOf(out))?;
-                    } else {
-                        print(&value, &Shape::of(spec, || self.values()), &mut ArgumentOf(out))?;
-                    }
+                    print_argument(&value, spec, &values, &mut ArgumentOf(out))?;
                 }
             }
         }
@@ -138,12 +134,12 @@ impl Shape {
     };
     const DEBUG: Shape = Shape { kind: Kind::Debug, ..Shape::DISPLAY };
 
-    fn of<'a>(spec: &Spec, values: impl Fn() -> Values<'a>) -> Shape {
+    fn of(spec: &Spec, values: &Values<'_>) -> Shape {
         let count = |count| {
             let count = match count {
                 Count::None => return None,
                 Count::Is(count) => count as u64,
-                Count::Argument(position) => values().seek(position)?.as_u64()?,
+                Count::Argument(position) => values.clone().seek(position)?.as_u64()?,
             };
             Some(count.min(MAX_COUNT) as usize)
         };
@@ -167,6 +163,16 @@ fn is_plain(spec: &Spec) -> bool {
         && spec.precision == Count::None
         && !spec.plus
         && !spec.alternate
+}
+
+/// Prints what a placeholder with this spec does. Its width and precision may be other arguments, among `values`.
+pub(super) fn print_argument(
+    value: &Value<'_>,
+    spec: &Spec,
+    values: &Values<'_>,
+    out: &mut dyn Write,
+) -> fmt::Result {
+    if is_plain(spec) { print_plain(value, out) } else { print(value, &Shape::of(spec, values), out) }
 }
 
 /// Prints `{}`, without std's machinery where that is long.
