@@ -4,6 +4,7 @@
 #![allow(unsafe_code, reason = "system calls")]
 
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 const MEMBARRIER_CMD_PRIVATE_EXPEDITED: libc::c_int = 1 << 3;
@@ -75,6 +76,13 @@ pub(crate) fn at_exit(hook: extern "C" fn()) -> io::Result<()> {
     // SAFETY: `hook` is a function of the C ABI that does not unwind (its caller in `global` catches panics).
     let result = unsafe { libc::atexit(hook) };
     if result == 0 { Ok(()) } else { Err(io::Error::other("atexit: no room for another function")) }
+}
+
+/// One `write(2)`, without std's locks and buffers.
+pub(crate) fn write(file: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+    // SAFETY: the pointer and the length are those of one slice.
+    let written = unsafe { libc::write(file.as_raw_fd(), bytes.as_ptr().cast(), bytes.len()) };
+    usize::try_from(written).map_err(|_| io::Error::last_os_error())
 }
 
 /// Writes to stderr without std's lock or buffer, so that it works from any context. Gives up on an error: there

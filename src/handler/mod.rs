@@ -5,9 +5,18 @@
 //! record it was on; every other handler, and every other record, is untouched, and the loss is counted.
 
 mod batch;
+mod capture;
+mod console;
+mod file;
+mod stream;
+#[cfg(test)]
+pub(crate) mod testing;
 
-pub use batch::Batch;
 pub(crate) use batch::Item;
+pub use batch::{Batch, Records};
+pub use capture::{Capture, Captured, CapturedValue};
+pub use console::Console;
+pub use file::File;
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -109,7 +118,14 @@ impl HandlerError {
     }
 
     /// `records` that were handed out now or held from earlier calls are lost for this handler; all others are
-    /// delivered or still held. The batch is not offered again. For handlers that buffer.
+    /// delivered or still held. The batch is not offered again. For handlers that buffer. 0 says that something
+    /// failed and nothing is lost by it yet: what is held will be tried again.
+    ///
+    /// ```
+    /// use treering::handler::HandlerError;
+    /// let error = HandlerError::lost(3, "the socket was reset");
+    /// assert_eq!(error.to_string(), "the socket was reset");
+    /// ```
     pub fn lost(records: u64, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         HandlerError { cost: Cost::Lost(records), source: source.into() }
     }

@@ -1,0 +1,324 @@
+//! Makes text that came from outside harmless in a line.
+//!
+//! What a program writes in its literals is its own affair; what comes in through arguments, field names, targets
+//! and thread names may come from an attacker who wants to forge a line, drive the reader's terminal or reverse
+//! what they read. So characters that are not seen but do something are written out:
+//!
+//! | characters                                       | become                   |
+//! |--------------------------------------------------|--------------------------|
+//! | newline, carriage return, tab                    | `\n`, `\r`, `\t`         |
+//! | the rest of C0, DEL, C1                          | `\u{1b}`, `\u{7f}`, ...  |
+//! | U+2028, U+2029 (line and paragraph separator)    | `\u{2028}`, ...          |
+//! | U+200E, U+200F, U+061C, U+202A-202E, U+2066-2069 | `\u{202e}`, ... (bidi)   |
+//! | U+200B-200D, U+FEFF                              | `\u{200b}`, ... (unseen) |
+//!
+//! Everything else is copied as it is, the backslash too: a line is for reading, and `C:\new` should look so. Who
+//! must tell an escaped newline from a backslash and an `n` reads quoted field values, where the backslash is
+//! doubled, or JSON.
+
+use std::fmt;
+
+/// Appends to a line, with what may do harm written out.
+#[derive(Debug)]
+pub(crate) struct Escaped<'a>(pub(crate) &'a mut Vec<u8>);
+
+impl Escaped<'_> {
+    /// Appends `text`.
+    #[inline]
+    pub(crate) fn push(&mut self, text: &str) {
+        if is_plain(text.as_bytes()) {
+            self.0.extend_from_slice(text.as_bytes());
+        } else {
+            escape(text, self.0, harm);
+        }
+    }
+}
+
+impl fmt::Write for Escaped<'_> {
+    #[inline]
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.push(text);
+        Ok(())
+    }
+}
+
+/// Appends the value of a field: bare where it is a word, else in double quotes, with `"` and `\` escaped too.
+///
+/// Bare are printable ASCII without space, `"`, `=` and `\`, and letters and digits of all scripts. An empty value
+/// is `""`.
+#[derive(Debug)]
+pub(crate) struct Quoted<'a> {
+    out: &'a mut Vec<u8>,
+    /// Where the opening quote stands, which is taken out again if the value turns out to be a word.
+    start: usize,
+    is_word: bool,
+}
+
+impl<'a> Quoted<'a> {
+    /// Begins a value.
+    pub(crate) fn new(out: &'a mut Vec<u8>) -> Self {
+        let start = out.len();
+        out.push(b'"');
+        Quoted { out, start, is_word: true }
+    }
+
+    /// Ends the value.
+    pub(crate) fn finish(self) {
+        let is_empty = self.out.len() == self.start + 1;
+        if self.is_word && !is_empty {
+            self.out.remove(self.start);
+        } else {
+            self.out.push(b'"');
+        }
+    }
+}
+
+impl fmt::Write for Quoted<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if text.bytes().all(is_bare) {
+            self.out.extend_from_slice(text.as_bytes());
+            return Ok(());
+        }
+        self.is_word &= text.chars().all(|c| match u8::try_from(c) {
+            Ok(byte) if byte.is_ascii() => is_bare(byte),
+            _ => c.is_alphanumeric() && harm(c) == Harm::None,
+        });
+        escape(text, self.out, |c| if matches!(c, '"' | '\\') { Harm::Backslash(c) } else { harm(c) });
+        Ok(())
+    }
+}
+
+/// Whether `text` is one string in double quotes as Rust's `Debug` writes it, and as [`Quoted`] would: nothing in
+/// it ends it early.
+pub(crate) fn is_literal(text: &str) -> bool {
+    let Some(inner) = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) else { return false };
+    let mut is_after_backslash = false;
+    for byte in inner.bytes() {
+        if byte == b'"' && !is_after_backslash {
+            return false;
+        }
+        is_after_backslash = byte == b'\\' && !is_after_backslash;
+    }
+    !is_after_backslash
+}
+
+fn is_bare(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !matches!(byte, b'"' | b'=' | b'\\')
+}
+
+/// Whether all of it is printable ASCII. Without an early way out, so that it is done in vectors.
+#[inline]
+fn is_plain(bytes: &[u8]) -> bool {
+    bytes.iter().fold(true, |plain, &byte| plain & (byte.wrapping_sub(0x20) < 0x5f))
+}
+
+/// How a character is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Harm {
+    /// As it is.
+    None,
+    /// A backslash and this character.
+    Backslash(char),
+    /// `\u{…}`
+    Unicode,
+}
+
+fn harm(c: char) -> Harm {
+    match c {
+        ' '..='~' => Harm::None,
+        '\n' => Harm::Backslash('n'),
+        '\r' => Harm::Backslash('r'),
+        '\t' => Harm::Backslash('t'),
+        '\0'..='\x1f'
+        | '\x7f'..='\u{9f}'
+        | '\u{61c}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2066}'..='\u{2069}'
+        | '\u{feff}' => Harm::Unicode,
+        _ => Harm::None,
+    }
+}
+
+/// Copies runs between characters that do harm, and writes those out.
+fn escape(text: &str, out: &mut Vec<u8>, harm: impl Fn(char) -> Harm) {
+    let mut copied = 0;
+    for (at, c) in text.char_indices() {
+        let harm = harm(c);
+        if harm == Harm::None {
+            continue;
+        }
+        out.extend_from_slice(&text.as_bytes()[copied..at]);
+        copied = at + c.len_utf8();
+        out.push(b'\\');
+        match harm {
+            Harm::Backslash(short) => out.push(short as u8),
+            _ => push_code_point(c as u32, out),
+        }
+    }
+    out.extend_from_slice(&text.as_bytes()[copied..]);
+}
+
+/// `u{1b}`: in hexadecimal, without leading zeros.
+fn push_code_point(code: u32, out: &mut Vec<u8>) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    out.extend_from_slice(b"u{");
+    let digits = (u32::BITS - code.leading_zeros()).div_ceil(4).max(1);
+    for digit in (0..digits).rev() {
+        out.push(DIGITS[(code >> (4 * digit)) as usize & 0xf]);
+    }
+    out.push(b'}');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::fmt::Write as _;
+
+    /// Said again, in other words than the code's.
+    fn forbidden() -> Vec<char> {
+        let ranges: [(u32, u32); 8] = [
+            (0x00, 0x1f),
+            (0x7f, 0x9f),
+            (0x061c, 0x061c),
+            (0x200b, 0x200f),
+            (0x2028, 0x2029),
+            (0x202a, 0x202e),
+            (0x2066, 0x2069),
+            (0xfeff, 0xfeff),
+        ];
+        ranges
+            .iter()
+            .flat_map(|&(first, last)| first..=last)
+            .map(|code| char::from_u32(code).unwrap())
+            .collect()
+    }
+
+    fn escaped(text: &str) -> String {
+        let mut out = Vec::new();
+        Escaped(&mut out).push(text);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn quoted(parts: &[&str]) -> String {
+        let mut out = b"k=".to_vec();
+        let mut value = Quoted::new(&mut out);
+        for part in parts {
+            value.write_str(part).unwrap();
+        }
+        value.finish();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn each_forbidden_character_is_written_out_and_no_other() {
+        let forbidden = forbidden();
+        for c in '\0'..=char::MAX {
+            let written = escaped(&format!("a{c}z"));
+            if forbidden.contains(&c) {
+                let code = match c {
+                    '\n' => "\\n".to_owned(),
+                    '\r' => "\\r".to_owned(),
+                    '\t' => "\\t".to_owned(),
+                    _ => format!("\\u{{{:x}}}", c as u32),
+                };
+                assert_eq!(written, format!("a{code}z"));
+            } else {
+                assert_eq!(written, format!("a{c}z"));
+            }
+        }
+    }
+
+    #[test]
+    fn a_forged_line_and_a_terminal_sequence_stay_one_harmless_line() {
+        assert_eq!(escaped("x\n2026-01-01 INFO forged"), "x\\n2026-01-01 INFO forged");
+        assert_eq!(escaped("\x1b[2J\0"), "\\u{1b}[2J\\u{0}");
+        assert_eq!(escaped("a\u{202e}b"), "a\\u{202e}b");
+        assert_eq!(escaped("Zoë 日本 C:\\new"), "Zoë 日本 C:\\new");
+    }
+
+    #[test]
+    fn words_are_bare_and_all_else_is_quoted() {
+        for bare in ["1", "XNAS", "a:b/c", "Some(5)", "日本", "Zoë", "-1.5e3", "[::1]:80", "it's"] {
+            assert_eq!(quoted(&[bare]), format!("k={bare}"));
+        }
+        assert_eq!(quoted(&[]), "k=\"\"");
+        assert_eq!(quoted(&[""]), "k=\"\"");
+        assert_eq!(quoted(&["two words"]), "k=\"two words\"");
+        assert_eq!(quoted(&["two", " ", "words"]), "k=\"two words\"");
+        assert_eq!(quoted(&["a=b"]), "k=\"a=b\"");
+        assert_eq!(quoted(&["say \"x\" \\ y"]), r#"k="say \"x\" \\ y""#);
+        assert_eq!(quoted(&["a\nb"]), r#"k="a\nb""#);
+        assert_eq!(quoted(&["a\\nb"]), r#"k="a\\nb""#);
+        assert_eq!(quoted(&["x\u{200b}"]), r#"k="x\u{200b}""#);
+        assert_eq!(quoted(&["a\u{a0}b"]), "k=\"a\u{a0}b\"");
+    }
+
+    #[test]
+    fn literals_are_told_from_what_only_begins_and_ends_like_one() {
+        for text in ["", "a", "two words", "say \"x\"", "back\\slash\\", "line\nline", "'"] {
+            assert!(is_literal(&format!("{text:?}")), "{text:?}");
+        }
+        for text in [r#"""#, r#"a"#, r#""a" b="c""#, r#""a\""#, r#""\\\""#, r#"Some("a")"#, r#""a"#] {
+            assert!(!is_literal(text), "{text}");
+        }
+    }
+
+    /// Any character, the forbidden ones as often as all others together.
+    fn nasty() -> impl Strategy<Value = String> {
+        let c = prop_oneof![
+            any::<char>(),
+            proptest::sample::select(forbidden()),
+            proptest::char::range(' ', '~')
+        ];
+        proptest::collection::vec(c, 0..40).prop_map(|chars| chars.into_iter().collect())
+    }
+
+    proptest! {
+        #[test]
+        fn no_forbidden_character_survives(text in nasty()) {
+            let forbidden = forbidden();
+            prop_assert!(!escaped(&text).contains(forbidden.as_slice()));
+            prop_assert!(!quoted(&[&text]).contains(forbidden.as_slice()));
+        }
+
+        #[test]
+        fn clean_text_is_unchanged(text in nasty()) {
+            let clean = text.replace(forbidden().as_slice(), "");
+            prop_assert_eq!(escaped(&clean), clean);
+        }
+
+        /// Undone by one rule, a quoted value is the text again: nothing in it can end it early.
+        #[test]
+        fn quoted_values_read_back(text in nasty(), cut in 0_usize..40) {
+            let cut = text.char_indices().map(|(at, _)| at).nth(cut).unwrap_or(0);
+            let line = quoted(&[&text[..cut], &text[cut..]]);
+            let value = &line[2..];
+            if !value.starts_with('"') {
+                prop_assert_eq!(value, text);
+                return Ok(());
+            }
+            let mut back = String::new();
+            let mut rest = value[1..].chars();
+            loop {
+                match rest.next().unwrap() {
+                    '"' => break,
+                    '\\' => match rest.next().unwrap() {
+                        'n' => back.push('\n'),
+                        'r' => back.push('\r'),
+                        't' => back.push('\t'),
+                        'u' => {
+                            let code: String = rest.by_ref().skip(1).take_while(|&c| c != '}').collect();
+                            back.push(char::from_u32(u32::from_str_radix(&code, 16).unwrap()).unwrap());
+                        }
+                        c => back.push(c),
+                    },
+                    c => back.push(c),
+                }
+            }
+            prop_assert_eq!(rest.next(), None);
+            prop_assert_eq!(back, text);
+        }
+    }
+}

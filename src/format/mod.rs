@@ -1,0 +1,42 @@
+//! From a record to the bytes of a line: the [`Format`] trait, and the formats that come with treering.
+//!
+//! A format appends to a buffer that its handler owns and writes, so it neither allocates for each record nor
+//! knows where the bytes go. Escaping is part of it: what came from outside must not look like anything else.
+
+pub(crate) mod escape;
+mod text;
+mod timestamp;
+
+pub use text::Text;
+
+use crate::record::Record;
+
+/// Makes bytes of records.
+///
+/// ```
+/// use treering::format::Format;
+/// use treering::record::Record;
+///
+/// /// The level's first letter and the message.
+/// struct Brief;
+///
+/// impl Format for Brief {
+///     fn format(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
+///         let text = format!("{} {}", &record.level().as_str()[..1], record.message());
+///         out.extend_from_slice(text.escape_debug().to_string().as_bytes());
+///         out.push(b'\n');
+///     }
+/// }
+///
+/// let handler = treering::handler::Console::stderr().format(Brief);
+/// ```
+pub trait Format: Send {
+    /// Appends one record to `out`, with the newline (or whatever ends a record) after it. What `out` holds
+    /// already are other records: they are to be left as they are.
+    ///
+    /// [`Record::message`] and the fields' texts are raw: a format that writes lines escapes what came from
+    /// outside, as [`Text`] does.
+    ///
+    /// A format that panics costs the record it was on; what it appended for it is taken back.
+    fn format(&mut self, record: &Record<'_>, out: &mut Vec<u8>);
+}

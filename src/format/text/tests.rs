@@ -1,0 +1,163 @@
+use super::*;
+use crate::callsite::{Field, Piece, Spec};
+use crate::record::encode::{Arguments, Encode, Formatted, Inspected};
+use crate::record::testing::Owned;
+use proptest::prelude::*;
+
+const TIME: &str = "2023-11-14T22:13:20.123456789Z";
+const HEAD: &str = "2023-11-14T22:13:20.123456789Z INFO  app: ";
+const SIGNS: [Style; 3] = [Style::Value, Style::Display, Style::Debug];
+const PLACE: Piece = Piece::Argument(0, Spec::DISPLAY);
+
+fn key(argument: usize, style: Style) -> Field {
+    Field { name: "key", argument, style }
+}
+
+fn info<A: Arguments>(pieces: &[Piece], fields: &[Field], arguments: A) -> Owned {
+    Owned::new(Level::Info, "app", pieces, fields, arguments)
+}
+
+fn line_in(mut format: Text, record: &Owned) -> String {
+    let mut out = b"before".to_vec();
+    format.format(&record.record(), &mut out);
+    String::from_utf8(out).unwrap().strip_prefix("before").unwrap().to_owned()
+}
+
+fn line(record: &Owned) -> String {
+    line_in(Text::new(), record)
+}
+
+/// `info!("{literal}{}", argument)`
+fn with_argument(literal: &'static str, argument: &str) -> String {
+    line(&info(&[Piece::Literal(literal), PLACE], &[], (argument.hold(), ())))
+}
+
+/// `info!(key = value)`, without what stands before it.
+fn with_field(style: Style, value: &str) -> String {
+    line(&info(&[], &[key(0, style)], (value.hold(), ()))).strip_prefix(HEAD).unwrap().to_owned()
+}
+
+#[test]
+fn a_line_is_time_level_target_message_fields() {
+    let pieces = [Piece::Literal("order "), PLACE, Piece::Literal(" filled")];
+    let fields = [
+        Field { name: "venue", argument: 1, style: Style::Value },
+        Field { name: "note", argument: 2, style: Style::Value },
+        Field { name: "order.total", argument: 3, style: Style::Value },
+    ];
+    let arguments = (7_u64, ("XNAS".hold(), ("two words".hold(), (12.5_f64, ()))));
+    let record = Owned::new(Level::Warn, "my_server::db", &pieces, &fields, arguments);
+    let expected = "WARN  my_server::db: order 7 filled venue=XNAS note=\"two words\" order.total=12.5";
+    assert_eq!(line(&record), format!("{TIME} {expected}\n"));
+}
+
+#[test]
+fn every_level_has_the_same_width() {
+    for level in Level::ALL {
+        let record = Owned::new(level, "app", &[Piece::Literal("text")], &[], ());
+        assert_eq!(line(&record), format!("{TIME} {level:5} app: text\n"));
+    }
+}
+
+#[test]
+fn a_record_with_fields_only_and_one_with_nothing_are_lines() {
+    assert_eq!(with_field(Style::Value, "v"), "key=v\n");
+    assert_eq!(line(&info(&[], &[], ())), format!("{}\n", HEAD.trim_end()));
+}
+
+#[test]
+fn a_cut_record_says_so() {
+    let mut record = info(&[Piece::Literal("text")], &[], ());
+    record.truncated = true;
+    assert_eq!(line(&record), format!("{HEAD}text [truncated]\n"));
+}
+
+#[test]
+fn threads_are_shown_by_name_or_else_by_number() {
+    let mut record = info(&[Piece::Literal("text")], &[], ());
+    for (name, shown) in [(Some("worker-1"), "worker-1"), (None, "42"), (Some("\x1b[2J\n"), "\\u{1b}[2J\\n")]
+    {
+        record.thread = Thread::new(42, name);
+        let line = line_in(Text::new().threads(true), &record);
+        assert_eq!(line, format!("{TIME} INFO  [{shown}] app: text\n"));
+    }
+}
+
+#[test]
+fn what_attackers_send_stays_one_harmless_line() {
+    for (sent, shown) in [
+        ("\x1b[2J", "\\u{1b}[2J"),
+        (
+            "x\n2026-11-22T13:37:55Z INFO  my_server: forged",
+            "x\\n2026-11-22T13:37:55Z INFO  my_server: forged",
+        ),
+        ("a\r\n", "a\\r\\n"),
+        ("a\0b", "a\\u{0}b"),
+        ("\u{202e}txt.exe", "\\u{202e}txt.exe"),
+        ("\u{9b}31m", "\\u{9b}31m"),
+        ("a\u{2028}b\u{200b}c\u{feff}", "a\\u{2028}b\\u{200b}c\\u{feff}"),
+        ("{} {0} %s ${jndi:ldap://x}", "{} {0} %s ${jndi:ldap://x}"),
+    ] {
+        assert_eq!(with_argument("user ", sent), format!("{HEAD}user {shown}\n"));
+    }
+}
+
+#[test]
+fn literals_of_the_program_pass_as_they_are() {
+    assert_eq!(
+        with_argument("\x1b[1mtitle\x1b[0m\n\t", "a\tb"),
+        format!("{HEAD}\x1b[1mtitle\x1b[0m\n\ta\\tb\n")
+    );
+}
+
+#[test]
+fn targets_and_field_names_are_escaped() {
+    let fields = [Field { name: "a\nb", argument: 0, style: Style::Value }];
+    let record = Owned::new(Level::Info, "x\ny", &[], &fields, (1_u64, ()));
+    assert_eq!(line(&record), format!("{TIME} INFO  x\\ny: a\\nb=1\n"));
+}
+
+#[test]
+fn values_that_are_no_word_are_quoted() {
+    for (value, shown) in [
+        ("word", "word"),
+        ("", "\"\""),
+        ("two words", "\"two words\""),
+        ("a=b", "\"a=b\""),
+        ("say \"x\"", "\"say \\\"x\\\"\""),
+        ("x\" level=ERROR y=\"", "\"x\\\" level=ERROR y=\\\"\""),
+        ("a\nb", "\"a\\nb\""),
+    ] {
+        assert_eq!(with_field(Style::Value, value), format!("key={shown}\n"));
+        assert_eq!(with_field(Style::Display, value), format!("key={shown}\n"));
+    }
+}
+
+#[test]
+fn strings_after_a_question_mark_have_one_pair_of_quotes() {
+    assert_eq!(with_field(Style::Debug, "word"), "key=\"word\"\n");
+    assert_eq!(with_field(Style::Debug, "a \"b\"\n"), "key=\"a \\\"b\\\"\\n\"\n");
+    let fields = [key(0, Style::Debug), key(1, Style::Debug)];
+    let record = info(&[], &fields, (Inspected::new(&Some("x y")), (Some(5_u64), ())));
+    assert_eq!(line(&record), format!("{HEAD}key=\"Some(\\\"x y\\\")\" key=Some(5)\n"));
+}
+
+#[test]
+fn text_that_was_formatted_at_the_call_is_escaped_too() {
+    let record = info(&[PLACE], &[], (Formatted::new(format_args!("a{}b", '\n')), ()));
+    assert_eq!(line(&record), format!("{HEAD}a\\nb\n"));
+}
+
+proptest! {
+    #[test]
+    fn nothing_from_outside_makes_a_second_line_or_drives_a_terminal(
+        message in any::<String>(), value in "\\PC*|[\"\\\\=\x00-\x1f a\u{202e}]*", sign in 0_usize..3,
+    ) {
+        let record = info(&[PLACE], &[key(1, SIGNS[sign])], (message.hold(), (value.hold(), ())));
+        let line = line(&record);
+        prop_assert!(line.starts_with(HEAD));
+        prop_assert!(line.ends_with('\n'));
+        let harmful = |c: char| c.is_control() || c == '\u{202e}';
+        prop_assert!(!line[..line.len() - 1].contains(harmful));
+    }
+}

@@ -1,0 +1,163 @@
+//! What handlers that write lines have in common: a level, a format, lines on their way, and what went wrong.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use super::{Batch, HandlerError};
+use crate::error::Error;
+use crate::format::{Format, Text};
+use crate::level::LevelFilter;
+use crate::output::{Failed, Lines};
+
+/// Records that become lines in `W`.
+pub(super) struct Stream<W> {
+    pub(super) max_level: LevelFilter,
+    pub(super) format: Box<dyn Format>,
+    pub(super) lines: Lines<W>,
+    /// What errors call it.
+    place: PathBuf,
+    /// What failed and was not told yet. A field, as a format that panics ends a call before it can tell.
+    failed: Option<Failed>,
+}
+
+impl<W: io::Write> Stream<W> {
+    pub(super) fn new(lines: Lines<W>, place: PathBuf) -> Self {
+        Stream { max_level: LevelFilter::ALL, format: Box::new(Text::new()), lines, place, failed: None }
+    }
+
+    /// Formats the batch; writes as often as a write is worth its system call.
+    pub(super) fn take(&mut self, batch: &Batch<'_>) {
+        for record in batch {
+            self.format.format(&record, self.lines.begin());
+            self.lines.end();
+            if self.lines.is_full() {
+                self.write();
+            }
+        }
+    }
+
+    /// Writes what is held.
+    pub(super) fn write(&mut self) {
+        if let Err(failed) = self.lines.write() {
+            let earlier = self.failed.take().map_or(0, |earlier| earlier.lost);
+            self.failed = Some(Failed { lost: earlier + failed.lost, source: failed.source });
+        }
+    }
+
+    /// Tells, once, what failed since the last time.
+    pub(super) fn tell(&mut self) -> Result<(), HandlerError> {
+        match self.failed.take() {
+            None => Ok(()),
+            Some(Failed { lost, source }) => {
+                Err(HandlerError::lost(lost, Error::io("write to", &self.place, source)))
+            }
+        }
+    }
+}
+
+impl<W: io::Write> fmt::Debug for Stream<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream")
+            .field("place", &self.place)
+            .field("max_level", &self.max_level)
+            .field("held", &self.lines.held())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::handler::testing::{HEAD, Run, lost};
+    use crate::handler::{File, Handler};
+    use crate::level::Level;
+    use crate::output::WRITE_BYTES;
+    use crate::record::Record;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    /// Remembers how long each write was, and refuses all from the second on if told to.
+    #[derive(Default)]
+    struct Writes {
+        lengths: Vec<usize>,
+        refuses: bool,
+    }
+
+    impl io::Write for Writes {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.refuses && !self.lengths.is_empty() {
+                return Err(io::Error::from_raw_os_error(libc::EIO));
+            }
+            self.lengths.push(bytes.len());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Begins each line before it panics at the message `panic`.
+    struct Panics;
+
+    impl Format for Panics {
+        fn format(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
+            out.extend_from_slice(b"message: ");
+            let message = record.message().to_string();
+            assert_ne!(message, "panic");
+            out.extend_from_slice(message.as_bytes());
+            out.push(b'\n');
+        }
+    }
+
+    fn messages(number: usize) -> Vec<String> {
+        (0..number).map(|number| format!("{number:0100}")).collect()
+    }
+
+    #[test]
+    fn under_load_each_write_carries_64_kib() {
+        let mut stream = Stream::new(Lines::new(Writes::default()), "writes".into());
+        for _ in 0..20 {
+            stream.take(&Run::of(Level::Info, messages(500)).all());
+        }
+        let bytes = 10_000 * (HEAD.len() + 101);
+        let lengths = &stream.lines.out().lengths;
+        assert!(
+            lengths.iter().all(|&length| (WRITE_BYTES..WRITE_BYTES + 1000).contains(&length)),
+            "{lengths:?}"
+        );
+        assert_eq!(lengths.len(), bytes / (WRITE_BYTES + 102));
+        assert!(stream.lines.held() > 0);
+    }
+
+    #[test]
+    fn a_loss_is_told_even_if_the_format_then_panics() {
+        let mut stream =
+            Stream::new(Lines::new(Writes { refuses: true, ..Writes::default() }), "writes".into());
+        stream.format = Box::new(Panics);
+        let mut texts = messages(2000);
+        texts.push("panic".to_owned());
+        let run = Run::of(Level::Info, texts);
+        catch_unwind(AssertUnwindSafe(|| stream.take(&run.all()))).unwrap_err();
+        let first = WRITE_BYTES.div_ceil("message: ".len() + 101) as u64;
+        let held = stream.lines.held();
+        assert_eq!(lost(stream.tell()), 2000 - first - held);
+        assert_eq!(lost(stream.tell()), 0, "told once");
+        stream.write();
+        assert_eq!(lost(stream.tell()), held);
+    }
+
+    #[test]
+    fn a_format_that_panics_leaves_no_half_line() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("app.log");
+        let mut file = File::append(&path).unwrap().format(Panics);
+        let run = Run::of(Level::Info, ["first", "panic"]);
+        catch_unwind(AssertUnwindSafe(|| file.handle(&run.all()))).unwrap_err();
+        assert_eq!(file.held(), 1);
+        file.handle(&Run::of(Level::Info, ["last"]).all()).unwrap();
+        assert_eq!(file.held(), 2);
+        file.flush().unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "message: first\nmessage: last\n");
+    }
+}

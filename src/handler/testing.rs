@@ -1,0 +1,88 @@
+//! Batches for the tests of handlers, without an engine.
+
+use super::{Batch, Handler, HandlerError, Item};
+use crate::callsite::Piece;
+use crate::level::{Level, LevelFilter};
+use crate::record::Thread;
+use crate::record::testing::Owned;
+use crate::sync::{Arc, AtomicUsize};
+
+/// The head of every line of the records of [`Run::of`] in the default format, at INFO.
+pub(crate) const HEAD: &str = "2023-11-14T22:13:20.123456789Z INFO  tests: ";
+
+/// Records in order, as the listener gathers them.
+#[derive(Debug)]
+pub(crate) struct Run {
+    items: Vec<Item>,
+    words: Vec<u64>,
+    threads: Vec<Arc<Thread>>,
+    cursor: AtomicUsize,
+}
+
+impl Run {
+    /// These records.
+    pub(crate) fn new(records: impl IntoIterator<Item = Owned>) -> Self {
+        let cursor = AtomicUsize::new(0);
+        let mut run = Run { items: Vec::new(), words: Vec::new(), threads: Vec::new(), cursor };
+        for record in records {
+            run.items.push(Item {
+                start: run.words.len(),
+                words: record.words.len(),
+                entry: record.entry,
+                time: record.time,
+                stamp: record.stamp,
+                thread: run.threads.len(),
+                truncated: record.truncated,
+            });
+            run.words.extend(record.words);
+            run.threads.push(Arc::new(record.thread));
+        }
+        run
+    }
+
+    /// One record for each message, a literal, all of one level.
+    pub(crate) fn of<S: Into<String>>(level: Level, messages: impl IntoIterator<Item = S>) -> Self {
+        Run::new(messages.into_iter().map(|message| {
+            let literal = Piece::Literal(String::leak(message.into()));
+            Owned::new(level, "tests", &[literal], &[], ())
+        }))
+    }
+
+    /// What the listener would hand over.
+    pub(crate) fn batch(&self, handler: &impl Handler) -> Batch<'_> {
+        Batch { max_level: handler.max_level(), ..self.all() }
+    }
+
+    /// As for a handler that takes every level.
+    pub(crate) fn all(&self) -> Batch<'_> {
+        Batch {
+            items: &self.items,
+            words: &self.words,
+            threads: &self.threads,
+            max_level: LevelFilter::ALL,
+            cursor: &self.cursor,
+        }
+    }
+}
+
+/// Hands one batch of messages at INFO over, as the listener would.
+pub(crate) fn offer<S: Into<String>>(
+    handler: &mut impl Handler,
+    messages: impl IntoIterator<Item = S>,
+) -> Result<(), HandlerError> {
+    let run = Run::of(Level::Info, messages);
+    let batch = run.batch(handler);
+    handler.handle(&batch)
+}
+
+/// How many records an error says were lost.
+///
+/// # Panics
+/// If it says that anything else happened: handlers that buffer only lose.
+pub(crate) fn lost(result: Result<(), HandlerError>) -> u64 {
+    match result.map_err(|error| error.cost) {
+        Ok(()) => 0,
+        Err(super::Cost::Lost(records)) => records,
+        Err(cost) => panic!("{cost:?}"),
+    }
+}

@@ -1,0 +1,404 @@
+//! Keeps lines whole where writes are not.
+//!
+//! `write(2)` may take a part of what it is given and then refuse the rest: the disk is full, the quota is used
+//! up, the device failed. The file then ends in the middle of a line. Whoever goes on with the *next* line leaves
+//! a line that is two halves of different records; so [`Lines`] goes on where it was stopped:
+//!
+//! ```text
+//!   bytes   ┌─ first held ─┬───────────┬────────── … ─┬─ being formatted ┄
+//!           │ torn line    │ line      │ line         │
+//!           └───────▲──────┴───────────┴──────────────┴┄
+//!                  sent    ends[0]     ends[1]
+//! ```
+//! Between calls the bytes begin with the first record that has not left entirely. `sent > 0` means that it was
+//! begun: its rest is written before anything else, however often that fails. Records that were not begun are
+//! dropped, whole, when a write fails, and counted; so what is in the file are whole lines in order, but for the
+//! last one while the disk is full. An error that only says "not now" (`EAGAIN`) drops nothing until
+//! [`KEEP_BYTES_MAX`] are waiting.
+//!
+//! Nothing here knows records: whoever formats says where one ends.
+
+use std::io::{self, Write};
+
+use crate::sync::yield_now;
+
+/// So many bytes are worth a `write(2)`: a system call then costs a few nanoseconds a line.
+pub(crate) const WRITE_BYTES: usize = 64 * 1024;
+
+/// So many bytes are kept while the other side says "not now"; beyond it lines are dropped. It bounds the memory
+/// of an output to this, [`WRITE_BYTES`] and one record.
+const KEEP_BYTES_MAX: usize = 1024 * 1024;
+
+/// So often in a row may a write be interrupted or put off before it counts as failed. Each time the rest of the
+/// time slice is given away; the listener comes back in a few milliseconds anyway.
+const RETRIES_MAX: u32 = 16;
+
+/// Formatted records on their way to `out`.
+#[derive(Debug)]
+pub(crate) struct Lines<W> {
+    out: W,
+    bytes: Vec<u8>,
+    /// Where each held record ends in `bytes`, in order.
+    ends: Vec<usize>,
+    /// How many of the bytes have left. Between calls less than `ends[0]`, or 0.
+    sent: usize,
+    /// Whether `out` ends in the middle of a line that is not ours: the first record brings its end along.
+    is_after_torn: bool,
+    /// How many bytes were waiting when the last write was put off: no further try before [`WRITE_BYTES`] more.
+    put_off: usize,
+}
+
+/// Lines could not be written.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    /// How many records were dropped, none of which was begun.
+    pub(crate) lost: u64,
+    pub(crate) source: io::Error,
+}
+
+impl<W: Write> Lines<W> {
+    pub(crate) fn new(out: W) -> Self {
+        Lines { out, bytes: Vec::new(), ends: Vec::new(), sent: 0, is_after_torn: false, put_off: 0 }
+    }
+
+    /// What is in `out` ends in the middle of a line; nothing shall be appended to that.
+    pub(crate) fn after_torn_line(out: W) -> Self {
+        Lines { is_after_torn: true, ..Lines::new(out) }
+    }
+
+    pub(crate) fn out(&self) -> &W {
+        &self.out
+    }
+
+    /// Where the next record's bytes are to be appended; [`end`](Lines::end) ends it. What was appended without an
+    /// end (a format panicked) is taken back.
+    #[inline]
+    pub(crate) fn begin(&mut self) -> &mut Vec<u8> {
+        self.take_back();
+        if self.is_after_torn && self.ends.is_empty() {
+            self.bytes.push(b'\n');
+        }
+        &mut self.bytes
+    }
+
+    #[inline]
+    fn take_back(&mut self) {
+        self.bytes.truncate(self.ends.last().copied().unwrap_or(0));
+    }
+
+    /// Ends the record that was appended. One without bytes is delivered by that.
+    #[inline]
+    pub(crate) fn end(&mut self) {
+        if self.bytes.len() > self.ends.last().copied().unwrap_or(0) {
+            self.ends.push(self.bytes.len());
+        }
+    }
+
+    /// How many records have not left entirely.
+    pub(crate) fn held(&self) -> u64 {
+        self.ends.len() as u64
+    }
+
+    /// Whether a write is worth its system call.
+    #[inline]
+    pub(crate) fn is_full(&self) -> bool {
+        self.bytes.len() - self.sent >= self.put_off + WRITE_BYTES
+    }
+
+    /// Writes all records that were ended, in one `write(2)` unless the system takes less.
+    ///
+    /// # Errors
+    /// When the system refuses. A record that was begun stays held, and is continued by the next call; how many
+    /// others are lost stands in the error.
+    pub(crate) fn write(&mut self) -> Result<(), Failed> {
+        self.take_back();
+        let result = self.send();
+        self.settle();
+        self.put_off = 0;
+        result.map_err(|source| self.fail(source))
+    }
+
+    fn send(&mut self) -> io::Result<()> {
+        let mut retries = 0;
+        while self.sent < self.bytes.len() {
+            match self.out.write(&self.bytes[self.sent..]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    self.sent += written;
+                    self.is_after_torn = false;
+                    retries = 0;
+                }
+                Err(error) if is_momentary(&error) && retries < RETRIES_MAX => {
+                    retries += 1;
+                    yield_now();
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets the records that have left.
+    fn settle(&mut self) {
+        let settled = self.ends.partition_point(|&end| end <= self.sent);
+        let gone = if settled == 0 { 0 } else { self.ends[settled - 1] };
+        self.bytes.drain(..gone);
+        self.ends.drain(..settled);
+        self.ends.iter_mut().for_each(|end| *end -= gone);
+        self.sent -= gone;
+        if self.bytes.is_empty() {
+            self.bytes.shrink_to(KEEP_BYTES_MAX);
+        }
+    }
+
+    #[cold]
+    fn fail(&mut self, source: io::Error) -> Failed {
+        let waiting = self.bytes.len() - self.sent;
+        if is_momentary(&source) && waiting <= KEEP_BYTES_MAX {
+            self.put_off = waiting;
+            return Failed { lost: 0, source };
+        }
+        let begun = usize::from(self.sent > 0);
+        let lost = self.ends.len() - begun;
+        self.ends.truncate(begun);
+        self.take_back();
+        Failed { lost: lost as u64, source }
+    }
+}
+
+/// Whether the system says "not now" rather than "no".
+fn is_momentary(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What one call of `write` does.
+    #[derive(Clone, Copy, Debug)]
+    enum Step {
+        /// Takes at most so many bytes.
+        Takes(usize),
+        Refuses(i32),
+    }
+
+    /// A file that follows a script, and takes everything when that is over.
+    #[derive(Debug, Default)]
+    struct Scripted {
+        steps: std::collections::VecDeque<Step>,
+        written: Vec<u8>,
+        calls: usize,
+    }
+
+    impl Scripted {
+        fn new(steps: impl IntoIterator<Item = Step>) -> Self {
+            Scripted { steps: steps.into_iter().collect(), ..Scripted::default() }
+        }
+    }
+
+    impl Write for Scripted {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.calls += 1;
+            let taken = match self.steps.pop_front() {
+                None => bytes.len(),
+                Some(Step::Takes(most)) => bytes.len().min(most),
+                Some(Step::Refuses(code)) => return Err(io::Error::from_raw_os_error(code)),
+            };
+            self.written.extend_from_slice(&bytes[..taken]);
+            Ok(taken)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn line(number: u64) -> String {
+        format!("<{number}:{}>\n", "x".repeat(number as usize % 5))
+    }
+
+    /// Logs `records` lines, writing after every `every`, and keeps the books. Checks what must hold after each
+    /// write; gives what is in the file and how many records were lost.
+    fn run(out: Scripted, records: u64, every: u64) -> (Lines<Scripted>, u64) {
+        let mut lines = Lines::new(out);
+        let mut lost = 0;
+        for number in 0..records {
+            lines.begin().extend_from_slice(line(number).as_bytes());
+            lines.end();
+            if (number + 1) % every == 0 || number + 1 == records {
+                lost += lines.write().map_or_else(|failed| failed.lost, |()| 0);
+                check(&lines, number + 1, lost);
+            }
+        }
+        (lines, lost)
+    }
+
+    /// Every line in the file is one that was logged, in order; the last may lack its end, and then is held.
+    fn check(lines: &Lines<Scripted>, offered: u64, lost: u64) {
+        let text = std::str::from_utf8(&lines.out.written).unwrap();
+        let mut next = 0;
+        let mut whole = 0;
+        for written in text.split_inclusive('\n') {
+            if written.ends_with('\n') {
+                let number = (next..offered).find(|&number| line(number) == written);
+                next = number
+                    .unwrap_or_else(|| panic!("{written:?} is no line that was logged, in {text:?}"))
+                    + 1;
+                whole += 1;
+            } else {
+                assert_eq!(lines.sent, written.len(), "a torn line is remembered");
+                assert!(lines.held() >= 1);
+            }
+        }
+        assert_eq!(whole + lost + lines.held(), offered, "the books balance: {text:?}");
+    }
+
+    #[test]
+    fn all_records_leave_in_one_write() {
+        let (lines, lost) = run(Scripted::default(), 100, 100);
+        assert_eq!((lost, lines.held(), lines.out.calls), (0, 0, 1));
+        assert_eq!(lines.out.written, (0..100).map(line).collect::<String>().into_bytes());
+    }
+
+    #[test]
+    fn lines_are_whole_whichever_write_falls_short_by_whatever_and_fails() {
+        for every in [1, 3, 7] {
+            for call in 0..8 {
+                for taken in 0..40 {
+                    for code in [libc::ENOSPC, libc::EIO, libc::EDQUOT, libc::EPIPE] {
+                        for failures in [1, 3] {
+                            let mut steps = vec![Step::Takes(usize::MAX); call];
+                            if taken > 0 {
+                                steps.push(Step::Takes(taken));
+                            }
+                            steps.extend(vec![Step::Refuses(code); failures]);
+                            let (mut lines, mut lost) = run(Scripted::new(steps), 21, every);
+                            // The script ends: so many more writes, and nothing is torn any more.
+                            for _ in 0..failures {
+                                lost += lines.write().map_or_else(|failed| failed.lost, |()| 0);
+                            }
+                            lines.write().unwrap();
+                            check(&lines, 21, lost);
+                            assert_eq!(lines.held(), 0);
+                            assert!(lines.out.written.is_empty() || lines.out.written.ends_with(b"\n"));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_torn_line_is_continued_however_often_that_fails() {
+        let steps = [Step::Takes(2), Step::Refuses(28), Step::Refuses(28), Step::Takes(1), Step::Refuses(28)];
+        let mut lines = Lines::new(Scripted::new(steps));
+        lines.begin().extend_from_slice(b"first\n");
+        lines.end();
+        lines.begin().extend_from_slice(b"second\n");
+        lines.end();
+        assert_eq!(lines.write().unwrap_err().lost, 1);
+        assert_eq!(lines.held(), 1);
+        lines.begin().extend_from_slice(b"third\n");
+        lines.end();
+        assert_eq!(lines.write().unwrap_err().lost, 1);
+        assert_eq!(lines.write().unwrap_err().lost, 0);
+        assert_eq!(lines.held(), 1);
+        lines.begin().extend_from_slice(b"fourth\n");
+        lines.end();
+        lines.write().unwrap();
+        assert_eq!(lines.out.written, b"first\nfourth\n");
+    }
+
+    #[test]
+    fn an_interrupted_write_is_tried_again_and_loses_nothing() {
+        let steps = [Step::Refuses(libc::EINTR), Step::Takes(3), Step::Refuses(libc::EAGAIN)];
+        let (lines, lost) = run(Scripted::new(steps), 10, 10);
+        assert_eq!((lost, lines.held()), (0, 0));
+    }
+
+    #[test]
+    fn what_is_put_off_is_kept_up_to_a_bound_and_tried_seldom() {
+        let forever = vec![Step::Refuses(libc::EAGAIN); 1_000_000];
+        let mut lines = Lines::new(Scripted::new(forever));
+        let (mut offered, mut lost) = (0, 0);
+        for _ in 0..4 * KEEP_BYTES_MAX / 100 {
+            lines.begin().extend_from_slice(&[b'a'; 99]);
+            lines.begin().extend_from_slice(&[b'b'; 99]);
+            lines.bytes.push(b'\n');
+            lines.end();
+            offered += 1;
+            if lines.is_full() {
+                lost += lines.write().unwrap_err().lost;
+            }
+            assert!(lines.bytes.len() <= KEEP_BYTES_MAX + WRITE_BYTES + 100);
+        }
+        assert!(lost > 0);
+        assert_eq!(lost + lines.held(), offered);
+        let tries = 4 * KEEP_BYTES_MAX / WRITE_BYTES + 1;
+        assert!(lines.out.calls <= tries * (RETRIES_MAX as usize + 1), "{} calls", lines.out.calls);
+        lines.out.steps.clear();
+        lines.write().unwrap();
+        assert_eq!(lines.held(), 0);
+        assert!(lines.out.written.split_inclusive(|&b| b == b'\n').all(|l| l.len() == 100 && l[0] == b'b'));
+    }
+
+    #[test]
+    fn what_a_format_left_unfinished_is_taken_back() {
+        let mut lines = Lines::new(Scripted::default());
+        lines.begin().extend_from_slice(b"whole\n");
+        lines.end();
+        lines.begin().extend_from_slice(b"half of a li");
+        assert_eq!(lines.held(), 1);
+        lines.write().unwrap();
+        lines.begin().extend_from_slice(b"next\n");
+        lines.end();
+        lines.begin();
+        lines.end(); // a record without bytes
+        assert_eq!(lines.held(), 1);
+        lines.write().unwrap();
+        assert_eq!(lines.out.written, b"whole\nnext\n");
+        lines.write().unwrap();
+        assert_eq!(lines.out.calls, 2, "nothing to write, no write");
+    }
+
+    #[test]
+    fn a_torn_line_of_others_is_ended_with_the_first_line_that_is_written() {
+        let steps = [Step::Refuses(libc::ENOSPC), Step::Takes(1), Step::Refuses(libc::ENOSPC)];
+        let mut lines = Lines::after_torn_line(Scripted::new(steps));
+        lines.write().unwrap();
+        assert_eq!(lines.out.calls, 0, "no line, no write");
+        for (text, lost) in [("lost\n", 1), ("first\n", 0), ("second\n", 0), ("third\n", 0)] {
+            lines.begin().extend_from_slice(b"left unfinished");
+            lines.begin().extend_from_slice(text.as_bytes());
+            lines.end();
+            assert_eq!(lines.write().map_or_else(|failed| failed.lost, |()| 0), lost);
+        }
+        assert_eq!(lines.out.written, b"\nfirst\nsecond\nthird\n");
+    }
+
+    #[test]
+    fn a_file_that_takes_nothing_and_says_so_is_an_error_and_no_endless_loop() {
+        let (lines, lost) = run(Scripted::new([Step::Takes(0)]), 5, 5);
+        assert_eq!((lost, lines.held()), (5, 0));
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let code = proptest::sample::select(vec![libc::ENOSPC, libc::EIO, libc::EINTR, libc::EAGAIN]);
+        prop_oneof![(0_usize..30).prop_map(Step::Takes), code.prop_map(Step::Refuses)]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_system_does_lines_are_whole_and_the_books_balance(
+            steps in proptest::collection::vec(step(), 0..200), records in 1_u64..200, every in 1_u64..20,
+        ) {
+            let (mut lines, lost) = run(Scripted::new(steps), records, every);
+            lines.out.steps.clear();
+            lines.write().unwrap();
+            check(&lines, records, lost);
+            prop_assert_eq!(lines.held(), 0);
+        }
+    }
+}
