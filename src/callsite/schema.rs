@@ -68,6 +68,18 @@ pub enum Type {
 }
 
 impl Type {
+    /// The natural size of a scalar, in which the elements of a list are packed; other types take whole words there.
+    pub const fn packed_bytes(&self) -> Option<usize> {
+        match self {
+            Type::Bool | Type::U8 | Type::I8 => Some(1),
+            Type::U16 | Type::I16 => Some(2),
+            Type::Char | Type::U32 | Type::I32 | Type::F32 => Some(4),
+            Type::U64 | Type::I64 | Type::F64 => Some(8),
+            Type::U128 | Type::I128 => Some(16),
+            _ => None,
+        }
+    }
+
     /// A hash by content; the same for equal types in every codegen unit.
     pub const fn hash(&self) -> u32 {
         match self {

@@ -4,6 +4,8 @@
 //! turns words into [`Value`]s on the listener's, `render` prints them as `format!` would. Decoding is total: any
 //! words give values or an error, never a panic, and nothing is allocated by a length that stands in the input.
 
+pub(crate) mod encode;
+
 use std::fmt;
 use std::time::{Duration, SystemTime};
 

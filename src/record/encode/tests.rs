@@ -1,0 +1,168 @@
+//! The tiers as the macro writes them: which type takes which.
+#![allow(unsafe_code, reason = "writes a record")]
+
+use std::error::Error;
+use std::fmt;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use super::{Argument, Arguments};
+use crate::callsite::Type;
+
+/// A placeholder's expression.
+macro_rules! place {
+    ($spec:literal, $value:expr) => {
+        match &$value {
+            a0 => {
+                #[allow(unused_imports, reason = "one of them is")]
+                use $crate::record::encode::tiers::{DeferredPlace as _, EagerPlace as _};
+                type_and_text((&$crate::record::encode::tiers::Slot(a0)).hold(format_args!($spec, *a0)))
+            }
+        }
+    };
+}
+
+/// The expression of a field without sigil.
+macro_rules! field {
+    ($value:expr) => {
+        match &$value {
+            a0 => {
+                #[allow(unused_imports, reason = "most of them are")]
+                use $crate::record::encode::tiers::{
+                    AnyField as _, BoxedErrorField as _, DebugField as _, DisplayField as _,
+                    EncodeField as _, ErrorField as _,
+                };
+                type_and_text((&&&&$crate::record::encode::tiers::FieldSlot(a0)).hold())
+            }
+        }
+    };
+}
+
+fn type_and_text<A: Argument>(mut argument: A) -> (Type, String) {
+    let mut scratch = Vec::new();
+    argument.format(&mut scratch);
+    assert_eq!(A::EAGER, matches!(A::TYPE, Type::Text | Type::Error));
+    (*A::TYPE, String::from_utf8_lossy(&scratch).into_owned())
+}
+
+/// Has both traits of `fmt`, and neither is derived.
+struct Both;
+
+impl fmt::Display for Both {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad("shown")
+    }
+}
+
+impl fmt::Debug for Both {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad("inspected")
+    }
+}
+
+#[derive(Debug)]
+struct Outer(Box<dyn Error + Send + Sync>);
+
+impl fmt::Display for Outer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("outer")
+    }
+}
+
+impl Error for Outer {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.0)
+    }
+}
+
+const CHAIN: &str = "\u{5}\0\0\0outer\u{5}\0\0\0cause";
+
+#[test]
+fn placeholders_are_deferred_by_their_static_type_and_else_text() {
+    assert_eq!(place!("{}", 5_u64).0, Type::U64);
+    assert_eq!(place!("{}", 5).0, Type::I32);
+    assert_eq!(place!("{}", &&5.0).0, Type::F64);
+    assert_eq!(place!("{:>5}", "x").0, Type::Str);
+    assert_eq!(place!("{}", String::new()).0, Type::Str);
+    assert_eq!(place!("{:?}", [1_u8, 2]).0, Type::List(&Type::U8));
+    assert_eq!(place!("{:?}", vec![Some("x")]).0, Type::List(&Type::Option(&Type::Str)));
+    assert_eq!(place!("{:?}", (1_u8, Duration::ZERO)).0, Type::Tuple(&[&Type::U8, &Type::Duration]));
+    assert_eq!(place!("{}", "::1".parse::<IpAddr>().unwrap()).0, Type::IpAddr);
+    assert_eq!(place!("{:>8}", Both), (Type::Text, "   shown".into()));
+    assert_eq!(place!("{:?}", Both), (Type::Text, "inspected".into()));
+    assert_eq!(place!("{:?}", Some(Both)), (Type::Text, "Some(inspected)".into()));
+}
+
+#[test]
+fn placeholders_of_a_generic_type_follow_its_bounds() {
+    fn shown<T: fmt::Display>(value: T) -> Type {
+        place!("{}", value).0
+    }
+    fn encoded<T: fmt::Display + super::Encode>(value: T) -> Type {
+        place!("{}", value).0
+    }
+    assert_eq!(shown(5_u64), Type::Text);
+    assert_eq!(encoded(5_u64), Type::U64);
+}
+
+#[test]
+fn fields_prefer_values_then_errors_then_display_then_debug() {
+    let error = || Outer("cause".into());
+    assert_eq!(field!(5_u64).0, Type::U64);
+    assert_eq!(field!(&mut Some("x")).0, Type::Option(&Type::Str));
+    assert_eq!(field!(error()), (Type::Error, CHAIN.into()));
+    assert_eq!(field!(&error()), (Type::Error, CHAIN.into()));
+    assert_eq!(field!(error() as Outer), (Type::Error, CHAIN.into()));
+    let boxed: Box<dyn Error> = Box::new(error());
+    assert_eq!(field!(&boxed), (Type::Error, CHAIN.into()));
+    assert_eq!(field!(*boxed), (Type::Error, CHAIN.into()));
+    assert_eq!(field!(boxed), (Type::Error, CHAIN.into()));
+    let boxed: Box<dyn Error + Send + Sync> = Box::new(error());
+    assert_eq!(field!(boxed), (Type::Error, CHAIN.into()));
+    assert_eq!(field!(Both), (Type::Text, "shown".into()));
+    assert_eq!(field!(Some(Both)), (Type::Text, "Some(inspected)".into()));
+    assert_eq!(field!(Instant::now()).0, Type::Text);
+}
+
+#[test]
+fn an_endless_chain_of_sources_ends() {
+    #[derive(Debug)]
+    struct Endless;
+    impl fmt::Display for Endless {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("x")
+        }
+    }
+    impl Error for Endless {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            Some(self)
+        }
+    }
+    let (_, text) = field!(Endless);
+    assert_eq!(text.matches('x').count(), 16);
+    assert!(text.ends_with('…'));
+}
+
+#[test]
+fn a_display_that_returns_an_error_leaves_its_text_and_a_mark() {
+    struct Broken;
+    impl fmt::Display for Broken {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("half")?;
+            Err(fmt::Error)
+        }
+    }
+    assert_eq!(place!("{}!", Broken).1, "half<formatting failed>");
+    assert_eq!(field!(Broken).1, "half<formatting failed>");
+}
+
+#[test]
+fn the_measured_call_takes_three_words() {
+    let arguments = (1_u64, (2_u64, (0.5_f64, ())));
+    assert_eq!(Arguments::words(&arguments), 3);
+    let mut words = [0; 3];
+    // SAFETY: three words are what it said.
+    let end = unsafe { Arguments::write(&arguments, &[], words.as_mut_ptr()) };
+    assert_eq!(end, words.as_mut_ptr_range().end);
+    assert_eq!(words, [1, 2, 0.5_f64.to_bits()]);
+}

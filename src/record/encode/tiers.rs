@@ -1,0 +1,215 @@
+//! How a call chooses, for each argument by its static type, between a held value and text made at the call.
+//!
+//! Method resolution tries a receiver's references in a fixed order; implementing one method name for different
+//! numbers of references makes that order a list of preferences, on stable and without `unsafe` in the expansion.
+//! The traits must be in scope; `as _` keeps them out of the user's names.
+//!
+//! Around the whole call, `$p` being `$crate::__private`:
+//!
+//! ```text
+//! #[allow(unused_imports)]
+//! use $p::{AnyField as _, BoxedErrorField as _, DebugField as _, DeferredPlace as _, DisplayField as _, EagerPlace as _,
+//!          EncodeField as _, ErrorField as _};
+//! ```
+//!
+//! **A placeholder of a message**, or a field with `%` or `?`. `a0` is bound to a reference to the user's value; the
+//! spec is the placeholder's own, `{}` for `%`, `{:?}` for `?`, so that rustc itself checks the trait:
+//!
+//! ```text
+//! (&$p::Slot(a0)).hold($p::format_args!("{:>8.3}", *a0))
+//! ```
+//! gives `<T as Encode>::Held<'_>`, or [`Formatted`] for any other type.
+//!
+//! **A field without sigil**:
+//!
+//! ```text
+//! (&&&&$p::FieldSlot(a0)).hold()
+//! ```
+//! gives, in this order, a held value, an error with its chain ([`Failure`]), `Display` text ([`Shown`]), `Debug`
+//! text ([`Inspected`]); a type with none of them gets one error that says so.
+//!
+//! **A width or a precision** that is an argument (`{:w$}`, `{:.*}`) is a `usize` and is handed over as one:
+//! `$p::Encode::hold(a1)` with `a1: &usize`.
+//!
+//! The expressions borrow from temporaries: they must stand in the argument list of the call that logs (or in the
+//! scrutinee of a `match`), not in a `let` and not at the end of a block of their own, where edition 2024 drops
+//! temporaries.
+
+use std::error::Error;
+use std::fmt::{self, Debug, Display};
+
+use super::{Encode, Failure, Formatted, Inspected, Shown};
+
+/// A value for a placeholder.
+#[derive(Debug)]
+pub struct Slot<'a, T: ?Sized>(pub &'a T);
+
+/// First choice for a placeholder: formatted by the listener.
+pub trait DeferredPlace<'a> {
+    /// What is handed over.
+    type Held;
+
+    /// The value; the text is never made.
+    fn hold(&self, text: fmt::Arguments<'_>) -> Self::Held;
+}
+
+impl<'a, T: Encode + ?Sized> DeferredPlace<'a> for Slot<'a, T> {
+    type Held = T::Held<'a>;
+
+    #[inline(always)]
+    fn hold(&self, _: fmt::Arguments<'_>) -> T::Held<'a> {
+        self.0.hold()
+    }
+}
+
+/// Last choice for a placeholder: formatted at the call.
+pub trait EagerPlace {
+    /// The text, to be made before space is reserved.
+    fn hold<'f>(&self, text: fmt::Arguments<'f>) -> Formatted<'f>;
+}
+
+impl<T: ?Sized> EagerPlace for &Slot<'_, T> {
+    #[inline(always)]
+    fn hold<'f>(&self, text: fmt::Arguments<'f>) -> Formatted<'f> {
+        Formatted::new(text)
+    }
+}
+
+/// A value for a field without sigil.
+#[derive(Debug)]
+pub struct FieldSlot<'a, T: ?Sized>(pub &'a T);
+
+/// First choice for a field: the value itself.
+pub trait EncodeField<'a> {
+    /// What is handed over.
+    type Held;
+
+    /// The value.
+    fn hold(&self) -> Self::Held;
+}
+
+impl<'a, T: Encode + ?Sized> EncodeField<'a> for &&&FieldSlot<'a, T> {
+    type Held = T::Held<'a>;
+
+    #[inline(always)]
+    fn hold(&self) -> T::Held<'a> {
+        self.0.hold()
+    }
+}
+
+/// Second choice for a field: the messages of an error and of its sources.
+pub trait ErrorField<'a> {
+    /// The error's type.
+    type Error: ?Sized + 'a;
+
+    /// The messages, to be made before space is reserved.
+    fn hold(&self) -> Failure<'a, Self::Error>;
+}
+
+impl<'a, T: Error + ?Sized> ErrorField<'a> for &&FieldSlot<'a, T> {
+    type Error = T;
+
+    #[inline(always)]
+    fn hold(&self) -> Failure<'a, T> {
+        Failure::new(self.0)
+    }
+}
+
+/// As [`ErrorField`], for boxed errors, which are not themselves errors.
+pub trait BoxedErrorField<'a> {
+    /// The error's type.
+    type Error: ?Sized + 'a;
+
+    /// The messages, to be made before space is reserved.
+    fn hold(&self) -> Failure<'a, Self::Error>;
+}
+
+/// For boxes, and for references to boxes.
+macro_rules! boxed_error {
+    ($($error:ty),+) => {$(
+        impl<'a> BoxedErrorField<'a> for &&FieldSlot<'a, Box<$error>> {
+            type Error = $error;
+
+            #[inline(always)]
+            fn hold(&self) -> Failure<'a, $error> {
+                Failure::new(&**self.0)
+            }
+        }
+
+        impl<'a> BoxedErrorField<'a> for &&FieldSlot<'a, &'a Box<$error>> {
+            type Error = $error;
+
+            #[inline(always)]
+            fn hold(&self) -> Failure<'a, $error> {
+                Failure::new(&***self.0)
+            }
+        }
+    )+};
+}
+
+boxed_error!(dyn Error, dyn Error + Send, dyn Error + Send + Sync);
+
+/// Third choice for a field: as `Display` shows it.
+pub trait DisplayField<'a> {
+    /// The value's type.
+    type Value: ?Sized + 'a;
+
+    /// The text, to be made before space is reserved.
+    fn hold(&self) -> Shown<'a, Self::Value>;
+}
+
+impl<'a, T: Display + ?Sized> DisplayField<'a> for &FieldSlot<'a, T> {
+    type Value = T;
+
+    #[inline(always)]
+    fn hold(&self) -> Shown<'a, T> {
+        Shown::new(self.0)
+    }
+}
+
+/// Fourth choice for a field: as `Debug` shows it.
+pub trait DebugField<'a> {
+    /// The value's type.
+    type Value: ?Sized + 'a;
+
+    /// The text, to be made before space is reserved.
+    fn hold(&self) -> Inspected<'a, Self::Value>;
+}
+
+impl<'a, T: Debug + ?Sized> DebugField<'a> for FieldSlot<'a, T> {
+    type Value = T;
+
+    #[inline(always)]
+    fn hold(&self) -> Inspected<'a, T> {
+        Inspected::new(self.0)
+    }
+}
+
+/// No choice: takes any type, so that the compiler's only complaint is the one of [`Loggable`].
+pub trait AnyField {
+    /// The value's type.
+    type Value: ?Sized;
+
+    /// Never called: no type is [`Loggable`].
+    fn hold(self) -> ()
+    where
+        Self::Value: Loggable;
+}
+
+impl<T: ?Sized> AnyField for FieldSlot<'_, T> {
+    type Value = T;
+
+    fn hold(self)
+    where
+        T: Loggable,
+    {
+    }
+}
+
+/// Implemented by nothing; its message is what the user reads.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be logged",
+    label = "this value is neither `Encode` nor an error, and has neither `Display` nor `Debug`",
+    note = "derive `Debug` for it, or log a part of it"
+)]
+pub trait Loggable {}
