@@ -5,7 +5,8 @@
 //! ```text
 //! {
 //!     if compiled_in(Level::Info) {
-//!         static CALLSITE: Callsite = Callsite::new(&Metadata { level, target, …, pieces: &[…], fields: &[…] });
+//!         static METADATA: Metadata = Metadata { level, target, …, pieces: &[…], fields: &[…] };
+//!         static CALLSITE: Callsite = Callsite::new(&METADATA);
 //!         let gate = CALLSITE.gate();
 //!         if enabled(gate) {                            // nothing of the user's is evaluated before this
 //!             match (&(qty), &(qty), &(price),) {       // each expression once, and only borrowed
@@ -69,8 +70,11 @@ impl Expansion<'_> {
     fn whole<'t>(&self, code: &'t mut Tokens) -> &'t mut Tokens {
         code.braces(|code| {
             code.code("if $compiled_in").parens(|code| self.level(code)).braces(|code| {
+                // A static of its own: a level or a target may be an expression that is not promoted.
+                code.code("static __TREERING_METADATA : $Metadata = $Metadata");
+                code.braces(|code| self.metadata(code)).code(";");
                 code.code("static __TREERING_CALLSITE : $Callsite = $Callsite::new");
-                code.parens(|code| self.metadata(code)).code(";");
+                code.parens(|code| code.code("& __TREERING_METADATA")).code(";");
                 code.code("let __treering_gate = __TREERING_CALLSITE . gate () ;");
                 code.code("if $enabled (__treering_gate)").braces(|code| self.bind(code))
             })
@@ -82,19 +86,15 @@ impl Expansion<'_> {
     }
 
     fn metadata<'t>(&self, code: &'t mut Tokens) -> &'t mut Tokens {
-        code.code("& $Metadata").braces(|code| {
-            self.level(code.code("level :")).code(", target :");
-            match &self.call.target {
-                Some(target) => code.trees(&target.0),
-                None => code.code("$module_path ! ()"),
-            };
-            code.code(
-                ", module_path : $module_path ! () , file : $file ! () , line : $line ! () , instance :",
-            );
-            code.code(if self.call.logger.is_some() { "true" } else { "false" });
-            code.code(", pieces : &").brackets(|code| self.pieces(code));
-            code.code(", fields : &").brackets(|code| self.fields(code))
-        })
+        self.level(code.code("level :")).code(", target :");
+        match &self.call.target {
+            Some(target) => code.trees(&target.0),
+            None => code.code("$module_path ! ()"),
+        };
+        code.code(", module_path : $module_path ! () , file : $file ! () , line : $line ! () , instance :");
+        code.code(if self.call.logger.is_some() { "true" } else { "false" });
+        code.code(", pieces : &").brackets(|code| self.pieces(code));
+        code.code(", fields : &").brackets(|code| self.fields(code))
     }
 
     fn fields<'t>(&self, code: &'t mut Tokens) -> &'t mut Tokens {

@@ -340,14 +340,13 @@ impl Parser {
         let mut cast = false; // within the type after `as`
         while let Some(tree) = self.peek(0) {
             let before = &self.trees[start..self.at];
+            let begins = |bracket| begins_operand(before) && !is_joint(before, bracket); // neither `<<` nor `||`
             match tree {
                 TokenTree::Punct(punct) => match punct.as_char() {
                     ',' if angles == 0 && !parameters => break,
-                    '<' if angles > 0 || cast || is_joint(before, ':') || begins_operand(before) => {
-                        angles += 1
-                    }
+                    '<' if angles > 0 || cast || is_joint(before, ':') || begins('<') => angles += 1,
                     '>' if angles > 0 && !is_joint(before, '-') && !is_joint(before, '=') => angles -= 1,
-                    '|' if parameters || begins_operand(before) => parameters = !parameters,
+                    '|' if parameters || begins('|') => parameters = !parameters,
                     ':' | '*' | '&' | '\'' => {}
                     _ => cast = false,
                 },

@@ -69,11 +69,14 @@ mod tests {
             "" "plain" "Grüße, 🌲" r"raw \n" r#"a "quoted" word"# r##"one "# in it"##
             "\n\r\t\0\\\'\"" "\x41\x7f" "\u{41}\u{1F332}\u{1f_3_32}" "\x7b\x7d"
             "over \
-             two lines" "over \
-
-               three" "kept
+             two lines" "kept
   as it is"
         );
+    }
+
+    #[test]
+    fn a_continued_line_skips_empty_ones() {
+        assert_eq!(unquote("\"over \\\n\n \t three\"").as_deref(), Some("over three"));
     }
 
     #[test]
