@@ -1,12 +1,12 @@
 //! What the tests of the macros see of records. Uses the engine's stand-in; with the engine it becomes
 //! `treering::builder().handler(handler::Capture::new()).start()`.
 
-#![allow(dead_code, reason = "not every test uses all of it")]
+#![allow(dead_code, unused_imports, reason = "not every test uses all of it")]
 
-pub use treering::__private::stand_in::{Logger, Seen, take};
+pub(crate) use treering::__private::stand_in::{Logger, Seen, take};
 
 /// What `log` logs to the logger it is given.
-pub fn logged(log: impl FnOnce(&Logger)) -> Vec<Seen> {
+pub(crate) fn logged(log: impl FnOnce(&Logger)) -> Vec<Seen> {
     let logger = Logger::default();
     log(&logger);
     logger.take()
@@ -14,7 +14,7 @@ pub fn logged(log: impl FnOnce(&Logger)) -> Vec<Seen> {
 
 /// The message of the only record.
 #[track_caller]
-pub fn message(log: impl FnOnce(&Logger)) -> String {
+pub(crate) fn message(log: impl FnOnce(&Logger)) -> String {
     let seen = logged(log);
     assert_eq!(seen.len(), 1, "{seen:?}");
     seen[0].message.clone()
