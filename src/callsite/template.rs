@@ -25,6 +25,7 @@ pub struct Field {
 
 /// The sigil of a field.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Style {
     /// None: the value as it is.
     Value,

@@ -4,12 +4,23 @@
 //! turns words into [`Value`]s on the listener's, `render` prints them as `format!` would. Decoding is total: any
 //! words give values or an error, never a panic, and nothing is allocated by a length that stands in the input.
 
+mod decode;
 pub(crate) mod encode;
+mod render;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use decode::{Chain, DecodeError, Elements, List, Optional, Text, Tuple, Value, Values};
+pub(crate) use render::MessageWriter;
+
+pub use crate::callsite::Style;
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use crate::callsite::Entry;
+use crate::callsite::{Entry, Field};
 use crate::level::Level;
 
 /// One log call as the listener hands it to handlers: a view into the batch.
@@ -70,6 +81,91 @@ impl<'a> Record<'a> {
     /// Whether arguments were cut because the record was too long for its ring.
     pub fn is_truncated(&self) -> bool {
         self.truncated
+    }
+
+    /// The message, to be printed; nothing is formatted before it is.
+    pub fn message(&self) -> Message<'a> {
+        Message { record: *self }
+    }
+
+    /// The fields, in the order they were written.
+    pub fn fields(&self) -> Fields<'a> {
+        Fields { fields: self.entry.metadata.fields.iter(), values: self.values() }
+    }
+
+    /// The first field with a name.
+    pub fn field(&self, name: &str) -> Option<FieldValue<'a>> {
+        self.fields().find(|field| field.name() == name)
+    }
+
+    /// All arguments, those of the message and those of the fields, in the order of the argument list.
+    pub fn values(&self) -> Values<'a> {
+        Values::new(&self.entry.types, self.arguments, self.truncated)
+    }
+
+    /// The argument at a position of the argument list.
+    pub fn value(&self, position: usize) -> Option<Value<'a>> {
+        self.values().nth(position)
+    }
+}
+
+/// The message of a record. Prints as it is, without escaping, what `format!` would have made of it at the call.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    record: Record<'a>,
+}
+
+impl PartialEq<&str> for Message<'_> {
+    fn eq(&self, other: &&str) -> bool {
+        *self == **other
+    }
+}
+
+/// The fields of a record.
+#[derive(Clone, Debug)]
+pub struct Fields<'a> {
+    fields: std::slice::Iter<'static, Field>,
+    values: Values<'a>,
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = FieldValue<'a>;
+
+    fn next(&mut self) -> Option<FieldValue<'a>> {
+        let Field { name, argument, style } = *self.fields.next()?;
+        let value = self.values.seek(argument).unwrap_or(Value::Missing);
+        Some(FieldValue { name, value, style })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.fields.size_hint()
+    }
+}
+
+impl ExactSizeIterator for Fields<'_> {}
+
+/// A field of a record. Prints its value as it is, without escaping, as its sigil says.
+#[derive(Clone, Copy, Debug)]
+pub struct FieldValue<'a> {
+    name: &'static str,
+    value: Value<'a>,
+    style: Style,
+}
+
+impl<'a> FieldValue<'a> {
+    /// As the call wrote it.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The value itself; text if its type cannot be kept.
+    pub fn value(&self) -> Value<'a> {
+        self.value
+    }
+
+    /// The sigil before it.
+    pub fn style(&self) -> Style {
+        self.style
     }
 }
 

@@ -231,10 +231,7 @@ unsafe impl<T: Encode> Encode for Option<T> {
 
     #[inline(always)]
     fn hold(&self) -> Self::Held<'_> {
-        match self {
-            Some(value) => Some(value.hold()),
-            None => None,
-        }
+        self.as_ref().map(T::hold)
     }
 }
 

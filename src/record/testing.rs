@@ -1,0 +1,90 @@
+//! Records without an engine, for tests of whatever reads them.
+#![allow(unsafe_code, reason = "writes a record")]
+
+use super::encode::Arguments;
+use super::{Record, Thread, Timestamp};
+use crate::callsite::{Entry, Field, Metadata, Piece};
+use crate::level::Level;
+
+/// A record that owns what a batch would: words, callsite and thread.
+#[derive(Clone, Debug)]
+pub(crate) struct Owned {
+    pub(crate) entry: &'static Entry,
+    pub(crate) words: Vec<u64>,
+    pub(crate) thread: Thread,
+    pub(crate) time: Timestamp,
+    pub(crate) stamp: u64,
+    pub(crate) truncated: bool,
+}
+
+impl Owned {
+    /// What a call with these arguments writes. Leaks its callsite.
+    pub(crate) fn new<A: Arguments>(
+        level: Level,
+        target: &'static str,
+        pieces: &[Piece],
+        fields: &[Field],
+        arguments: A,
+    ) -> Owned {
+        Owned::within(usize::MAX, level, target, pieces, fields, arguments)
+    }
+
+    /// As [`new`](Owned::new), but cut to `room` words if it takes more.
+    pub(crate) fn within<A: Arguments>(
+        room: usize,
+        level: Level,
+        target: &'static str,
+        pieces: &[Piece],
+        fields: &[Field],
+        mut arguments: A,
+    ) -> Owned {
+        let metadata = Box::leak(Box::new(Metadata {
+            level,
+            target,
+            module_path: "app::module",
+            file: "src/module.rs",
+            line: 7,
+            instance: false,
+            pieces: pieces.to_vec().leak(),
+            fields: fields.to_vec().leak(),
+        }));
+        let mut scratch = Vec::new();
+        arguments.format(&mut scratch);
+        let (words, truncated) = write(&arguments, &scratch, room);
+        Owned {
+            entry: Box::leak(Box::new(Entry::new(metadata, A::SCHEMA))),
+            words,
+            thread: Thread::new(42, Some("worker")),
+            time: Timestamp::from_nanos(1_700_000_000_123_456_789),
+            stamp: 1,
+            truncated,
+        }
+    }
+
+    /// The view that a handler gets.
+    pub(crate) fn record(&self) -> Record<'_> {
+        Record {
+            entry: self.entry,
+            arguments: &self.words,
+            time: self.time,
+            stamp: self.stamp,
+            thread: &self.thread,
+            truncated: self.truncated,
+        }
+    }
+}
+
+/// The words of an argument list, and whether it was cut to `room`. The words start as garbage, as in a ring.
+pub(crate) fn write<A: Arguments>(arguments: &A, scratch: &[u8], room: usize) -> (Vec<u64>, bool) {
+    let len = arguments.words();
+    let mut words = vec![0xdead_beef_dead_beef; len.min(room)];
+    if len > room {
+        let used = arguments.write_cut(scratch, &mut words);
+        words.truncate(used);
+        return (words, true);
+    }
+    // SAFETY: so many words are allocated, and the scratch is what `format` filled.
+    let end = unsafe { arguments.write(scratch, words.as_mut_ptr()) };
+    assert_eq!(end, words.as_mut_ptr_range().end, "writes as many words as it said");
+    (words, false)
+}
