@@ -268,7 +268,7 @@ impl Guard {
     /// [`is_on_listener_thread`](Error::is_on_listener_thread) from a handler: the engine stops, but this call
     /// cannot wait for it.
     pub fn stop(&self, timeout: Duration) -> Result<Report, Error> {
-        self.logger.engine.stop(timeout)
+        self.logger.stop(timeout)
     }
 
     /// See [`Logger::flush`].

@@ -12,7 +12,6 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::record::Timestamp;
 #[cfg(treering_loom)]
 use crate::sync::{AtomicU64, Ordering};
 
@@ -56,6 +55,28 @@ impl Ticker {
         {
             self.ticks.fetch_add(1, Ordering::AcqRel)
         }
+    }
+}
+
+/// Nanoseconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// From nanoseconds since the epoch, which last until the year 2554.
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Timestamp(nanos)
+    }
+
+    /// Nanoseconds since the epoch.
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+}
+
+impl From<Timestamp> for SystemTime {
+    fn from(time: Timestamp) -> Self {
+        SystemTime::UNIX_EPOCH + Duration::from_nanos(time.0)
     }
 }
 

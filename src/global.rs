@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::format::{Format, Text};
 use crate::level::Level;
 use crate::logger::place::{self, Place, busy};
-use crate::logger::{id_of, send};
+use crate::logger::{Logger, id_of, send};
 use crate::os;
 use crate::record::encode::Arguments;
 use crate::record::{Record, Thread};
@@ -137,7 +137,7 @@ fn record_panics() {
             let at = panic.location().map(ToString::to_string).unwrap_or_default();
             let thread = std::thread::current();
             let thread = thread.name().unwrap_or("unnamed");
-            crate::error!(target: "treering::panic", at, thread, "panicked: {message}");
+            error!(target: "treering::panic", at, thread, "panicked: {message}");
             if cfg!(panic = "abort")
                 && let Some(Some(engine)) = engine()
             {
@@ -184,7 +184,7 @@ pub fn flush(timeout: Duration) -> Result<(), Error> {
 /// # Errors
 /// [`is_not_running`](Error::is_not_running) before `init()`, and those of [`Guard::stop`].
 pub fn shutdown(timeout: Duration) -> Result<Report, Error> {
-    running()?.stop(timeout)
+    Logger { engine: running()? }.stop(timeout)
 }
 
 fn running() -> Result<Arc<Engine>, Error> {

@@ -91,6 +91,33 @@ impl LevelFilter {
     }
 }
 
+/// The most verbose level that is compiled in, by the features `max_level_*` and `release_max_level_*`.
+///
+/// Calls above it cost nothing: their arguments are never evaluated, at whatever level an engine listens.
+///
+/// ```
+/// use treering::{LevelFilter, STATIC_MAX_LEVEL};
+/// assert_eq!(STATIC_MAX_LEVEL, LevelFilter::ALL, "without such a feature everything is compiled in");
+/// ```
+pub const STATIC_MAX_LEVEL: LevelFilter = {
+    let all = [
+        (cfg!(feature = "max_level_off"), cfg!(feature = "release_max_level_off")),
+        (cfg!(feature = "max_level_error"), cfg!(feature = "release_max_level_error")),
+        (cfg!(feature = "max_level_warn"), cfg!(feature = "release_max_level_warn")),
+        (cfg!(feature = "max_level_info"), cfg!(feature = "release_max_level_info")),
+        (cfg!(feature = "max_level_debug"), cfg!(feature = "release_max_level_debug")),
+    ];
+    let mut level = 0;
+    while level < all.len() {
+        let (always, in_release) = all[level];
+        if always || (in_release && !cfg!(debug_assertions)) {
+            break; // the most restrictive one wins
+        }
+        level += 1;
+    }
+    LevelFilter(level as u8)
+};
+
 impl From<Level> for LevelFilter {
     fn from(level: Level) -> Self {
         LevelFilter(level as u8)

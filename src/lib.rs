@@ -2,15 +2,55 @@
 
 #![cfg_attr(treering_loom, deny(clippy::disallowed_types))]
 
-mod callsite;
-mod error;
-pub mod format;
-pub mod handler;
-pub mod level;
-mod os;
-mod output;
-pub mod record;
-mod sync;
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("treering stores words of 64 bits and is built and tested on 64-bit targets only");
 
+#[macro_use]
+mod macros; // textual: the panic hook uses them
+
+// Ranks: a module uses lower ones only, see docs/architecture.md.
+
+mod error; // 0
+mod level;
+mod os;
+mod sync; // 1
+mod callsite; // 2
+mod clock;
+mod fault;
+mod overflow;
+mod stats;
+mod wake;
+pub mod record; // 3
+mod ring; // 4
+mod output;
+pub mod format; // 5
+mod filter;
+mod transport;
+pub mod handler; // 6
+mod listener; // 7
+#[cfg(not(treering_loom))]
+mod engine; // 8
+#[cfg(not(treering_loom))]
+mod logger; // 9
+#[cfg(not(treering_loom))]
+mod builder; // 10
+#[cfg(not(treering_loom))]
+mod global; // 11
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
+
+#[cfg(not(treering_loom))]
+pub use builder::{Builder, Guard, builder};
 pub use error::Error;
-pub use level::{Level, LevelFilter};
+#[cfg(not(treering_loom))]
+pub use global::{flush, init, shutdown};
+pub use level::{Level, LevelFilter, STATIC_MAX_LEVEL, UnknownLevel};
+pub use listener::Wait;
+#[cfg(not(treering_loom))]
+pub use logger::Logger;
+pub use overflow::Overflow;
+pub use record::Record;
+pub use stats::{HandlerReport, Handlers, Report};
+#[doc(hidden)]
+pub use treering_macros::__log;

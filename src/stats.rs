@@ -108,8 +108,6 @@ impl RingCounters {
 pub(crate) struct OutsideCounters {
     pub(crate) submitted: LevelCounter,
     pub(crate) late: LevelCounter,
-    /// Records that interrupted their own thread's call; beside the ledger.
-    pub(crate) nested: AtomicU64,
 }
 
 impl OutsideCounters {
@@ -117,7 +115,6 @@ impl OutsideCounters {
         OutsideCounters {
             submitted: LevelCounter::new(),
             late: LevelCounter::new(),
-            nested: AtomicU64::new(0),
         }
     }
 }
@@ -265,7 +262,8 @@ pub struct Report {
     pub in_flight: u64,
     /// Records whose arguments were cut because they were too long for the ring; beside the ledger.
     pub truncated: u64,
-    /// Log calls that interrupted a log call of the same thread, from a signal handler; beside the ledger.
+    /// Log calls, of all engines of the process, that interrupted a log call of the same thread, from a signal
+    /// handler or an allocator; beside the ledger.
     pub nested: u64,
     /// Records handed out after one with a later stamp; beside the ledger.
     pub reordered: u64,
@@ -402,7 +400,6 @@ impl Sum {
 
     pub(crate) fn settled_outside(&mut self, outside: &OutsideCounters) {
         self.report.late += total(&outside.late.load());
-        self.report.nested += outside.nested.load(Ordering::Relaxed);
     }
 
     pub(crate) fn reordered(&mut self, records: u64) {

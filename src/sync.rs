@@ -13,7 +13,7 @@ pub(crate) use real::*;
 #[cfg(not(treering_loom))]
 mod real {
     pub(crate) use std::sync::atomic::{
-        AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence,
+        AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence,
     };
     pub(crate) use std::sync::{Arc, Condvar, MutexGuard};
     use std::time::Duration;
@@ -94,7 +94,7 @@ mod real {
 #[cfg(treering_loom)]
 mod modelled {
     pub(crate) use loom::sync::atomic::{
-        AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+        AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
     };
     pub(crate) use loom::sync::{Arc, Condvar, MutexGuard};
     use std::time::Duration;

@@ -146,11 +146,6 @@ impl HeavyFence {
         HeavyFence { means: Means::Producers }
     }
 
-    /// Whether the means are membarrier, which interrupts every core that runs a thread of this process.
-    pub(crate) fn interrupts(&self) -> bool {
-        self.means != Means::Producers
-    }
-
     /// Orders everything before it against every producer's commit and look at the state word.
     ///
     /// Returns false if the means had to be changed just now: producers that looked at the word before are not

@@ -14,7 +14,7 @@ mod merge;
 mod own;
 mod resolve;
 
-pub(crate) use control::{Control, TimedOut};
+pub(crate) use control::Control;
 pub(crate) use dispatch::{Books, GivenUp, Handlers, panic_text};
 pub use idle::Wait;
 

@@ -54,7 +54,15 @@ impl Logger {
     ///
     /// Cost: looks at each ring's counters, under the registry lock.
     pub fn stats(&self) -> Report {
-        self.engine.report()
+        self.report()
+    }
+
+    pub(crate) fn report(&self) -> Report {
+        Report { nested: place::nested(), ..self.engine.report() }
+    }
+
+    pub(crate) fn stop(&self, timeout: Duration) -> Result<Report, Error> {
+        self.engine.stop(timeout).map(|report| Report { nested: place::nested(), ..report })
     }
 
     /// Swaps the filter. Calls that begin after this returned obey it, in any thread; a call that is past its gate
@@ -71,7 +79,7 @@ impl Logger {
     ///
     /// A thread that logs from signal handlers must do this, or log once, first.
     pub fn register_thread(&self) {
-        place::register_instance(&self.engine);
+        place::register(place::Place::Instance, &self.engine);
     }
 }
 

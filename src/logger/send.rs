@@ -23,7 +23,7 @@ thread_local! {
 }
 
 /// Arguments that are ready to be copied: user code has run.
-struct Encoded<'a, A> {
+pub(crate) struct Encoded<'a, A> {
     arguments: &'a A,
     scratch: &'a [u8],
 }
@@ -155,7 +155,7 @@ struct Waiting {
 impl Waiting {
     /// Looks back to back before it gives its time slice away, and that often before it sleeps.
     const SPINS: u32 = 64;
-    const YIELDS: u32 = 8;
+    const YIELDS_END: u32 = Self::SPINS + 8;
     /// The longest nap; a stop releases the caller within it.
     const NAP_MAX: Duration = Duration::from_micros(200);
 
@@ -175,7 +175,7 @@ impl Waiting {
         self.steps = self.steps.saturating_add(1);
         match self.steps {
             ..=Self::SPINS => std::hint::spin_loop(),
-            ..=const { Self::SPINS + Self::YIELDS } => yield_now(),
+            ..=Self::YIELDS_END => yield_now(),
             _ => nap(Self::NAP_MAX),
         }
         true

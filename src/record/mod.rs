@@ -16,9 +16,9 @@ pub use decode::{Chain, DecodeError, Elements, List, Optional, Text, Tuple, Valu
 pub(crate) use render::MessageWriter;
 
 pub use crate::callsite::Style;
+pub use crate::clock::Timestamp;
 
 use std::fmt;
-use std::time::{Duration, SystemTime};
 
 use crate::callsite::{Entry, Field};
 use crate::level::Level;
@@ -176,28 +176,6 @@ impl fmt::Debug for Record<'_> {
             .field("target", &self.target())
             .field("time", &self.time)
             .finish_non_exhaustive()
-    }
-}
-
-/// Nanoseconds since 1970-01-01T00:00:00Z.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Timestamp(u64);
-
-impl Timestamp {
-    /// From nanoseconds since the epoch, which last until the year 2554.
-    pub const fn from_nanos(nanos: u64) -> Self {
-        Timestamp(nanos)
-    }
-
-    /// Nanoseconds since the epoch.
-    pub const fn as_nanos(self) -> u64 {
-        self.0
-    }
-}
-
-impl From<Timestamp> for SystemTime {
-    fn from(time: Timestamp) -> Self {
-        SystemTime::UNIX_EPOCH + Duration::from_nanos(time.0)
     }
 }
 

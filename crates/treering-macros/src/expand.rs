@@ -1,0 +1,286 @@
+//! From a [`Call`] to the code that logs it.
+//!
+//! `info!(qty, "filled {qty} at {price:>8.2}")` becomes, every name of ours through `$crate::__private`:
+//!
+//! ```text
+//! {
+//!     if compiled_in(Level::Info) {
+//!         static METADATA: Metadata = Metadata { level, target, …, pieces: &[…], fields: &[…] };
+//!         static CALLSITE: Callsite = Callsite::new(&METADATA);
+//!         let gate = CALLSITE.gate();
+//!         if enabled(gate) {                            // nothing of the user's is evaluated before this
+//!             match (&(qty), &(qty), &(price),) {       // each expression once, and only borrowed
+//!                 (a0, a1, a2,) => {
+//!                     if false { let _ = format_args!("filled {qty} at {price:>8.2}", qty = *a1, price = *a2); }
+//!                     use tiers::*;
+//!                     emit(&CALLSITE, gate, (<slot of a0>, (<slot of a1>, (<slot of a2>, ()))));
+//!                 }
+//!             }
+//!         }
+//!     }
+//! }
+//! ```
+//!
+//! The line that never runs shows rustc the user's own literal, so that whatever is wrong with it is said by rustc
+//! and underlined inside of it.
+//!
+//! The *argument list* has a slot for each field, then, in the order of the message, one for each placeholder and
+//! for each width or precision that is an argument; pieces and fields name slots by position. The tiers of
+//! `record::encode` choose a slot's type by that of its value.
+//!
+//! A message that we cannot read (`concat!(…)`, or a string that we are not sure of) has one slot: its text,
+//! formatted at the call.
+
+use proc_macro::{Ident, Span, TokenStream, TokenTree};
+
+use crate::grammar::{self, Call, Error, Style, Text};
+use crate::message::{Binding, Message, Piece};
+use crate::tokens::Tokens;
+
+/// The code for a call.
+pub(crate) fn expand(call: &Call) -> TokenStream {
+    let mut bindings: Vec<Binding> =
+        call.fields.iter().map(|field| Binding::of(None, &field.value)).collect();
+    let message = Message::resolve(call, &mut bindings);
+    let expansion = Expansion { call, message, bindings };
+    let mut code = Tokens::new(&call.root);
+    expansion.whole(&mut code);
+    code.into()
+}
+
+/// `compile_error!`, pointing at what the user wrote. `root` is `$crate`.
+pub(crate) fn compile_error(root: &Ident, error: &Error) -> TokenStream {
+    let mut code = Tokens::new(root);
+    code.code("$compile_error !").braces(|code| code.string(&error.sentence));
+    let locate = |mut tree: TokenTree| {
+        tree.set_span(tree.span().located_at(error.span));
+        tree
+    };
+    TokenStream::from(code).into_iter().map(locate).collect()
+}
+
+struct Expansion<'a> {
+    call: &'a Call,
+    message: Message<'a>,
+    /// All expressions of the user's that are evaluated: fields, the message's arguments, captured variables.
+    bindings: Vec<Binding>,
+}
+
+impl Expansion<'_> {
+    fn whole<'t>(&self, code: &'t mut Tokens) -> &'t mut Tokens {
+        code.braces(|code| {
+            code.code("if $compiled_in").parens(|code| self.level(code)).braces(|code| {
+                // A static of its own: a level or a target may be an expression that is not promoted.
+                code.code("static __TREERING_METADATA : $Metadata = $Metadata");
+                code.braces(|code| self.metadata(code)).code(";");
+                code.code("static __TREERING_CALLSITE : $Callsite = $Callsite::new");
+                code.parens(|code| code.code("& __TREERING_METADATA")).code(";");
+                code.code("let __treering_gate = __TREERING_CALLSITE . gate () ;");
+                code.code("if $enabled (__treering_gate)").braces(|code| self.bind(code))
+            })
+        })
+    }
+
+    fn level<'t>(&self, code: &'t mut Tokens) -> &'t mut Tokens {
+        code.append(self.call.level.stream())
+    }
+
+    fn metadata<'t>(&self, code: &'t mut Tokens) -> &'t mut Tokens {
+        self.level(code.code("level :")).code(", target :");
+        match &self.call.target {
+            Some(target) => code.trees(&target.0),
+            None => code.code("$module_path ! ()"),
+        };
+        code.code(", module_path : $module_path ! () , file : $file ! () , line : $line ! () , instance :");
+        code.code(if self.call.logger.is_some() { "true" } else { "false" });
+        code.code(", pieces : &").brackets(|code| self.pieces(code));
+        code.code(", fields : &").brackets(|code| self.fields(code))
+    }
+
+    fn fields<'t>(&self, code: &'t mut Tokens) -> &'t mut Tokens {
+        for (slot, field) in self.call.fields.iter().enumerate() {
+            code.code("$Field").braces(|code| {
+                code.code("name :").string(&field.name).code(", argument :").number(slot);
+                code.code(match field.style {
+                    Style::Value => ", style : $Style::Value",
+                    Style::Display => ", style : $Style::Display",
+                    Style::Debug => ", style : $Style::Debug",
+                })
+            });
+            code.code(",");
+        }
+        code
+    }
+
+    fn pieces<'t>(&self, code: &'t mut Tokens) -> &'t mut Tokens {
+        let mut slot = self.call.fields.len();
+        match &self.message {
+            Message::Eager { .. } => {
+                code.code("$Piece::Argument").parens(|code| code.number(slot).code(", $Spec::DISPLAY"));
+            }
+            Message::Read { pieces, .. } => {
+                for piece in pieces {
+                    match piece {
+                        Piece::Literal(text) => code.code("$Piece::Literal").parens(|code| code.string(text)),
+                        Piece::Placeholder(hole) => code.code("$Piece::Argument").parens(|code| {
+                            code.number(slot).code(",");
+                            slot += 1;
+                            hole.spec(&mut slot, code)
+                        }),
+                    };
+                    code.code(",");
+                }
+            }
+        }
+        code
+    }
+
+    /// Evaluates the logger and the arguments.
+    fn bind<'t>(&self, code: &'t mut Tokens) -> &'t mut Tokens {
+        if self.bindings.is_empty() && self.call.logger.is_none() {
+            return self.emit(code);
+        }
+        code.code("match").parens(|code| {
+            let logger = self.call.logger.iter().map(|logger| &logger.0);
+            for value in logger.chain(self.bindings.iter().map(|binding| &binding.value)) {
+                code.code("&").parens(|code| code.trees(value)).code(",");
+            }
+            code
+        });
+        code.braces(|code| {
+            code.parens(|code| {
+                if self.call.logger.is_some() {
+                    code.code("__treering_logger ,");
+                }
+                (0..self.bindings.len()).fold(code, |code, at| code.code(&variable(at)).code(","))
+            });
+            code.code("=>").braces(|code| self.emit(code))
+        })
+    }
+
+    /// Shows rustc the message, and emits the record.
+    fn emit<'t>(&self, code: &'t mut Tokens) -> &'t mut Tokens {
+        if let Message::Read { source: Some(source), .. } = &self.message {
+            code.code("if false").braces(|code| {
+                code.code("let _ =");
+                self.format_args(source, code).code(";")
+            });
+        }
+        let slots = self.slots();
+        if !slots.is_empty() {
+            code.code("#").brackets(|code| code.code("allow (unused_imports)"));
+            code.code("use $tiers :: * ;");
+        }
+        code.code(if self.call.logger.is_some() { "$emit_to" } else { "$emit" }).parens(|code| {
+            if self.call.logger.is_some() {
+                code.code("__treering_logger ,");
+            }
+            nest(slots.into_iter(), code.code("& __TREERING_CALLSITE , __treering_gate ,"))
+        });
+        code.code(";")
+    }
+
+    /// The elements of the argument list.
+    fn slots(&self) -> Vec<Tokens> {
+        let mut slots = Vec::new();
+        let mut slot = |write: &dyn Fn(&mut Tokens)| {
+            let mut code = Tokens::new(&self.call.root);
+            write(&mut code);
+            slots.push(code);
+        };
+        for (at, field) in self.call.fields.iter().enumerate() {
+            slot(&|code| match field.style {
+                Style::Value => {
+                    code.parens(|code| {
+                        code.code("& & & & $FieldSlot").parens(|code| self.reference(at, code))
+                    });
+                    code.code(". hold ()");
+                }
+                Style::Display => self.place("{}", &[at], code),
+                Style::Debug => self.place("{:?}", &[at], code),
+            });
+        }
+        match &self.message {
+            Message::Eager { source } => slot(&|code| {
+                code.code("$Formatted::new").parens(|code| self.format_args(source, code));
+            }),
+            Message::Read { pieces, .. } => {
+                for piece in pieces {
+                    let Piece::Placeholder(hole) = piece else { continue };
+                    let values = hole.bindings();
+                    slot(&|code| match hole.is_pointer() {
+                        true => {
+                            code.code("$Formatted::new");
+                            code.parens(|code| self.format_one(&hole.template(), &values, code));
+                        }
+                        false => self.place(&hole.template(), &values, code),
+                    });
+                    for count in &values[1..] {
+                        slot(&|code| {
+                            code.code("$Encode::hold").parens(|code| self.reference(*count, code));
+                        });
+                    }
+                }
+            }
+        }
+        slots
+    }
+
+    /// A slot that is printed by a placeholder; `values` are the value, and width and precision that are arguments.
+    fn place(&self, template: &str, values: &[usize], code: &mut Tokens) {
+        code.parens(|code| code.code("& $Slot").parens(|code| self.reference(values[0], code)));
+        code.code(". hold").parens(|code| self.format_one(template, values, code));
+    }
+
+    /// `format_args!("{:1$}", *a0, *a1)`
+    fn format_one<'t>(&self, template: &str, values: &[usize], code: &'t mut Tokens) -> &'t mut Tokens {
+        code.code("$format_args !").parens(|code| {
+            values.iter().fold(code.string(template), |code, at| self.value(*at, code.code(",")))
+        })
+    }
+
+    /// `format_args!` with the user's own message, over the references.
+    fn format_args<'t>(&self, source: &grammar::Message, code: &'t mut Tokens) -> &'t mut Tokens {
+        code.code("$format_args !").parens(|code| {
+            match &source.text {
+                Text::Literal(literal, _) => code.tree(literal.clone()),
+                Text::Macro(call) => code.trees(call),
+            };
+            for (at, binding) in self.bindings.iter().enumerate().skip(self.call.fields.len()) {
+                code.code(",");
+                if let Some(name) = &binding.name {
+                    code.tree(name.clone()).code("=");
+                }
+                self.value(at, code);
+            }
+            code
+        })
+    }
+
+    /// The reference to a binding. It is spanned like the user's expression, so that rustc underlines that one.
+    fn reference<'t>(&self, at: usize, code: &'t mut Tokens) -> &'t mut Tokens {
+        code.tree(Ident::new(&variable(at), ours(self.bindings[at].value.last())))
+    }
+
+    /// What a binding refers to.
+    fn value<'t>(&self, at: usize, code: &'t mut Tokens) -> &'t mut Tokens {
+        self.reference(at, code.operator("*", ours(self.bindings[at].value.first())))
+    }
+}
+
+/// Our own hygiene at a place of the user's.
+fn ours(tree: Option<&TokenTree>) -> Span {
+    tree.map_or_else(Span::mixed_site, |tree| Span::mixed_site().located_at(tree.span()))
+}
+
+fn variable(at: usize) -> String {
+    format!("__treering_{at}")
+}
+
+/// `(first, (second, ()))`: lists of any length, each a type of its own.
+fn nest(mut slots: impl Iterator<Item = Tokens>, code: &mut Tokens) -> &mut Tokens {
+    match slots.next() {
+        Some(first) => code.parens(|code| nest(slots, code.append(first).code(","))),
+        None => code.code("()"),
+    }
+}

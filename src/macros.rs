@@ -1,0 +1,72 @@
+//! The macros that log: shells around the procedural macro, for which they know `$crate`.
+//!
+//! All share one grammar; it is told once, at [`log!`](crate::log).
+
+/// Logs at a level that is a constant: `log!(Level::Info, …)`.
+///
+/// ```
+/// use treering::{Level, info, log, warn};
+///
+/// struct Order { id: u64, total: f64 }
+/// let order = Order { id: 7, total: 12.5 };
+/// let (qty, price, venue) = (100_u32, 12.5_f64, "XNAS");
+///
+/// info!("order {} filled {qty} at {price:.2}", order.id); // a message, as `format!` has it
+/// info!(order.id, qty, venue = "XNAS", "order filled"); // typed fields, then the message
+/// warn!(target: "risk", ?price, %qty, "http.status" = 503, "limit near");
+/// log!(Level::Info, order.total = order.total * 2.0); // an event without a message
+/// # let _ = venue;
+/// ```
+///
+/// # Keys
+/// Before all else, in any order:
+/// - `target: expression`: a constant `&'static str`; without it, the module's path;
+/// - `logger: expression`: the [engine's handle](crate) that the record goes to; without it, the process's.
+///
+/// # Fields
+/// - `name = value`, `dotted.name = value`, `"any name" = value`;
+/// - `name` or `order.id` alone: the path is the name and the value;
+/// - `%` before a value (or a path): as its `Display` prints it; `?`: as its `Debug` prints it. Without a sigil
+///   the value keeps its type if treering knows how to store it; errors keep the chain of their sources; other
+///   types are text, by `Display`, or else by `Debug`.
+///
+/// # Message
+/// A string literal and its arguments, with everything that [`std::fmt`] knows. What the macro `concat!` and the
+/// like make of their arguments is formatted at the call, which is slower.
+///
+/// # Evaluation
+/// Arguments are evaluated in the order they are written, each once, and only if the call is enabled; they are
+/// borrowed, not moved. The macro's value is `()`.
+///
+/// The level must be a constant, as it stands in a static: choose between two calls for one that is not.
+///
+/// ```compile_fail
+/// let level = treering::Level::Info;
+/// treering::log!(level, "not a constant");
+/// ```
+#[macro_export]
+macro_rules! log {
+    ($level:expr, $($call:tt)*) => { $crate::__log!($crate [$level] $($call)*) };
+    ($level:expr) => { $crate::__log!($crate [$level]) };
+}
+
+/// Makes the shell for a level.
+macro_rules! shell {
+    ($dollar:tt $name:ident, $level:ident, $($doc:literal)+) => {
+        $(#[doc = $doc])+
+        ///
+        /// The grammar is that of [`log!`](crate::log), without the level.
+        #[macro_export]
+        macro_rules! $name {
+            ($dollar($dollar call:tt)*) => {
+                $crate::__log!($crate [$crate::__private::Level::$level] $dollar($dollar call)*)
+            };
+        }
+    };
+}
+
+shell!($ error, Error, "Logs that something failed and someone should know: [`Level::Error`](crate::Level::Error).");
+shell!($ warn, Warn, "Logs that something is wrong but work goes on: [`Level::Warn`](crate::Level::Warn).");
+shell!($ info, Info, "Logs what an operator wants to read on a normal day: [`Level::Info`](crate::Level::Info).");
+shell!($ debug, Debug, "Logs what helps a developer to find a fault: [`Level::Debug`](crate::Level::Debug).");
+shell!($ trace, Trace, "Logs everything: [`Level::Trace`](crate::Level::Trace).");

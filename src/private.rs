@@ -1,0 +1,38 @@
+//! What the expansion of a log call names. Not for users: it changes without notice.
+//!
+//! The expansion reaches everything by `$crate::__private`, so that it compiles in crates that have a `core` or an
+//! `Option` of their own, no prelude, or treering by another name.
+
+pub use core::{compile_error, file, format_args, line, module_path};
+
+pub use crate::callsite::{Align, Callsite, Count, Field, Kind, Metadata, Piece, Schema, Spec, Style, Type};
+pub use crate::global::emit;
+pub use crate::level::Level;
+pub use crate::logger::emit_to;
+pub use crate::record::encode::tiers::{FieldSlot, Slot};
+pub use crate::record::encode::{
+    Argument, Arguments, Chars, Encode, Failure, Formatted, Inspected, Shown, Slice,
+};
+
+pub use crate::callsite::DISABLED;
+use crate::level::STATIC_MAX_LEVEL;
+
+/// The traits that choose how an argument is handed over, without names that could meet the user's.
+pub mod tiers {
+    pub use crate::record::encode::tiers::{
+        AnyField as _, BoxedErrorField as _, DebugField as _, DeferredPlace as _, DisplayField as _,
+        EagerPlace as _, EncodeField as _, ErrorField as _,
+    };
+}
+
+/// Whether calls of this level are part of the program; folds to a constant.
+#[inline(always)]
+pub const fn compiled_in(level: Level) -> bool {
+    STATIC_MAX_LEVEL.allows(level)
+}
+
+/// Whether somebody listens; the one branch of a disabled call.
+#[inline(always)]
+pub const fn enabled(gate: u64) -> bool {
+    gate as u32 != DISABLED
+}

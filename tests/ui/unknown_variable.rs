@@ -1,0 +1,3 @@
+fn main() {
+    treering::info!("order {order_id} filled");
+}
