@@ -7,7 +7,7 @@ pub use core::{compile_error, file, format_args, line, module_path};
 
 pub use crate::callsite::{Align, Callsite, Count, Field, Kind, Metadata, Piece, Spec, Style};
 pub use crate::level::Level;
-pub use crate::record::encode::tiers::{FieldSlot, Slot};
+pub use crate::record::encode::tiers::{FieldSlot, InspectedSlot, ShownSlot, Slot};
 pub use crate::record::encode::{Encode, Formatted};
 pub use stand_in::{emit, emit_to};
 
@@ -22,7 +22,7 @@ pub mod stand_in;
 pub mod tiers {
     pub use crate::record::encode::tiers::{
         AnyField as _, BoxedErrorField as _, DebugField as _, DeferredPlace as _, DisplayField as _,
-        EagerPlace as _, EncodeField as _, ErrorField as _,
+        EagerPlace as _, EncodeField as _, ErrorField as _, RefusedPlace as _,
     };
 }
 
