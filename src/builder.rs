@@ -181,8 +181,7 @@ impl Builder {
     /// As [`init`](Builder::init), but any number of these may run.
     pub fn start(self) -> Result<(Logger, Guard), Error> {
         let (settings, handlers) = self.check(false)?;
-        let engine =
-            busy(|_| Engine::start(settings, handlers, false)).ok_or_else(Error::interrupts)??;
+        let engine = busy(|_| Engine::start(settings, handlers, false)).ok_or_else(Error::interrupts)??;
         let logger = Logger { engine };
         Ok((logger.clone(), Guard { logger, is_global: false }))
     }

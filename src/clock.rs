@@ -192,7 +192,8 @@ impl WallClock {
         } else {
             // Slew: reach the system's clock at the next anchor.
             self.origin_nanos = predicted;
-            self.nanos_per_tick = rate * (1.0 + difference as f64 / ANCHOR_INTERVAL.as_nanos() as f64).max(0.0);
+            self.nanos_per_tick =
+                rate * (1.0 + difference as f64 / ANCHOR_INTERVAL.as_nanos() as f64).max(0.0);
         }
         None
     }

@@ -125,7 +125,9 @@ impl Engine {
     /// Takes one turn on the calling thread, without a listener thread.
     pub(crate) fn poll(&self) -> Result<usize, Error> {
         if self.wait != Wait::Manual {
-            return Err(Error::config("poll() is for engines built with Wait::Manual; this one has a listener thread"));
+            return Err(Error::config(
+                "poll() is for engines built with Wait::Manual; this one has a listener thread",
+            ));
         }
         match self.take_turn()? {
             Turn::Busy(records) => Ok(records),

@@ -134,7 +134,9 @@ impl Error {
     /// A call from a signal handler or an allocator that interrupts treering's own cold path.
     #[cold]
     pub(crate) fn interrupts() -> Self {
-        Error::config("this cannot be done where treering itself is interrupted: in a signal handler or an allocator")
+        Error::config(
+            "this cannot be done where treering itself is interrupted: in a signal handler or an allocator",
+        )
     }
 
     /// `problem` names the setting, the value and the range.

@@ -74,7 +74,11 @@ fn parse_directive(text: &str) -> Result<Directive, &'static str> {
     if let Some((target, level)) = text.split_once('=') {
         let level = level.trim().parse().map_err(|_| NO_LEVEL)?;
         let target = target.trim();
-        return if is_target(target) { Ok(Directive { target: target.into(), level }) } else { Err(NO_TARGET) };
+        return if is_target(target) {
+            Ok(Directive { target: target.into(), level })
+        } else {
+            Err(NO_TARGET)
+        };
     }
     match text.parse() {
         Ok(level) => Ok(Directive { target: String::new(), level }),

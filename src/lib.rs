@@ -10,35 +10,35 @@ mod macros; // textual: the panic hook uses them
 
 // Ranks: a module uses lower ones only, see docs/architecture.md.
 
-mod error; // 0
-mod level;
-mod os;
-mod sync; // 1
-mod callsite; // 2
-mod clock;
-mod fault;
-mod overflow;
-mod stats;
-mod wake;
-pub mod record; // 3
-mod ring; // 4
-mod output;
-pub mod format; // 5
-mod filter;
-mod transport;
-pub mod handler; // 6
-mod listener; // 7
-#[cfg(not(treering_loom))]
-mod engine; // 8
-#[cfg(not(treering_loom))]
-mod logger; // 9
-#[cfg(not(treering_loom))]
-mod builder; // 10
-#[cfg(not(treering_loom))]
-mod global; // 11
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
+#[cfg(not(treering_loom))]
+mod builder; // 10
+mod callsite; // 2
+mod clock;
+#[cfg(not(treering_loom))]
+mod engine; // 8
+mod error; // 0
+mod fault;
+mod filter;
+pub mod format; // 5
+#[cfg(not(treering_loom))]
+mod global; // 11
+pub mod handler; // 6
+mod level;
+mod listener; // 7
+#[cfg(not(treering_loom))]
+mod logger; // 9
+mod os;
+mod output;
+mod overflow;
+pub mod record; // 3
+mod ring; // 4
+mod stats;
+mod sync; // 1
+mod transport;
+mod wake;
 
 #[cfg(not(treering_loom))]
 pub use builder::{Builder, Guard, builder};

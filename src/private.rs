@@ -9,7 +9,7 @@ pub use crate::callsite::{Align, Callsite, Count, Field, Kind, Metadata, Piece, 
 pub use crate::global::emit;
 pub use crate::level::Level;
 pub use crate::logger::emit_to;
-pub use crate::record::encode::tiers::{FieldSlot, Slot};
+pub use crate::record::encode::tiers::{FieldSlot, InspectedSlot, ShownSlot, Slot};
 pub use crate::record::encode::{
     Argument, Arguments, Chars, Encode, Failure, Formatted, Inspected, Shown, Slice,
 };
@@ -21,7 +21,7 @@ use crate::level::STATIC_MAX_LEVEL;
 pub mod tiers {
     pub use crate::record::encode::tiers::{
         AnyField as _, BoxedErrorField as _, DebugField as _, DeferredPlace as _, DisplayField as _,
-        EagerPlace as _, EncodeField as _, ErrorField as _,
+        EagerPlace as _, EncodeField as _, ErrorField as _, RefusedPlace as _,
     };
 }
 

@@ -112,10 +112,7 @@ pub(crate) struct OutsideCounters {
 
 impl OutsideCounters {
     pub(crate) fn new() -> Self {
-        OutsideCounters {
-            submitted: LevelCounter::new(),
-            late: LevelCounter::new(),
-        }
+        OutsideCounters { submitted: LevelCounter::new(), late: LevelCounter::new() }
     }
 }
 

@@ -93,9 +93,7 @@ mod real {
 
 #[cfg(treering_loom)]
 mod modelled {
-    pub(crate) use loom::sync::atomic::{
-        AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
-    };
+    pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
     pub(crate) use loom::sync::{Arc, Condvar, MutexGuard};
     use std::time::Duration;
 
@@ -158,5 +156,4 @@ mod modelled {
             self.sleepers.notify_all();
         }
     }
-
 }

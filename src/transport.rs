@@ -79,12 +79,7 @@ impl Transport {
             outside: OutsideCounters::new(),
             capacity_words: capacity_bytes / 8,
             rings_max: memory_cap / capacity_bytes,
-            registry: Mutex::new(Registry {
-                closed: false,
-                rings: Vec::new(),
-                free: Vec::new(),
-                counted: 0,
-            }),
+            registry: Mutex::new(Registry { closed: false, rings: Vec::new(), free: Vec::new(), counted: 0 }),
             generation: AtomicU64::new(0),
             fallback: Mutex::new(None),
         }

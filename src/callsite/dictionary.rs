@@ -141,7 +141,10 @@ impl Book {
             callsites: Vec::new(),
             entries: Vec::new(),
             instances: None,
-            engines: Vec::new(), global: None, numbered: 0 }
+            engines: Vec::new(),
+            global: None,
+            numbered: 0,
+        }
     }
 
     fn find_or_add(&mut self, callsite: &'static Callsite, schema: &'static Schema) -> u32 {

@@ -198,10 +198,7 @@ impl Runner {
         let counters = &self.counters;
         counters.cursor.reset();
         counters.in_hand.store(self.passing as u64, Ordering::Relaxed);
-        counters.offered.store(
-            counters.offered.load(Ordering::Relaxed) + records as u64,
-            Ordering::Relaxed,
-        );
+        counters.offered.store(counters.offered.load(Ordering::Relaxed) + records as u64, Ordering::Relaxed);
         add(&counters.filtered, (records - self.passing) as u64);
     }
 

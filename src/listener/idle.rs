@@ -128,10 +128,9 @@ mod tests {
 
     #[test]
     fn spin_and_poll_never_park() {
-        for (wait, step) in [
-            (Wait::Spin, Step::Spin(LOOK_INTERVAL)),
-            (Wait::Poll(NAP_MAX), Step::Nap(NAP_MAX)),
-        ] {
+        for (wait, step) in
+            [(Wait::Spin, Step::Spin(LOOK_INTERVAL)), (Wait::Poll(NAP_MAX), Step::Nap(NAP_MAX))]
+        {
             let mut idle = Idle::new(wait);
             idle.last_record -= PARK_AFTER * 2;
             assert_eq!(idle.empty(), step);

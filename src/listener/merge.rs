@@ -119,10 +119,11 @@ impl Collected {
     /// The position in `threads` of a thread that has no ring of its own.
     pub(crate) fn sharing_thread(&mut self, rings: usize, id: u32) -> usize {
         let known = self.threads[rings..].iter().position(|thread| thread.id() == id);
-        rings + known.unwrap_or_else(|| {
-            self.threads.push(Arc::new(Thread::new(id, None)));
-            self.threads.len() - 1 - rings
-        })
+        rings
+            + known.unwrap_or_else(|| {
+                self.threads.push(Arc::new(Thread::new(id, None)));
+                self.threads.len() - 1 - rings
+            })
     }
 }
 
@@ -213,13 +214,7 @@ impl Inlets {
     }
 
     /// Tells of losses that no producer told of.
-    pub(crate) fn report_losses(
-        &mut self,
-        of: LossesOf,
-        now: u64,
-        batch: &mut Collected,
-        clock: &WallClock,
-    ) {
+    pub(crate) fn report_losses(&mut self, of: LossesOf, now: u64, batch: &mut Collected, clock: &WallClock) {
         for (index, inlet) in self.inlets.iter_mut().enumerate() {
             let counts = inlet.consumer.counters().cold.dropped_full.load();
             let tell = match of {

@@ -13,7 +13,10 @@ pub(super) const LOSS: &Entry = &Entry {
     metadata: &own_metadata!(
         Warn,
         "treering::loss",
-        &[Piece::Argument(0, Spec::DISPLAY), Piece::Literal(" records lost here, the thread's ring was full")],
+        &[
+            Piece::Argument(0, Spec::DISPLAY),
+            Piece::Literal(" records lost here, the thread's ring was full")
+        ],
         &[count("error", 1), count("warn", 2), count("info", 3), count("debug", 4), count("trace", 5)]
     ),
     types: &[&Type::U64, &Type::U64, &Type::U64, &Type::U64, &Type::U64, &Type::U64],
@@ -42,6 +45,11 @@ pub(super) const CLOCK_STEP: &Entry = &Entry {
 
 /// A record whose id is not in the dictionary. Cannot happen; if it does, it is seen.
 pub(super) const UNKNOWN: &Entry = &Entry {
-    metadata: &own_metadata!(Error, "treering::unknown", &[Piece::Literal("a record of an unknown callsite")], &[]),
+    metadata: &own_metadata!(
+        Error,
+        "treering::unknown",
+        &[Piece::Literal("a record of an unknown callsite")],
+        &[]
+    ),
     types: &[],
 };

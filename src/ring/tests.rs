@@ -31,9 +31,7 @@ fn new_ring(capacity: usize) -> (Producer, Consumer, Arc<Shared>) {
 
 fn push(producer: &mut Producer, number: u64, words: usize, level: Level) -> Result<u32, Refused> {
     let payload = Numbered(number, words);
-    producer
-        .push(7, level, &payload)
-        .or_else(|_| producer.push_slowly(7, level, &payload, None))
+    producer.push(7, level, &payload).or_else(|_| producer.push_slowly(7, level, &payload, None))
 }
 
 /// Takes everything out: records as (first word, words), loss records as `Err`.

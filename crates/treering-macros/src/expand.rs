@@ -190,12 +190,7 @@ impl Expansion<'_> {
         };
         for (at, field) in self.call.fields.iter().enumerate() {
             slot(&|code| match field.style {
-                Style::Value => {
-                    code.parens(|code| {
-                        code.code("& & & & $FieldSlot").parens(|code| self.reference(at, code))
-                    });
-                    code.code(". hold ()");
-                }
+                Style::Value => self.choose("& & & & $FieldSlot", at, code),
                 Style::Display => self.place("{}", &[at], code),
                 Style::Debug => self.place("{:?}", &[at], code),
             });
@@ -208,12 +203,14 @@ impl Expansion<'_> {
                 for piece in pieces {
                     let Piece::Placeholder(hole) = piece else { continue };
                     let values = hole.bindings();
-                    slot(&|code| match hole.is_pointer() {
-                        true => {
+                    slot(&|code| match hole.template().as_str() {
+                        "{}" => self.choose("& & & $ShownSlot", hole.value, code),
+                        "{:?}" => self.choose("& & & $InspectedSlot", hole.value, code),
+                        template if hole.is_pointer() => {
                             code.code("$Formatted::new");
-                            code.parens(|code| self.format_one(&hole.template(), &values, code));
+                            code.parens(|code| self.format_one(template, &values, code));
                         }
-                        false => self.place(&hole.template(), &values, code),
+                        template => self.place(template, &values, code),
                     });
                     for count in &values[1..] {
                         slot(&|code| {
@@ -224,6 +221,11 @@ impl Expansion<'_> {
             }
         }
         slots
+    }
+
+    /// A slot whose tier knows how its text is made: `(&&&ShownSlot(a0)).hold()`.
+    fn choose(&self, slot: &str, value: usize, code: &mut Tokens) {
+        code.parens(|code| code.code(slot).parens(|code| self.reference(value, code))).code(". hold ()");
     }
 
     /// A slot that is printed by a placeholder; `values` are the value, and width and precision that are arguments.

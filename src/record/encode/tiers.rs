@@ -75,6 +75,58 @@ impl<T: ?Sized> EagerPlace for &Slot<'_, T> {
     }
 }
 
+/// A value for a plain `{}` of a message.
+///
+/// ```text
+/// (&&&$crate::__private::ShownSlot(a0)).hold()
+/// ```
+/// gives a held value, or [`Shown`]. It makes no `format_args!`, which is what such calls cost the compiler. A type
+/// with neither is refused elsewhere, where the expansion shows rustc the whole message; it must not be refused
+/// here as well, so [`RefusedPlace`] takes it.
+#[derive(Debug)]
+pub struct ShownSlot<'a, T: ?Sized>(pub &'a T);
+
+/// As [`ShownSlot`], for a plain `{:?}`.
+#[derive(Debug)]
+pub struct InspectedSlot<'a, T: ?Sized>(pub &'a T);
+
+/// Last choice for a plain placeholder: the program does not compile, and the user has been told why.
+pub trait RefusedPlace {
+    /// Never called.
+    fn hold(&self) -> Formatted<'static>;
+}
+
+macro_rules! plain_place {
+    ($slot:ident, $trait:ident, $field:ident, $text:ident) => {
+        impl<'a, T: Encode + ?Sized> EncodeField<'a> for &&$slot<'a, T> {
+            type Held = T::Held<'a>;
+
+            #[inline(always)]
+            fn hold(&self) -> T::Held<'a> {
+                self.0.hold()
+            }
+        }
+
+        impl<'a, T: $trait + ?Sized> $field<'a> for &$slot<'a, T> {
+            type Value = T;
+
+            #[inline(always)]
+            fn hold(&self) -> $text<'a, T> {
+                $text::new(self.0)
+            }
+        }
+
+        impl<T: ?Sized> RefusedPlace for $slot<'_, T> {
+            fn hold(&self) -> Formatted<'static> {
+                Formatted::new(format_args!(""))
+            }
+        }
+    };
+}
+
+plain_place!(ShownSlot, Display, DisplayField, Shown);
+plain_place!(InspectedSlot, Debug, DebugField, Inspected);
+
 /// A value for a field without sigil.
 #[derive(Debug)]
 pub struct FieldSlot<'a, T: ?Sized>(pub &'a T);
