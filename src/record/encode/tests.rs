@@ -6,7 +6,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use super::{Argument, Arguments, Encode, Formatted};
+use super::{Argument, Arguments, Encode, Shown};
 use crate::callsite::Type;
 use crate::record::testing::write;
 
@@ -188,7 +188,7 @@ fn strings_and_packed_lists_lie_as_drawn() {
 
 #[test]
 fn text_that_is_not_in_the_scratch_is_left_out_of_a_cut_record() {
-    let mut arguments = (Formatted::new(format_args!("{} text", 1)), (5_u8, ()));
+    let mut arguments = (Shown::new("1 text"), (5_u8, ()));
     let mut scratch = b"before".to_vec();
     Arguments::format(&mut arguments, &mut scratch);
     let mut words = [7; 3];
