@@ -5,7 +5,7 @@ use std::sync::Once;
 use std::time::Duration;
 
 use crate::builder::Guard;
-use crate::callsite::{Callsite, Entry, Schema};
+use crate::callsite::{Callsite, DICTIONARY};
 use crate::clock::WallClock;
 use crate::engine::Engine;
 use crate::error::Error;
@@ -32,23 +32,17 @@ pub fn emit<A: Arguments>(callsite: &'static Callsite, gate: u64, arguments: A) 
     let level = callsite.level();
     send::encoded(arguments, |payload| {
         if !send::to_global(id, level, payload) {
-            send_slowly(callsite, A::SCHEMA, id, level, payload);
+            send_slowly(id, level, payload);
         }
     });
 }
 
 #[cold]
 #[inline(never)]
-fn send_slowly(
-    callsite: &'static Callsite,
-    schema: &'static Schema,
-    id: u32,
-    level: Level,
-    payload: &dyn Payload,
-) {
+fn send_slowly(id: u32, level: Level, payload: &dyn Payload) {
     match engine() {
         Some(Some(engine)) => send::slowly(&engine, Place::Global, id, level, payload),
-        Some(None) => last_resort(callsite, schema, payload),
+        Some(None) => last_resort(id, payload),
         None => place::count_nested(),
     }
 }
@@ -59,15 +53,14 @@ fn engine() -> Option<Option<Arc<Engine>>> {
 }
 
 /// There is no engine: what is important goes to stderr, at once, on the caller's thread.
-fn last_resort(callsite: &'static Callsite, schema: &'static Schema, payload: &dyn Payload) {
+fn last_resort(id: u32, payload: &dyn Payload) {
+    let Some(Some(entry)) = busy(|_| DICTIONARY.entry(id)) else { return place::count_nested() };
     let mut words = vec![0; payload.words()];
     let written = payload.write_cut(&mut words);
-    let types: Vec<_> = schema.types().collect();
-    let entry = Entry { metadata: callsite.metadata(), types: Vec::leak(types) };
     let clock = WallClock::new();
     let stamp = crate::clock::Ticker::default().stamp();
     let record = Record {
-        entry: &entry,
+        entry,
         arguments: &words[..written],
         time: clock.time_of(stamp),
         stamp,
@@ -133,6 +126,10 @@ fn record_panics() {
     std::panic::set_hook(Box::new(move |panic| {
         // A panic in here would end the process.
         let _ = catch_unwind(AssertUnwindSafe(|| {
+            // A handler that panics is told of by the fault hook. A record of it would go to that handler, too.
+            if engine().flatten().is_none_or(|engine| engine.is_listening_here()) {
+                return;
+            }
             let message = panic.payload_as_str().unwrap_or("with a value that is no text");
             let at = panic.location().map(ToString::to_string).unwrap_or_default();
             let thread = std::thread::current();

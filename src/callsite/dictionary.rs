@@ -109,6 +109,11 @@ impl Dictionary {
         drop(member); // frees memory: not under the lock
     }
 
+    /// What an id stands for.
+    pub(crate) fn entry(&self, id: u32) -> Option<&'static Entry> {
+        self.book.lock().entries.get(id as usize).map(|(entry, _)| *entry)
+    }
+
     /// Copies the entries that `known` does not have yet. Allocates outside of the lock only.
     pub(crate) fn refresh(&self, known: &mut Vec<&'static Entry>) {
         loop {
