@@ -80,9 +80,8 @@ impl<T: ?Sized> EagerPlace for &Slot<'_, T> {
 /// ```text
 /// (&&&$crate::__private::ShownSlot(a0)).hold()
 /// ```
-/// gives a held value, or [`Shown`]. It makes no `format_args!`, which is what such calls cost the compiler. A type
-/// with neither is refused elsewhere, where the expansion shows rustc the whole message; it must not be refused
-/// here as well, so [`RefusedPlace`] takes it.
+/// gives a held value, or [`Shown`]; a type without `Display` gets std's own error. Without a `format_args!` of its
+/// own, as those are what a call costs the compiler.
 #[derive(Debug)]
 pub struct ShownSlot<'a, T: ?Sized>(pub &'a T);
 
@@ -90,20 +89,36 @@ pub struct ShownSlot<'a, T: ?Sized>(pub &'a T);
 #[derive(Debug)]
 pub struct InspectedSlot<'a, T: ?Sized>(pub &'a T);
 
-/// Last choice for a plain placeholder: the program does not compile, and the user has been told why.
-pub trait RefusedPlace {
-    /// Never called.
-    fn hold(&self) -> Formatted<'static>;
+/// No choice for a plain `{}`.
+pub trait RefusedShown {
+    /// The value's type.
+    type Value: ?Sized;
+
+    /// Never called: for a `Display` there is [`DisplayField`].
+    fn hold(&self) -> Formatted<'static>
+    where
+        Self::Value: Display;
+}
+
+/// No choice for a plain `{:?}`.
+pub trait RefusedInspected {
+    /// The value's type.
+    type Value: ?Sized;
+
+    /// Never called: for a `Debug` there is [`DebugField`].
+    fn hold(&self) -> Formatted<'static>
+    where
+        Self::Value: Debug;
 }
 
 macro_rules! plain_place {
-    ($slot:ident, $trait:ident, $field:ident, $text:ident) => {
-        impl<'a, T: Encode + ?Sized> EncodeField<'a> for &&$slot<'a, T> {
+    ($slot:ident, $trait:ident, $field:ident, $text:ident, $refused:ident) => {
+        impl<'a, T: Encode + $trait + ?Sized> EncodeField<'a> for &&$slot<'a, T> {
             type Held = T::Held<'a>;
 
             #[inline(always)]
             fn hold(&self) -> T::Held<'a> {
-                self.0.hold()
+                Encode::hold(self.0)
             }
         }
 
@@ -116,16 +131,21 @@ macro_rules! plain_place {
             }
         }
 
-        impl<T: ?Sized> RefusedPlace for $slot<'_, T> {
-            fn hold(&self) -> Formatted<'static> {
+        impl<T: ?Sized> $refused for $slot<'_, T> {
+            type Value = T;
+
+            fn hold(&self) -> Formatted<'static>
+            where
+                T: $trait,
+            {
                 Formatted::new(format_args!(""))
             }
         }
     };
 }
 
-plain_place!(ShownSlot, Display, DisplayField, Shown);
-plain_place!(InspectedSlot, Debug, DebugField, Inspected);
+plain_place!(ShownSlot, Display, DisplayField, Shown, RefusedShown);
+plain_place!(InspectedSlot, Debug, DebugField, Inspected, RefusedInspected);
 
 /// A value for a field without sigil.
 #[derive(Debug)]
