@@ -34,6 +34,7 @@
 //! The expressions borrow from temporaries: they must stand in the argument list of the call that logs (or in the
 //! scrutinee of a `match`), not in a `let` and not at the end of a block of their own, where edition 2024 drops
 //! temporaries.
+#![allow(clippy::exhaustive_structs, reason = "the expansion of a call makes them")]
 
 use std::error::Error;
 use std::fmt::{self, Debug, Display};
@@ -80,7 +81,7 @@ impl<T: ?Sized> EagerPlace for &Slot<'_, T> {
 /// ```text
 /// (&&&$crate::__private::ShownSlot(a0)).hold()
 /// ```
-/// gives a held value, or [`Shown`]; a type without `Display` gets std's own error. Without a `format_args!` of its
+/// gives a held value, or [`Shown`]; a type without `Display` gets an error that says so. Without a `format_args!` of its
 /// own, as those are what a call costs the compiler.
 #[derive(Debug)]
 pub struct ShownSlot<'a, T: ?Sized>(pub &'a T);
@@ -97,7 +98,7 @@ pub trait RefusedShown {
     /// Never called: for a `Display` there is [`DisplayField`].
     fn hold(&self) -> Formatted<'static>
     where
-        Self::Value: Display;
+        Self::Value: Printable;
 }
 
 /// No choice for a plain `{:?}`.
@@ -108,11 +109,27 @@ pub trait RefusedInspected {
     /// Never called: for a `Debug` there is [`DebugField`].
     fn hold(&self) -> Formatted<'static>
     where
-        Self::Value: Debug;
+        Self::Value: Inspectable;
 }
 
+/// Implemented by nothing; its message is what the user reads.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` doesn't implement `std::fmt::Display`",
+    label = "a `{{}}` of the message prints this, and it has no `Display`",
+    note = "in format strings you may be able to use `{{:?}}` (or `{{:#?}}` for pretty-print) instead"
+)]
+pub trait Printable {}
+
+/// Implemented by nothing; its message is what the user reads.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` doesn't implement `std::fmt::Debug`",
+    label = "a `{{:?}}` of the message prints this, and it has no `Debug`",
+    note = "add `#[derive(Debug)]` to `{Self}` or manually `impl std::fmt::Debug for {Self}`"
+)]
+pub trait Inspectable {}
+
 macro_rules! plain_place {
-    ($slot:ident, $trait:ident, $field:ident, $text:ident, $refused:ident) => {
+    ($slot:ident, $trait:ident, $field:ident, $text:ident, $refused:ident, $bound:ident) => {
         impl<'a, T: Encode + $trait + ?Sized> EncodeField<'a> for &&$slot<'a, T> {
             type Held = T::Held<'a>;
 
@@ -136,7 +153,7 @@ macro_rules! plain_place {
 
             fn hold(&self) -> Formatted<'static>
             where
-                T: $trait,
+                T: $bound,
             {
                 Formatted::new(format_args!(""))
             }
@@ -144,8 +161,8 @@ macro_rules! plain_place {
     };
 }
 
-plain_place!(ShownSlot, Display, DisplayField, Shown, RefusedShown);
-plain_place!(InspectedSlot, Debug, DebugField, Inspected, RefusedInspected);
+plain_place!(ShownSlot, Display, DisplayField, Shown, RefusedShown, Printable);
+plain_place!(InspectedSlot, Debug, DebugField, Inspected, RefusedInspected, Inspectable);
 
 /// A value for a field without sigil.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 #![deny(warnings)]
 
-#[macro_use]
+#[cfg_attr(test, macro_use)]
 extern crate ring;
 
 #[allow(dead_code)]
