@@ -34,6 +34,11 @@ impl Range {
         // SAFETY: the caller vouches that the buffer still holds what was appended then.
         unsafe { scratch.get_unchecked(self.at..self.at + self.len) }
     }
+
+    /// The text, or nothing if this is another buffer.
+    fn find(self, scratch: &[u8]) -> &[u8] {
+        scratch.get(self.at..self.at + self.len).unwrap_or(&[])
+    }
 }
 
 /// The scratch buffer as something to format into.
@@ -114,10 +119,8 @@ macro_rules! eager {
             }
 
             unsafe fn write_cut(&self, scratch: &[u8], to: *mut u64, spare: &mut usize) -> *mut u64 {
-                // SAFETY: the caller vouches that `format` left this in the buffer.
-                let bytes = unsafe { self.text.of(scratch) };
                 // SAFETY: the caller vouches for the count word and the spare ones.
-                unsafe { put_bytes_cut(to, bytes, spare) }
+                unsafe { put_bytes_cut(to, self.text.find(scratch), spare) }
             }
         }
     };

@@ -1,12 +1,13 @@
 //! The types that lie in a record by themselves: scalars, strings, durations, addresses; and what is made of them
 //! without a count: options, tuples, references.
 #![allow(unsafe_code, reason = "implements the unsafe traits of `encode`")]
+#![allow(clippy::disallowed_types, reason = "the user's own `Arc` is no part of the engine's concurrency")]
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::num::NonZero;
 use std::rc::Rc;
-use std::sync::Arc; // the user's own, not a part of the engine: hence not by way of `sync`
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Argument, Encode, put, put_bytes, put_bytes_cut, storable};

@@ -146,7 +146,7 @@ unsafe impl<'a, T: Encode> Argument for Slice<'a, T> {
             let whole = held.words();
             if whole <= *spare {
                 *spare -= whole;
-                // SAFETY: these words were taken from the spare ones.
+                // SAFETY: these words were taken from the spare ones; held values are not eager, so that any scratch does.
                 place = unsafe { held.write(scratch, place) };
                 stored += 1;
                 continue;

@@ -82,10 +82,12 @@ pub unsafe trait Argument {
     /// Writes what fits into the least words and `spare` further ones, and takes from `spare` what it used.
     ///
     /// # Safety
-    /// As for [`write`](Argument::write), but for `least_words() + spare` words.
+    /// `to` is aligned and valid for writes of `least_words() + spare` words. Any scratch is sound: an eager argument
+    /// leaves out what is not in it.
     unsafe fn write_cut(&self, scratch: &[u8], to: *mut u64, spare: &mut usize) -> *mut u64 {
         let _ = spare;
-        // SAFETY: by default the least words are all words, and the caller vouches for those.
+        // SAFETY: the caller vouches for the least words, which by default are all; an eager argument, the only one
+        // that looks into the scratch, has a way of its own.
         unsafe { self.write(scratch, to) }
     }
 
@@ -133,13 +135,13 @@ pub unsafe trait Arguments {
     /// Writes arguments as long as they fit into `room` words, of which the variable parts may take `spare`.
     ///
     /// # Safety
-    /// As for [`write`](Arguments::write), but for `room` words.
+    /// `to` is aligned and valid for writes of `room` words. Any scratch is sound.
     unsafe fn write_within(&self, scratch: &[u8], to: *mut u64, room: usize, spare: usize) -> *mut u64;
 
     /// Writes what fits and returns how many words that is: variable parts share the room in order; if even their
     /// least does not fit, the last arguments are absent.
     ///
-    /// `scratch` must be the one that [`format`](Arguments::format) filled, else text is missing.
+    /// In a scratch that [`format`](Arguments::format) did not fill, text is missing.
     #[cold]
     fn write_cut(&self, scratch: &[u8], into: &mut [u64]) -> usize {
         let spare = into.len().saturating_sub(self.least_words());

@@ -6,8 +6,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use super::{Argument, Arguments};
+use super::{Argument, Arguments, Encode, Shown};
 use crate::callsite::Type;
+use crate::record::testing::write;
 
 /// A placeholder's expression.
 macro_rules! place {
@@ -98,7 +99,7 @@ fn placeholders_of_a_generic_type_follow_its_bounds() {
     fn shown<T: fmt::Display>(value: T) -> Type {
         place!("{}", value).0
     }
-    fn encoded<T: fmt::Display + super::Encode>(value: T) -> Type {
+    fn encoded<T: fmt::Display + Encode>(value: T) -> Type {
         place!("{}", value).0
     }
     assert_eq!(shown(5_u64), Type::Text);
@@ -165,4 +166,35 @@ fn the_measured_call_takes_three_words() {
     let end = unsafe { Arguments::write(&arguments, &[], words.as_mut_ptr()) };
     assert_eq!(end, words.as_mut_ptr_range().end);
     assert_eq!(words, [1, 2, 0.5_f64.to_bits()]);
+}
+
+#[test]
+fn strings_and_packed_lists_lie_as_drawn() {
+    let arguments = ("order 17".hold(), ([1_u16, 2, 3].hold(), ("".hold(), ("x".hold(), ()))));
+    let (words, _) = write(&arguments, &[], usize::MAX);
+    let drawn = [
+        8 << 32 | 8,
+        u64::from_le_bytes(*b"order 17"),
+        3 << 32 | 3,
+        0x0003_0002_0001,
+        0,
+        1 << 32 | 1,
+        u64::from(b'x'),
+    ];
+    if cfg!(target_endian = "little") {
+        assert_eq!(words, drawn);
+    }
+}
+
+#[test]
+fn text_that_is_not_in_the_scratch_is_left_out_of_a_cut_record() {
+    let mut arguments = (Shown::new("1 text"), (5_u8, ()));
+    let mut scratch = b"before".to_vec();
+    Arguments::format(&mut arguments, &mut scratch);
+    let mut words = [7; 3];
+    assert_eq!(Arguments::write_cut(&arguments, &scratch, &mut words), 3);
+    #[cfg(target_endian = "little")]
+    assert_eq!(words, [6 << 32 | 6, u64::from_le_bytes(*b"1 text\0\0"), 5]);
+    assert_eq!(Arguments::write_cut(&arguments, &[], &mut words), 2);
+    assert_eq!(words[..2], [0, 5]);
 }
