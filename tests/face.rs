@@ -356,7 +356,7 @@ fn names_of_the_user_do_not_meet_ours() {
     trait Hold {
         fn hold(&self) -> u8;
     }
-    impl Hold for u8 {
+    impl<T: ?Sized> Hold for T {
         fn hold(&self) -> u8 {
             3
         }

@@ -215,17 +215,17 @@ impl Expansion<'_> {
         slots
     }
 
-    /// A slot whose tier knows how its text is made: `(&&&ShownSlot(a0)).hold()`.
+    /// A slot whose tier knows how its text is made: `(&&&ShownSlot(a0)).treering_slot()`.
     fn choose(&self, slot: &str, value: usize, code: &mut Tokens) {
         let span = ours(self.bindings[value].value.last());
         code.parens(|code| code.code(slot).parens(|code| self.reference(value, code)));
-        code.operator(".", span).tree(Ident::new("hold", span)).code("()");
+        code.operator(".", span).tree(Ident::new("treering_slot", span)).code("()");
     }
 
     /// A slot that is printed by a placeholder; `values` are the value, and width and precision that are arguments.
     fn place(&self, template: &str, values: &[usize], code: &mut Tokens) {
         code.parens(|code| code.code("& $Slot").parens(|code| self.reference(values[0], code)));
-        code.code(". hold").parens(|code| self.format_one(template, values, code));
+        code.code(". treering_slot").parens(|code| self.format_one(template, values, code));
     }
 
     /// `format_args!("{:1$}", *a0, *a1)`
