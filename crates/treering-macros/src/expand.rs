@@ -27,7 +27,7 @@
 //! Traits are checked slot by slot, by rustc, on tokens that are spanned like the user's expression. A message that
 //! we cannot read has one slot, its text, made by `format_args!` of the user's own tokens: if it is wrong, rustc
 //! says so and underlines inside the literal; if it is `concat!(…)`, it is formatted at the call. Each call could
-//! show rustc its literal in a block that never runs; that took 0.7 s more for 1,000 calls.
+//! show rustc its literal in a block that never runs; 1,000 calls then took a quarter more CPU time to build.
 
 use proc_macro::{Ident, Span, TokenStream, TokenTree};
 
