@@ -21,7 +21,7 @@ use crate::level::STATIC_MAX_LEVEL;
 pub mod tiers {
     pub use crate::record::encode::tiers::{
         AnyField as _, BoxedErrorField as _, DebugField as _, DeferredPlace as _, DisplayField as _,
-        EagerPlace as _, EncodeField as _, ErrorField as _, RefusedPlace as _,
+        EagerPlace as _, EncodeField as _, ErrorField as _, RefusedInspected as _, RefusedShown as _,
     };
 }
 

@@ -170,6 +170,12 @@ fn arguments_are_evaluated_once_and_in_order() {
 }
 
 #[test]
+#[allow(
+    clippy::let_and_return,
+    clippy::redundant_closure_call,
+    clippy::nonminimal_bool,
+    reason = "odd on purpose"
+)]
 fn arguments_may_be_any_expression() -> Result<(), std::num::ParseIntError> {
     fn pair<A: Default + fmt::Display, B: Default + fmt::Display>() -> String {
         format!("{}{}", A::default(), B::default())
@@ -199,6 +205,36 @@ fn arguments_may_be_any_expression() -> Result<(), std::num::ParseIntError> {
     assert!(failed.is_err());
     assert_eq!(take().len(), 1);
     Ok(())
+}
+
+#[test]
+fn errors_keep_the_chain_of_their_sources() {
+    #[derive(Debug)]
+    struct Outer(std::num::ParseIntError);
+    impl fmt::Display for Outer {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("no port")
+        }
+    }
+    impl std::error::Error for Outer {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+    let error = Outer("x".parse::<u8>().unwrap_err());
+    let seen = logged(|l| error!(logger: l, err = &error, %error, "{error}"));
+    let texts: Vec<_> = seen[0].fields.iter().map(|(_, text)| text.as_str()).collect();
+    assert_eq!(texts, ["no port: invalid digit found in string", "no port"]);
+    assert_eq!(seen[0].message, "no port");
+}
+
+#[test]
+fn what_format_refuses_is_no_shortcut_for_what_we_can_store() {
+    let list = vec![1, 2];
+    assert_eq!(
+        message(|l| info!(logger: l, "{list:?} {:?} {:#?}", Some((1, "x")), [0.5])),
+        "[1, 2] Some((1, \"x\")) [\n    0.5,\n]"
+    );
 }
 
 #[derive(Default)]
@@ -320,7 +356,7 @@ fn names_of_the_user_do_not_meet_ours() {
     trait Hold {
         fn hold(&self) -> u8;
     }
-    impl Hold for u8 {
+    impl<T: ?Sized> Hold for T {
         fn hold(&self) -> u8 {
             3
         }
