@@ -5,14 +5,14 @@ use std::sync::Once;
 use std::time::Duration;
 
 use crate::builder::Guard;
-use crate::callsite::{Callsite, Entry, Schema};
+use crate::callsite::{Callsite, DISABLED, Entry, Schema};
 use crate::clock::WallClock;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::format::{Format, Text};
-use crate::level::Level;
 use crate::logger::place::{self, Place, busy};
-use crate::logger::{Logger, id_of, send};
+use crate::logger::send::{self, Encoded, REFUSED};
+use crate::logger::{Logger, id_of};
 use crate::os;
 use crate::record::encode::Arguments;
 use crate::record::{Record, Thread};
@@ -27,25 +27,28 @@ static ENGINE: Mutex<Option<Arc<Engine>>> = Mutex::new(None);
 ///
 /// One instance for each list of argument types; its hot path is the way to [`send::to_global`] and back.
 #[inline(never)]
-pub fn emit<A: Arguments>(callsite: &'static Callsite, gate: u64, arguments: A) {
-    let Some(id) = id_of::<A>(callsite, gate) else { return };
-    let level = callsite.level();
-    send::encoded(arguments, |payload| {
-        if !send::to_global(id, level, payload) {
-            send_slowly(callsite, A::SCHEMA, id, level, payload);
+pub fn emit<A: Arguments>(callsite: &'static Callsite, gate: u64, mut arguments: A) {
+    let id = id_of::<A>(callsite, gate);
+    if id == DISABLED {
+        return;
+    }
+    send::encoded(&mut arguments, |arguments, scratch| {
+        let done = send::to_global(id, callsite.level(), &Encoded { arguments, scratch });
+        if done != 0 {
+            // A payload of its own: one that the hot path shared with `dyn` would be made on the stack by every call.
+            finish(done, callsite, A::SCHEMA, id, &Encoded { arguments, scratch });
         }
     });
 }
 
+/// What is left to do when [`send::to_global`] did not return 0.
 #[cold]
 #[inline(never)]
-fn send_slowly(
-    callsite: &'static Callsite,
-    schema: &'static Schema,
-    id: u32,
-    level: Level,
-    payload: &dyn Payload,
-) {
+fn finish(done: u32, callsite: &'static Callsite, schema: &'static Schema, id: u32, payload: &dyn Payload) {
+    if done != REFUSED {
+        return send::attend_global(done);
+    }
+    let level = callsite.level();
     match engine() {
         Some(Some(engine)) => send::slowly(&engine, Place::Global, id, level, payload),
         Some(None) => last_resort(callsite, schema, payload),

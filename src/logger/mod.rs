@@ -18,6 +18,7 @@ use crate::stats::Report;
 use crate::sync::Arc;
 
 use place::busy;
+use send::Encoded;
 
 /// Names an engine: for `logger:` in the macros, and to ask something of it.
 ///
@@ -94,28 +95,30 @@ impl fmt::Debug for Logger {
 
 /// A log call with `logger:`, behind its gate.
 #[inline(never)]
-pub fn emit_to<A: Arguments>(logger: &Logger, callsite: &'static Callsite, gate: u64, arguments: A) {
-    let Some(id) = id_of::<A>(callsite, gate) else { return };
+pub fn emit_to<A: Arguments>(logger: &Logger, callsite: &'static Callsite, gate: u64, mut arguments: A) {
+    let id = id_of::<A>(callsite, gate);
     let engine = &logger.engine;
-    if engine.verdicts.allows(id) {
-        let level = callsite.metadata().level;
-        send::encoded(arguments, |payload| send::to_instance(engine, id, level, payload));
+    if id != DISABLED && engine.verdicts.allows(id) {
+        let level = callsite.level();
+        send::encoded(&mut arguments, |arguments, scratch| {
+            send::to_instance(engine, id, level, &Encoded { arguments, scratch });
+        });
     }
 }
 
-/// The id of this callsite with these argument types; `None` if nobody wants its records, or if the call interrupts
-/// treering's own cold path, which is counted.
+/// The id of this callsite with these argument types; [`DISABLED`] if nobody wants its records, or if the call
+/// interrupts treering's own cold path, which is counted.
 #[inline(always)]
-pub(crate) fn id_of<A: Arguments>(callsite: &'static Callsite, gate: u64) -> Option<u32> {
-    if (gate >> 32) as u32 == A::HASH { Some(gate as u32) } else { resolve(callsite, A::SCHEMA) }
+pub(crate) fn id_of<A: Arguments>(callsite: &'static Callsite, gate: u64) -> u32 {
+    if (gate >> 32) as u32 == A::HASH { gate as u32 } else { resolve(callsite, A::SCHEMA) }
 }
 
 #[cold]
 #[inline(never)]
-fn resolve(callsite: &'static Callsite, schema: &'static Schema) -> Option<u32> {
+fn resolve(callsite: &'static Callsite, schema: &'static Schema) -> u32 {
     let Some(gate) = busy(|_| DICTIONARY.resolve(callsite, schema)) else {
         place::count_nested();
-        return None;
+        return DISABLED;
     };
-    (gate as u32 != DISABLED).then_some(gate as u32)
+    gate as u32
 }

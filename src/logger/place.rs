@@ -13,7 +13,7 @@ use std::sync::Weak;
 use crate::engine::Engine;
 use crate::os;
 use crate::record::Thread;
-use crate::ring::{Producer, Slot};
+use crate::ring::{Producer, Shared, Slot};
 use crate::sync::{Arc, AtomicU64, Ordering};
 use crate::transport::NoRing;
 
@@ -79,10 +79,19 @@ pub(crate) enum Access<R> {
     Nested,
 }
 
-/// Lends the process-wide engine's ring: the hot way.
+/// Lends the process-wide engine's ring: the hot way. `otherwise` if it is not at its place, or not the thread's
+/// own.
 #[inline(always)]
-pub(crate) fn with_global<R>(work: impl FnOnce(&mut Producer) -> R) -> Option<R> {
-    GLOBAL.with(|slot| slot.with(|lent| lent.producer.as_mut().map(work))).flatten()
+pub(crate) fn with_global<R: Copy>(otherwise: R, work: impl FnOnce(&mut Producer) -> R) -> R {
+    let work = |lent: &mut Lent| lent.producer.as_mut().map_or(otherwise, work);
+    // Not `with`, which is a function of its own; without a destructor neither can fail.
+    GLOBAL.try_with(|slot| slot.with_or(otherwise, work)).unwrap_or(otherwise)
+}
+
+/// What the process-wide engine's rings share, if the thread has one of them at its place.
+pub(crate) fn shared_of_global() -> Option<Arc<Shared>> {
+    let shared = |lent: &mut Lent| lent.producer.as_ref().map(|producer| producer.shared().clone());
+    GLOBAL.with(|slot| slot.with_or(None, shared))
 }
 
 /// Lends an engine's ring, or says why not.
