@@ -5,14 +5,14 @@ use std::sync::Once;
 use std::time::Duration;
 
 use crate::builder::Guard;
-use crate::callsite::{Callsite, DISABLED, Entry, Schema};
+use crate::callsite::{Callsite, Entry, Schema};
 use crate::clock::WallClock;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::format::{Format, Text};
 use crate::logger::place::{self, Place, busy};
 use crate::logger::send::{self, Encoded, REFUSED};
-use crate::logger::{Logger, id_of};
+use crate::logger::{Logger, fits, resolve};
 use crate::os;
 use crate::record::encode::Arguments;
 use crate::record::{Record, Thread};
@@ -28,26 +28,42 @@ static ENGINE: Mutex<Option<Arc<Engine>>> = Mutex::new(None);
 /// One instance for each list of argument types; its hot path is the way to [`send::to_global`] and back.
 #[inline(never)]
 pub fn emit<A: Arguments>(callsite: &'static Callsite, gate: u64, mut arguments: A) {
-    let id = id_of::<A>(callsite, gate);
-    if id == DISABLED {
-        return;
+    // The cold calls stand in tail position, so that they need neither a frame nor saved registers.
+    if !fits::<A>(gate) {
+        return emit_unresolved(callsite, arguments);
     }
+    let id = gate as u32;
     send::encoded(&mut arguments, |arguments, scratch| {
         let done = send::to_global(id, callsite.level(), &Encoded { arguments, scratch });
         if done != 0 {
-            // A payload of its own: one that the hot path shared with `dyn` would be made on the stack by every call.
-            finish(done, callsite, A::SCHEMA, id, &Encoded { arguments, scratch });
+            finish(done, callsite, id, arguments, scratch);
         }
     });
+}
+
+/// The callsite's gate does not know these argument types, or not yet.
+#[cold]
+#[inline(never)]
+fn emit_unresolved<A: Arguments>(callsite: &'static Callsite, arguments: A) {
+    let gate = resolve(callsite, A::SCHEMA);
+    if fits::<A>(gate) {
+        emit(callsite, gate, arguments);
+    }
 }
 
 /// What is left to do when [`send::to_global`] did not return 0.
 #[cold]
 #[inline(never)]
-fn finish(done: u32, callsite: &'static Callsite, schema: &'static Schema, id: u32, payload: &dyn Payload) {
-    if done != REFUSED {
-        return send::attend_global(done);
+fn finish<A: Arguments>(done: u32, callsite: &'static Callsite, id: u32, arguments: &A, scratch: &[u8]) {
+    if done == REFUSED {
+        send_slowly(callsite, A::SCHEMA, id, &Encoded { arguments, scratch });
+    } else {
+        send::attend_global(done);
     }
+}
+
+#[cold]
+fn send_slowly(callsite: &'static Callsite, schema: &'static Schema, id: u32, payload: &dyn Payload) {
     let level = callsite.level();
     match engine() {
         Some(Some(engine)) => send::slowly(&engine, Place::Global, id, level, payload),

@@ -96,9 +96,10 @@ impl fmt::Debug for Logger {
 /// A log call with `logger:`, behind its gate.
 #[inline(never)]
 pub fn emit_to<A: Arguments>(logger: &Logger, callsite: &'static Callsite, gate: u64, mut arguments: A) {
-    let id = id_of::<A>(callsite, gate);
+    let gate = if fits::<A>(gate) { gate } else { resolve(callsite, A::SCHEMA) };
     let engine = &logger.engine;
-    if id != DISABLED && engine.verdicts.allows(id) {
+    let id = gate as u32;
+    if fits::<A>(gate) && engine.verdicts.allows(id) {
         let level = callsite.level();
         send::encoded(&mut arguments, |arguments, scratch| {
             send::to_instance(engine, id, level, &Encoded { arguments, scratch });
@@ -106,19 +107,23 @@ pub fn emit_to<A: Arguments>(logger: &Logger, callsite: &'static Callsite, gate:
     }
 }
 
-/// The id of this callsite with these argument types; [`DISABLED`] if nobody wants its records, or if the call
-/// interrupts treering's own cold path, which is counted.
+/// Whether this gate was made for these argument types: then its low half is the record's id.
 #[inline(always)]
-pub(crate) fn id_of<A: Arguments>(callsite: &'static Callsite, gate: u64) -> u32 {
-    if (gate >> 32) as u32 == A::HASH { gate as u32 } else { resolve(callsite, A::SCHEMA) }
+pub(crate) fn fits<A: Arguments>(gate: u64) -> bool {
+    (gate >> 32) as u32 == A::HASH
 }
 
+/// The gate of this callsite with these argument types; one that fits none if nobody wants its records, or if the
+/// call interrupts treering's own cold path, which is counted.
 #[cold]
 #[inline(never)]
-fn resolve(callsite: &'static Callsite, schema: &'static Schema) -> u32 {
-    let Some(gate) = busy(|_| DICTIONARY.resolve(callsite, schema)) else {
-        place::count_nested();
-        return DISABLED;
-    };
-    gate as u32
+pub(crate) fn resolve(callsite: &'static Callsite, schema: &'static Schema) -> u64 {
+    match busy(|_| DICTIONARY.resolve(callsite, schema)) {
+        Some(gate) if gate as u32 != DISABLED => gate,
+        Some(_) => 0,
+        None => {
+            place::count_nested();
+            0
+        }
+    }
 }

@@ -94,7 +94,7 @@ pub(crate) fn ring(capacity: usize, shared: Arc<Shared>) -> (Producer, Consumer)
     let headroom = capacity / 8;
     let producer = Producer {
         words: producer,
-        extra: [0, headroom],
+        extra: extra(headroom),
         shared,
         counters: counters.clone(),
         headroom,
@@ -119,8 +119,8 @@ pub(crate) enum Refused {
 #[derive(Debug)]
 pub(crate) struct Producer {
     words: spsc::Producer,
-    /// Words to ask for on top of a record: of WARN and above, and below.
-    extra: [usize; 2],
+    /// Words to ask for on top of a record, by level: what is kept free for severe records, or [`NEVER`].
+    extra: [usize; Level::COUNT],
     shared: Arc<Shared>,
     counters: Arc<RingCounters>,
     headroom: usize,
@@ -140,7 +140,7 @@ impl Producer {
             return Err(Refused::Closed);
         }
         let words = HEADER_WORDS + payload.words();
-        let extra = self.extra[usize::from(level > Level::Warn)];
+        let extra = self.extra[level.index()];
         let Some(mut room) = self.words.reserve(words + extra) else { return Err(Refused::NoRoom) };
         let Some(to) = room.first(words) else { return Err(Refused::NoRoom) };
         // After the reservation: a record that waited for room has the time at which it found it.
@@ -170,7 +170,7 @@ impl Producer {
         let is_cut = front + payload.words() > self.record_words_max;
         let words = if is_cut { self.record_words_max } else { front + payload.words() };
         let loss = if self.loss_is_pending { LOSS_WORDS } else { 0 };
-        let headroom = if level > Level::Warn { self.headroom } else { 0 };
+        let headroom = extra(self.headroom)[level.index()];
 
         let Some((mut room, pad)) = self.words.reserve_behind_pad(loss + words, headroom) else {
             return Err(Refused::NoRoom);
@@ -234,8 +234,13 @@ impl Producer {
 
     fn set_loss_pending(&mut self, pending: bool) {
         self.loss_is_pending = pending;
-        self.extra = if pending { [NEVER, NEVER] } else { [0, self.headroom] };
+        self.extra = if pending { [NEVER; Level::COUNT] } else { extra(self.headroom) };
     }
+}
+
+/// The headroom by level: WARN and above may use it.
+fn extra(headroom: usize) -> [usize; Level::COUNT] {
+    Level::ALL.map(|level| if level > Level::Warn { headroom } else { 0 })
 }
 
 /// The listener's side.

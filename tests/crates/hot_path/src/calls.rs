@@ -7,14 +7,14 @@ use treering::info;
 /// The call of the budget.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn three(a: u64, b: u64, c: f64) {
+pub fn three(a: u64, b: u64, c: f64) {
     info!("{} {} {}", a, b, c);
 }
 
 /// So many of them.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn counted(calls: u64) {
+pub fn counted(calls: u64) {
     for call in 0..calls {
         let (a, b, c) = black_box((call, 7_u64, 12.5_f64));
         info!("{} {} {}", a, b, c);
@@ -24,7 +24,7 @@ pub extern "C" fn counted(calls: u64) {
 /// The same without the calls.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn empty(calls: u64) {
+pub fn empty(calls: u64) {
     for call in 0..calls {
         black_box((call, 7_u64, 12.5_f64));
     }
