@@ -5,14 +5,15 @@ use std::sync::Once;
 use std::time::Duration;
 
 use crate::builder::Guard;
-use crate::callsite::{Callsite, Entry, Schema};
+use crate::callsite::{Callsite, DICTIONARY};
 use crate::clock::WallClock;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::format::{Format, Text};
+use crate::level::Level;
 use crate::logger::place::{self, Place, busy};
-use crate::logger::send::{self, Encoded, REFUSED};
-use crate::logger::{Logger, fits, resolve};
+use crate::logger::send::{self, Encoded};
+use crate::logger::{Logger, fits, id_of, resolve};
 use crate::os;
 use crate::record::encode::Arguments;
 use crate::record::{Record, Thread};
@@ -27,16 +28,17 @@ static ENGINE: Mutex<Option<Arc<Engine>>> = Mutex::new(None);
 ///
 /// One instance for each list of argument types; its hot path is the way to [`send::to_global`] and back.
 #[inline(never)]
-pub fn emit<A: Arguments>(callsite: &'static Callsite, gate: u64, mut arguments: A) {
-    // The cold calls stand in tail position, so that they need neither a frame nor saved registers.
+pub fn emit<A: Arguments>(callsite: &'static Callsite, mut arguments: A, gate: u64) {
+    // The cold calls stand in tail position and are given little, so that they need no frame and few registers.
     if !fits::<A>(gate) {
         return emit_unresolved(callsite, arguments);
     }
-    let id = gate as u32;
+    let (id, level) = (id_of(gate), callsite.level());
     send::encoded(&mut arguments, |arguments, scratch| {
-        let done = send::to_global(id, callsite.level(), &Encoded { arguments, scratch });
-        if done != 0 {
-            finish(done, callsite, id, arguments, scratch);
+        match send::to_global(id, level, &Encoded { arguments, scratch }) {
+            Some(0) => {}
+            Some(bits) => send::attend_global(bits),
+            None => send_slowly(id, level, arguments, scratch),
         }
     });
 }
@@ -47,27 +49,22 @@ pub fn emit<A: Arguments>(callsite: &'static Callsite, gate: u64, mut arguments:
 fn emit_unresolved<A: Arguments>(callsite: &'static Callsite, arguments: A) {
     let gate = resolve(callsite, A::SCHEMA);
     if fits::<A>(gate) {
-        emit(callsite, gate, arguments);
+        emit(callsite, arguments, gate);
     }
 }
 
-/// What is left to do when [`send::to_global`] did not return 0.
+/// Makes the payload anew: one that the hot path shared with `dyn` would be made on the stack by every call.
 #[cold]
 #[inline(never)]
-fn finish<A: Arguments>(done: u32, callsite: &'static Callsite, id: u32, arguments: &A, scratch: &[u8]) {
-    if done == REFUSED {
-        send_slowly(callsite, A::SCHEMA, id, &Encoded { arguments, scratch });
-    } else {
-        send::attend_global(done);
-    }
+fn send_slowly<A: Arguments>(id: u32, level: Level, arguments: &A, scratch: &[u8]) {
+    send_payload_slowly(id, level, &Encoded { arguments, scratch });
 }
 
 #[cold]
-fn send_slowly(callsite: &'static Callsite, schema: &'static Schema, id: u32, payload: &dyn Payload) {
-    let level = callsite.level();
+fn send_payload_slowly(id: u32, level: Level, payload: &dyn Payload) {
     match engine() {
         Some(Some(engine)) => send::slowly(&engine, Place::Global, id, level, payload),
-        Some(None) => last_resort(callsite, schema, payload),
+        Some(None) => last_resort(id, payload),
         None => place::count_nested(),
     }
 }
@@ -78,15 +75,14 @@ fn engine() -> Option<Option<Arc<Engine>>> {
 }
 
 /// There is no engine: what is important goes to stderr, at once, on the caller's thread.
-fn last_resort(callsite: &'static Callsite, schema: &'static Schema, payload: &dyn Payload) {
+fn last_resort(id: u32, payload: &dyn Payload) {
+    let Some(Some(entry)) = busy(|_| DICTIONARY.entry(id)) else { return place::count_nested() };
     let mut words = vec![0; payload.words()];
     let written = payload.write_cut(&mut words);
-    let types: Vec<_> = schema.types().collect();
-    let entry = Entry { metadata: callsite.metadata(), types: Vec::leak(types) };
     let clock = WallClock::new();
     let stamp = crate::clock::Ticker::default().stamp();
     let record = Record {
-        entry: &entry,
+        entry,
         arguments: &words[..written],
         time: clock.time_of(stamp),
         stamp,
@@ -152,6 +148,10 @@ fn record_panics() {
     std::panic::set_hook(Box::new(move |panic| {
         // A panic in here would end the process.
         let _ = catch_unwind(AssertUnwindSafe(|| {
+            // A handler that panics is told of by the fault hook. A record of it would go to that handler, too.
+            if engine().flatten().is_none_or(|engine| engine.is_listening_here()) {
+                return;
+            }
             let message = panic.payload_as_str().unwrap_or("with a value that is no text");
             let at = panic.location().map(ToString::to_string).unwrap_or_default();
             let thread = std::thread::current();

@@ -140,6 +140,7 @@ fn levels_targets_and_places_are_those_of_the_call() {
 
 #[test]
 fn without_a_logger_the_process_engine_gets_it() {
+    take(); // starts it
     info!("here");
     assert_eq!(take().len(), 1);
 }
@@ -148,10 +149,11 @@ fn without_a_logger_the_process_engine_gets_it() {
 fn a_disabled_call_evaluates_nothing() {
     let runs = Cell::new(0);
     let count = || runs.replace(runs.get() + 1);
+    take(); // starts the engine
     for _ in 0..3 {
         info!(target: "off", "{}", count());
     }
-    assert_eq!(runs.get(), 1, "the first run asks the dictionary");
+    assert_eq!(runs.get(), 0);
     assert!(take().is_empty());
 }
 
@@ -170,6 +172,12 @@ fn arguments_are_evaluated_once_and_in_order() {
 }
 
 #[test]
+#[allow(
+    clippy::let_and_return,
+    clippy::redundant_closure_call,
+    clippy::nonminimal_bool,
+    reason = "odd on purpose"
+)]
 fn arguments_may_be_any_expression() -> Result<(), std::num::ParseIntError> {
     fn pair<A: Default + fmt::Display, B: Default + fmt::Display>() -> String {
         format!("{}{}", A::default(), B::default())
@@ -199,6 +207,36 @@ fn arguments_may_be_any_expression() -> Result<(), std::num::ParseIntError> {
     assert!(failed.is_err());
     assert_eq!(take().len(), 1);
     Ok(())
+}
+
+#[test]
+fn errors_keep_the_chain_of_their_sources() {
+    #[derive(Debug)]
+    struct Outer(std::num::ParseIntError);
+    impl fmt::Display for Outer {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("no port")
+        }
+    }
+    impl std::error::Error for Outer {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+    let error = Outer("x".parse::<u8>().unwrap_err());
+    let seen = logged(|l| error!(logger: l, err = &error, %error, "{error}"));
+    let texts: Vec<_> = seen[0].fields.iter().map(|(_, text)| text.as_str()).collect();
+    assert_eq!(texts, ["no port: invalid digit found in string", "no port"]);
+    assert_eq!(seen[0].message, "no port");
+}
+
+#[test]
+fn what_format_refuses_is_no_shortcut_for_what_we_can_store() {
+    let list = vec![1, 2];
+    assert_eq!(
+        message(|l| info!(logger: l, "{list:?} {:?} {:#?}", Some((1, "x")), [0.5])),
+        "[1, 2] Some((1, \"x\")) [\n    0.5,\n]"
+    );
 }
 
 #[derive(Default)]
@@ -320,7 +358,7 @@ fn names_of_the_user_do_not_meet_ours() {
     trait Hold {
         fn hold(&self) -> u8;
     }
-    impl Hold for u8 {
+    impl<T: ?Sized> Hold for T {
         fn hold(&self) -> u8 {
             3
         }
@@ -342,6 +380,5 @@ fn types_are_kept_where_they_can_be() {
         info!(logger: l, a = 1_u8, b = 1.5, "{} {:?} {:>5} {:4$}", 1_i64, "x", Money(5), 7, 3);
     });
     assert_eq!(seen[0].message, "1 \"x\"    $5   7");
-    let types: Vec<_> = seen[0].types.iter().map(|one| format!("{one:?}")).collect();
-    assert_eq!(types, ["U8", "F64", "I64", "Str", "Text", "I32", "U64"]);
+    assert_eq!(seen[0].kinds, ["U8", "F64", "I64", "Str", "Text", "I32", "U64"]);
 }

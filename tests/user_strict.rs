@@ -54,7 +54,7 @@ mod strict {
         ::treering::info!(logger: l, target: "x", a = 1.5, b = ?order);
         ::treering::warn!(logger: l, "{:?}", order);
         ::treering::log!(::treering::Level::Error, logger: l, "{0:x}", order.id);
-        let order = order; // was only borrowed
+        // What was only borrowed may move.
         ::treering::error!(logger: l, "{}", { let moved = order; moved.id });
     }
 }

@@ -59,12 +59,20 @@ impl Dictionary {
         Dictionary { book: Mutex::new(Book::new()) }
     }
 
+    /// The first run of a callsite: links and judges it. A verdict of *disabled* is left in the gate; else the gate
+    /// stays [`NEW`](super::NEW) until [`resolve`](Self::resolve) knows the types of the arguments.
+    pub(crate) fn link(&self, callsite: &'static Callsite) -> bool {
+        let mut book = self.book.lock();
+        book.ids_of(callsite);
+        book.judge(callsite, &[]) != DISABLED
+    }
+
     /// The cold path of a call: links the callsite, finds or adds its instance, judges it, and leaves the new
     /// gate behind and returns it.
     pub(crate) fn resolve(&self, callsite: &'static Callsite, schema: &'static Schema) -> u64 {
         let mut book = self.book.lock();
         let id = book.find_or_add(callsite, schema);
-        let latest = u64::from(schema.hash()) << 32 | u64::from(id);
+        let latest = u64::from(id) << 32 | u64::from(schema.hash());
         callsite.latest.store(latest, Ordering::Relaxed);
         book.judge(callsite, std::slice::from_ref(&id))
     }
@@ -109,6 +117,11 @@ impl Dictionary {
         drop(member); // frees memory: not under the lock
     }
 
+    /// What an id stands for.
+    pub(crate) fn entry(&self, id: u32) -> Option<&'static Entry> {
+        self.book.lock().entries.get(id as usize).map(|(entry, _)| *entry)
+    }
+
     /// Copies the entries that `known` does not have yet. Allocates outside of the lock only.
     pub(crate) fn refresh(&self, known: &mut Vec<&'static Entry>) {
         loop {
@@ -148,12 +161,7 @@ impl Book {
     }
 
     fn find_or_add(&mut self, callsite: &'static Callsite, schema: &'static Schema) -> u32 {
-        let key = std::ptr::from_ref(callsite) as usize;
-        let instances = self.instances.get_or_insert_default();
-        let ids = instances.entry(key).or_default();
-        if ids.is_empty() {
-            self.callsites.push(callsite);
-        }
+        let ids = self.ids_of(callsite).clone();
         if let Some(id) = ids.iter().find(|id| self.entries[**id as usize].1 == schema) {
             return *id;
         }
@@ -168,8 +176,18 @@ impl Book {
         let types = Box::leak(schema.types().collect::<Box<[_]>>());
         let entry = Box::leak(Box::new(Entry { metadata: callsite.metadata, types }));
         self.entries.push((entry, schema));
-        ids.push(id);
+        self.ids_of(callsite).push(id);
         id
+    }
+
+    /// The ids of a callsite, which is linked if it was not.
+    fn ids_of(&mut self, callsite: &'static Callsite) -> &mut Vec<u32> {
+        let key = std::ptr::from_ref(callsite) as usize;
+        let instances = self.instances.get_or_insert_default();
+        instances.entry(key).or_insert_with(|| {
+            self.callsites.push(callsite);
+            Vec::new()
+        })
     }
 
     fn judge_all(&self) {
@@ -197,7 +215,7 @@ impl Book {
                 None => metadata.level <= Level::Warn, // the last resort prints these to stderr
             }
         };
-        let gate = if enabled { callsite.latest.load(Ordering::Relaxed) } else { u64::from(DISABLED) };
+        let gate = if enabled { callsite.latest.load(Ordering::Relaxed) } else { DISABLED };
         callsite.gate.store(gate, Ordering::Relaxed);
         gate
     }
@@ -274,8 +292,8 @@ mod tests {
     #[test]
     fn a_callsite_without_an_engine_is_enabled_from_warn_upwards() {
         let dictionary = Dictionary::new();
-        assert_ne!(dictionary.resolve(leaked(Level::Warn, false), &Schema::End) as u32, DISABLED);
-        assert_eq!(dictionary.resolve(leaked(Level::Info, false), &Schema::End) as u32, DISABLED);
+        assert_ne!(dictionary.resolve(leaked(Level::Warn, false), &Schema::End), DISABLED);
+        assert_eq!(dictionary.resolve(leaked(Level::Info, false), &Schema::End), DISABLED);
     }
 
     #[test]
@@ -284,13 +302,13 @@ mod tests {
         dictionary.join(1, Arc::new(|_: &Metadata| true), Arc::new(Verdicts::new()), true);
         let callsite = leaked(Level::Trace, false);
         let gate = dictionary.resolve(callsite, &Schema::End);
-        assert_eq!((gate >> 32) as u32, Schema::End.hash());
+        assert_eq!(gate as u32, Schema::End.hash());
         dictionary.reload(1, Arc::new(|_: &Metadata| false));
-        assert_eq!(callsite.gate() as u32, DISABLED);
+        assert_eq!(callsite.gate(), DISABLED);
         dictionary.reload(1, Arc::new(|_: &Metadata| true));
         assert_eq!(callsite.gate(), gate);
         dictionary.leave(1);
-        assert_eq!(callsite.gate() as u32, DISABLED);
+        assert_eq!(callsite.gate(), DISABLED);
     }
 
     #[test]
@@ -300,9 +318,9 @@ mod tests {
         dictionary.join(1, Arc::new(|_: &Metadata| false), quiet.clone(), false);
         dictionary.join(2, Arc::new(|_: &Metadata| true), loud.clone(), false);
         let gate = dictionary.resolve(leaked(Level::Debug, true), &Schema::End);
-        assert_ne!(gate as u32, DISABLED);
-        assert!(!quiet.allows(gate as u32));
-        assert!(loud.allows(gate as u32));
+        assert_ne!(gate, DISABLED);
+        assert!(!quiet.allows((gate >> 32) as u32));
+        assert!(loud.allows((gate >> 32) as u32));
     }
 
     #[test]
@@ -312,10 +330,10 @@ mod tests {
         let dictionary = Dictionary::new();
         let callsite = leaked(Level::Error, false);
         let one = dictionary.resolve(callsite, &ONE);
-        assert_eq!(dictionary.resolve(callsite, &TWO) as u32, one as u32 + 1);
+        assert_eq!(dictionary.resolve(callsite, &TWO) >> 32, (one >> 32) + 1);
         assert_eq!(dictionary.resolve(callsite, &ONE), one);
         let mut entries = Vec::new();
         dictionary.refresh(&mut entries);
-        assert_eq!(entries[one as u32 as usize].types, [&Type::U8]);
+        assert_eq!(entries[(one >> 32) as usize].types, [&Type::U8]);
     }
 }

@@ -5,7 +5,8 @@ use crate::callsite::Piece;
 use crate::level::{Level, LevelFilter};
 use crate::record::Thread;
 use crate::record::testing::Owned;
-use crate::sync::{Arc, AtomicUsize};
+use crate::stats::Cursor;
+use crate::sync::Arc;
 
 /// The head of every line of the records of [`Run::of`] in the default format, at INFO.
 pub(crate) const HEAD: &str = "2023-11-14T22:13:20.123456789Z INFO  tests: ";
@@ -16,14 +17,14 @@ pub(crate) struct Run {
     items: Vec<Item>,
     words: Vec<u64>,
     threads: Vec<Arc<Thread>>,
-    cursor: AtomicUsize,
+    cursor: Cursor,
 }
 
 impl Run {
     /// These records.
     pub(crate) fn new(records: impl IntoIterator<Item = Owned>) -> Self {
-        let cursor = AtomicUsize::new(0);
-        let mut run = Run { items: Vec::new(), words: Vec::new(), threads: Vec::new(), cursor };
+        let mut run =
+            Run { items: Vec::new(), words: Vec::new(), threads: Vec::new(), cursor: Cursor::new() };
         for record in records {
             run.items.push(Item {
                 start: run.words.len(),
@@ -33,6 +34,7 @@ impl Run {
                 stamp: record.stamp,
                 thread: run.threads.len(),
                 truncated: record.truncated,
+                own: false,
             });
             run.words.extend(record.words);
             run.threads.push(Arc::new(record.thread));

@@ -216,14 +216,15 @@ impl Inlets {
     /// Tells of losses that no producer told of.
     pub(crate) fn report_losses(&mut self, of: LossesOf, now: u64, batch: &mut Collected, clock: &WallClock) {
         for (index, inlet) in self.inlets.iter_mut().enumerate() {
+            if of == LossesOf::ThreadsThatLeft && inlet.lease != Lease::Left {
+                continue;
+            }
             let counts = inlet.consumer.counters().cold.dropped_full.load();
-            let tell = match of {
-                LossesOf::AllThreads => true,
-                LossesOf::ThreadsThatLeft => inlet.lease == Lease::Left,
-                LossesOf::SilentThreads => inlet.lost_before == total(&counts),
-            };
-            inlet.lost_before = total(&counts);
-            if tell {
+            let is_silent = inlet.lost_before == total(&counts);
+            if of == LossesOf::SilentThreads {
+                inlet.lost_before = total(&counts);
+            }
+            if of != LossesOf::SilentThreads || is_silent {
                 push_loss(&mut inlet.reported, counts, index, now, batch, clock);
             }
         }

@@ -95,10 +95,10 @@ impl fmt::Debug for Logger {
 
 /// A log call with `logger:`, behind its gate.
 #[inline(never)]
-pub fn emit_to<A: Arguments>(logger: &Logger, callsite: &'static Callsite, gate: u64, mut arguments: A) {
+pub fn emit_to<A: Arguments>(logger: &Logger, callsite: &'static Callsite, mut arguments: A, gate: u64) {
     let gate = if fits::<A>(gate) { gate } else { resolve(callsite, A::SCHEMA) };
     let engine = &logger.engine;
-    let id = gate as u32;
+    let id = id_of(gate);
     if fits::<A>(gate) && engine.verdicts.allows(id) {
         let level = callsite.level();
         send::encoded(&mut arguments, |arguments, scratch| {
@@ -107,10 +107,27 @@ pub fn emit_to<A: Arguments>(logger: &Logger, callsite: &'static Callsite, gate:
     }
 }
 
-/// Whether this gate was made for these argument types: then its low half is the record's id.
+/// The first run of a callsite: whether anybody listens. Leaves the verdict in the gate.
+#[cold]
+#[inline(never)]
+pub fn is_wanted(callsite: &'static Callsite) -> bool {
+    let wanted = busy(|_| DICTIONARY.link(callsite));
+    if wanted.is_none() {
+        place::count_nested();
+    }
+    wanted == Some(true)
+}
+
+/// Whether this gate was made for these argument types: then its high half is the record's id.
 #[inline(always)]
 pub(crate) fn fits<A: Arguments>(gate: u64) -> bool {
-    (gate >> 32) as u32 == A::HASH
+    gate as u32 == A::HASH
+}
+
+/// The record's id, by a gate that fits.
+#[inline(always)]
+pub(crate) fn id_of(gate: u64) -> u32 {
+    (gate >> 32) as u32
 }
 
 /// The gate of this callsite with these argument types; one that fits none if nobody wants its records, or if the
@@ -118,12 +135,8 @@ pub(crate) fn fits<A: Arguments>(gate: u64) -> bool {
 #[cold]
 #[inline(never)]
 pub(crate) fn resolve(callsite: &'static Callsite, schema: &'static Schema) -> u64 {
-    match busy(|_| DICTIONARY.resolve(callsite, schema)) {
-        Some(gate) if gate as u32 != DISABLED => gate,
-        Some(_) => 0,
-        None => {
-            place::count_nested();
-            0
-        }
-    }
+    busy(|_| DICTIONARY.resolve(callsite, schema)).unwrap_or_else(|| {
+        place::count_nested();
+        DISABLED
+    })
 }

@@ -65,13 +65,11 @@ pub(crate) fn encoded<A: Arguments>(arguments: &mut A, send: impl FnOnce(&A, &[u
     }
 }
 
-/// Not placed. No bit of the engine's state word, so that one comparison with 0 tells a call that it is done.
-pub(crate) const REFUSED: u32 = 1 << 31;
-
-/// Sends to the process-wide engine. Returns 0, or [`REFUSED`] if [`slowly`] has to, or bits for [`attend_global`].
+/// Sends to the process-wide engine. Returns the engine's state bits, what is not 0 being for [`attend_global`];
+/// `None` if [`slowly`] has to send.
 #[inline(always)]
-pub(crate) fn to_global(id: u32, level: Level, payload: &impl Payload) -> u32 {
-    place::with_global(REFUSED, |producer| producer.push(id, level, payload).unwrap_or(REFUSED))
+pub(crate) fn to_global(id: u32, level: Level, payload: &impl Payload) -> Option<u32> {
+    place::with_global(None, |ring| ring.push(id, level, payload).ok())
 }
 
 /// Sends to an engine that the call names.

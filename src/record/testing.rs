@@ -52,7 +52,10 @@ impl Owned {
         arguments.format(&mut scratch);
         let (words, truncated) = write(&arguments, &scratch, room);
         Owned {
-            entry: Box::leak(Box::new(Entry::new(metadata, A::SCHEMA))),
+            entry: Box::leak(Box::new(Entry {
+                metadata,
+                types: A::SCHEMA.types().collect::<Vec<_>>().leak(),
+            })),
             words,
             thread: Thread::new(42, Some("worker")),
             time: Timestamp::from_nanos(1_700_000_000_123_456_789),

@@ -143,10 +143,9 @@ impl Producer {
         let extra = self.extra[level.index()];
         let Some(mut room) = self.words.reserve(words + extra) else { return Err(Refused::NoRoom) };
         let Some(to) = room.first(words) else { return Err(Refused::NoRoom) };
-        // After the reservation: a record that waited for room has the time at which it found it.
-        let stamp = self.shared.ticker.stamp();
         to[0] = header(words, id, 0);
-        to[1] = stamp;
+        // After the reservation: a record that waited for room has the time at which it found it.
+        to[1] = self.shared.ticker.stamp();
         write(payload, &mut to[HEADER_WORDS..]);
         self.counters.submitted.add_one(level);
         room.commit(words);

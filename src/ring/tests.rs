@@ -59,7 +59,7 @@ fn records_of_any_length_come_out_whole_wherever_the_ring_wraps() {
     for capacity in [512, 520, 1023] {
         let (mut producer, mut consumer, _shared) = new_ring(capacity);
         for number in 0..5_000 {
-            let words = (number * 37 % (capacity as u64 * 3 / 8 - HEADER_WORDS as u64)) as usize;
+            let words = number as usize * 37 % (capacity / 8 * 3 - HEADER_WORDS + 1);
             push(&mut producer, number, words, Level::Info).unwrap();
             let expected = if words == 0 { (0, HEADER_WORDS) } else { (number, words + HEADER_WORDS) };
             assert_eq!(drain(&mut consumer), [Ok(expected)]);

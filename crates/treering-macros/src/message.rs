@@ -41,8 +41,8 @@ pub(crate) fn plain(name: &Ident) -> String {
 
 /// The message of a call.
 pub(crate) enum Message<'a> {
-    /// We know its pieces. There is no source where there is no message.
-    Read { source: Option<&'a grammar::Message>, pieces: Vec<Piece> },
+    /// We know its pieces; none if there is no message.
+    Read { pieces: Vec<Piece> },
     /// It is left to rustc, as one text.
     Eager { source: &'a grammar::Message },
 }
@@ -64,12 +64,12 @@ impl<'a> Message<'a> {
     /// Binds the message's arguments behind the fields, and its placeholders to what is bound.
     pub(crate) fn resolve(call: &'a Call, bindings: &mut Vec<Binding>) -> Message<'a> {
         let Some(source) = &call.message else {
-            return Message::Read { source: None, pieces: Vec::new() };
+            return Message::Read { pieces: Vec::new() };
         };
         bindings.extend(source.arguments.iter().map(|given| Binding::of(given.name.as_ref(), &given.value)));
         let given = bindings.len();
         match read(source, bindings, call.fields.len()) {
-            Some(pieces) => Message::Read { source: Some(source), pieces },
+            Some(pieces) => Message::Read { pieces },
             None => {
                 bindings.truncate(given); // rustc finds what the message captures
                 Message::Eager { source }

@@ -17,7 +17,9 @@ macro_rules! place {
             a0 => {
                 #[allow(unused_imports, reason = "one of them is")]
                 use $crate::record::encode::tiers::{DeferredPlace as _, EagerPlace as _};
-                type_and_text((&$crate::record::encode::tiers::Slot(a0)).hold(format_args!($spec, *a0)))
+                type_and_text(
+                    (&$crate::record::encode::tiers::Slot(a0)).treering_slot(format_args!($spec, *a0)),
+                )
             }
         }
     };
@@ -33,7 +35,7 @@ macro_rules! field {
                     AnyField as _, BoxedErrorField as _, DebugField as _, DisplayField as _,
                     EncodeField as _, ErrorField as _,
                 };
-                type_and_text((&&&&$crate::record::encode::tiers::FieldSlot(a0)).hold())
+                type_and_text((&&&&$crate::record::encode::tiers::FieldSlot(a0)).treering_slot())
             }
         }
     };

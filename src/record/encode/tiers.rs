@@ -2,7 +2,8 @@
 //!
 //! Method resolution tries a receiver's references in a fixed order; implementing one method name for different
 //! numbers of references makes that order a list of preferences, on stable and without `unsafe` in the expansion.
-//! The traits must be in scope; `as _` keeps them out of the user's names.
+//! The traits must be in scope; `as _` keeps them out of the user's names, and no trait of the user's that every type
+//! has will call a method `treering_slot`.
 //!
 //! Around the whole call, `$p` being `$crate::__private`:
 //!
@@ -16,14 +17,14 @@
 //! spec is the placeholder's own, `{}` for `%`, `{:?}` for `?`, so that rustc itself checks the trait:
 //!
 //! ```text
-//! (&$p::Slot(a0)).hold($p::format_args!("{:>8.3}", *a0))
+//! (&$p::Slot(a0)).treering_slot($p::format_args!("{:>8.3}", *a0))
 //! ```
 //! gives `<T as Encode>::Held<'_>`, or [`Formatted`] for any other type.
 //!
 //! **A field without sigil**:
 //!
 //! ```text
-//! (&&&&$p::FieldSlot(a0)).hold()
+//! (&&&&$p::FieldSlot(a0)).treering_slot()
 //! ```
 //! gives, in this order, a held value, an error with its chain ([`Failure`]), `Display` text ([`Shown`]), `Debug`
 //! text ([`Inspected`]); a type with none of them gets one error that says so.
@@ -34,6 +35,7 @@
 //! The expressions borrow from temporaries: they must stand in the argument list of the call that logs (or in the
 //! scrutinee of a `match`), not in a `let` and not at the end of a block of their own, where edition 2024 drops
 //! temporaries.
+#![allow(clippy::exhaustive_structs, reason = "the expansion of a call makes them")]
 
 use std::error::Error;
 use std::fmt::{self, Debug, Display};
@@ -50,14 +52,14 @@ pub trait DeferredPlace<'a> {
     type Held;
 
     /// The value; the text is never made.
-    fn hold(&self, text: fmt::Arguments<'_>) -> Self::Held;
+    fn treering_slot(&self, text: fmt::Arguments<'_>) -> Self::Held;
 }
 
 impl<'a, T: Encode + ?Sized> DeferredPlace<'a> for Slot<'a, T> {
     type Held = T::Held<'a>;
 
     #[inline(always)]
-    fn hold(&self, _: fmt::Arguments<'_>) -> T::Held<'a> {
+    fn treering_slot(&self, _: fmt::Arguments<'_>) -> T::Held<'a> {
         self.0.hold()
     }
 }
@@ -65,12 +67,12 @@ impl<'a, T: Encode + ?Sized> DeferredPlace<'a> for Slot<'a, T> {
 /// Last choice for a placeholder: formatted at the call.
 pub trait EagerPlace {
     /// The text, to be made before space is reserved.
-    fn hold<'f>(&self, text: fmt::Arguments<'f>) -> Formatted<'f>;
+    fn treering_slot<'f>(&self, text: fmt::Arguments<'f>) -> Formatted<'f>;
 }
 
 impl<T: ?Sized> EagerPlace for &Slot<'_, T> {
     #[inline(always)]
-    fn hold<'f>(&self, text: fmt::Arguments<'f>) -> Formatted<'f> {
+    fn treering_slot<'f>(&self, text: fmt::Arguments<'f>) -> Formatted<'f> {
         Formatted::new(text)
     }
 }
@@ -78,11 +80,10 @@ impl<T: ?Sized> EagerPlace for &Slot<'_, T> {
 /// A value for a plain `{}` of a message.
 ///
 /// ```text
-/// (&&&$crate::__private::ShownSlot(a0)).hold()
+/// (&&&$crate::__private::ShownSlot(a0)).treering_slot()
 /// ```
-/// gives a held value, or [`Shown`]. It makes no `format_args!`, which is what such calls cost the compiler. A type
-/// with neither is refused elsewhere, where the expansion shows rustc the whole message; it must not be refused
-/// here as well, so [`RefusedPlace`] takes it.
+/// gives a held value, or [`Shown`]; a type without `Display` gets an error that says so. Without a `format_args!` of its
+/// own, as those are what a call costs the compiler.
 #[derive(Debug)]
 pub struct ShownSlot<'a, T: ?Sized>(pub &'a T);
 
@@ -90,20 +91,52 @@ pub struct ShownSlot<'a, T: ?Sized>(pub &'a T);
 #[derive(Debug)]
 pub struct InspectedSlot<'a, T: ?Sized>(pub &'a T);
 
-/// Last choice for a plain placeholder: the program does not compile, and the user has been told why.
-pub trait RefusedPlace {
-    /// Never called.
-    fn hold(&self) -> Formatted<'static>;
+/// No choice for a plain `{}`.
+pub trait RefusedShown {
+    /// The value's type.
+    type Value: ?Sized;
+
+    /// Never called: for a `Display` there is [`DisplayField`].
+    fn treering_slot(&self) -> Formatted<'static>
+    where
+        Self::Value: Printable;
 }
 
+/// No choice for a plain `{:?}`.
+pub trait RefusedInspected {
+    /// The value's type.
+    type Value: ?Sized;
+
+    /// Never called: for a `Debug` there is [`DebugField`].
+    fn treering_slot(&self) -> Formatted<'static>
+    where
+        Self::Value: Inspectable;
+}
+
+/// Implemented by nothing; its message is what the user reads.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` doesn't implement `std::fmt::Display`",
+    label = "a `{{}}` of the message prints this, and it has no `Display`",
+    note = "in format strings you may be able to use `{{:?}}` (or `{{:#?}}` for pretty-print) instead"
+)]
+pub trait Printable {}
+
+/// Implemented by nothing; its message is what the user reads.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` doesn't implement `std::fmt::Debug`",
+    label = "a `{{:?}}` of the message prints this, and it has no `Debug`",
+    note = "add `#[derive(Debug)]` to `{Self}` or manually `impl std::fmt::Debug for {Self}`"
+)]
+pub trait Inspectable {}
+
 macro_rules! plain_place {
-    ($slot:ident, $trait:ident, $field:ident, $text:ident) => {
-        impl<'a, T: Encode + ?Sized> EncodeField<'a> for &&$slot<'a, T> {
+    ($slot:ident, $trait:ident, $field:ident, $text:ident, $refused:ident, $bound:ident) => {
+        impl<'a, T: Encode + $trait + ?Sized> EncodeField<'a> for &&$slot<'a, T> {
             type Held = T::Held<'a>;
 
             #[inline(always)]
-            fn hold(&self) -> T::Held<'a> {
-                self.0.hold()
+            fn treering_slot(&self) -> T::Held<'a> {
+                Encode::hold(self.0)
             }
         }
 
@@ -111,21 +144,26 @@ macro_rules! plain_place {
             type Value = T;
 
             #[inline(always)]
-            fn hold(&self) -> $text<'a, T> {
+            fn treering_slot(&self) -> $text<'a, T> {
                 $text::new(self.0)
             }
         }
 
-        impl<T: ?Sized> RefusedPlace for $slot<'_, T> {
-            fn hold(&self) -> Formatted<'static> {
+        impl<T: ?Sized> $refused for $slot<'_, T> {
+            type Value = T;
+
+            fn treering_slot(&self) -> Formatted<'static>
+            where
+                T: $bound,
+            {
                 Formatted::new(format_args!(""))
             }
         }
     };
 }
 
-plain_place!(ShownSlot, Display, DisplayField, Shown);
-plain_place!(InspectedSlot, Debug, DebugField, Inspected);
+plain_place!(ShownSlot, Display, DisplayField, Shown, RefusedShown, Printable);
+plain_place!(InspectedSlot, Debug, DebugField, Inspected, RefusedInspected, Inspectable);
 
 /// A value for a field without sigil.
 #[derive(Debug)]
@@ -137,14 +175,14 @@ pub trait EncodeField<'a> {
     type Held;
 
     /// The value.
-    fn hold(&self) -> Self::Held;
+    fn treering_slot(&self) -> Self::Held;
 }
 
 impl<'a, T: Encode + ?Sized> EncodeField<'a> for &&&FieldSlot<'a, T> {
     type Held = T::Held<'a>;
 
     #[inline(always)]
-    fn hold(&self) -> T::Held<'a> {
+    fn treering_slot(&self) -> T::Held<'a> {
         self.0.hold()
     }
 }
@@ -155,14 +193,14 @@ pub trait ErrorField<'a> {
     type Error: ?Sized + 'a;
 
     /// The messages, to be made before space is reserved.
-    fn hold(&self) -> Failure<'a, Self::Error>;
+    fn treering_slot(&self) -> Failure<'a, Self::Error>;
 }
 
 impl<'a, T: Error + ?Sized> ErrorField<'a> for &&FieldSlot<'a, T> {
     type Error = T;
 
     #[inline(always)]
-    fn hold(&self) -> Failure<'a, T> {
+    fn treering_slot(&self) -> Failure<'a, T> {
         Failure::new(self.0)
     }
 }
@@ -173,7 +211,7 @@ pub trait BoxedErrorField<'a> {
     type Error: ?Sized + 'a;
 
     /// The messages, to be made before space is reserved.
-    fn hold(&self) -> Failure<'a, Self::Error>;
+    fn treering_slot(&self) -> Failure<'a, Self::Error>;
 }
 
 /// For boxes, and for references to boxes.
@@ -183,7 +221,7 @@ macro_rules! boxed_error {
             type Error = $error;
 
             #[inline(always)]
-            fn hold(&self) -> Failure<'a, $error> {
+            fn treering_slot(&self) -> Failure<'a, $error> {
                 Failure::new(&**self.0)
             }
         }
@@ -192,7 +230,7 @@ macro_rules! boxed_error {
             type Error = $error;
 
             #[inline(always)]
-            fn hold(&self) -> Failure<'a, $error> {
+            fn treering_slot(&self) -> Failure<'a, $error> {
                 Failure::new(&***self.0)
             }
         }
@@ -207,14 +245,14 @@ pub trait DisplayField<'a> {
     type Value: ?Sized + 'a;
 
     /// The text, to be made before space is reserved.
-    fn hold(&self) -> Shown<'a, Self::Value>;
+    fn treering_slot(&self) -> Shown<'a, Self::Value>;
 }
 
 impl<'a, T: Display + ?Sized> DisplayField<'a> for &FieldSlot<'a, T> {
     type Value = T;
 
     #[inline(always)]
-    fn hold(&self) -> Shown<'a, T> {
+    fn treering_slot(&self) -> Shown<'a, T> {
         Shown::new(self.0)
     }
 }
@@ -225,14 +263,14 @@ pub trait DebugField<'a> {
     type Value: ?Sized + 'a;
 
     /// The text, to be made before space is reserved.
-    fn hold(&self) -> Inspected<'a, Self::Value>;
+    fn treering_slot(&self) -> Inspected<'a, Self::Value>;
 }
 
 impl<'a, T: Debug + ?Sized> DebugField<'a> for FieldSlot<'a, T> {
     type Value = T;
 
     #[inline(always)]
-    fn hold(&self) -> Inspected<'a, T> {
+    fn treering_slot(&self) -> Inspected<'a, T> {
         Inspected::new(self.0)
     }
 }
@@ -243,7 +281,7 @@ pub trait AnyField {
     type Value: ?Sized;
 
     /// Never called: no type is [`Loggable`].
-    fn hold(self) -> ()
+    fn treering_slot(self) -> ()
     where
         Self::Value: Loggable;
 }
@@ -251,7 +289,7 @@ pub trait AnyField {
 impl<T: ?Sized> AnyField for FieldSlot<'_, T> {
     type Value = T;
 
-    fn hold(self)
+    fn treering_slot(self)
     where
         T: Loggable,
     {
