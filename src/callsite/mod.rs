@@ -5,10 +5,10 @@
 //!   gate     │ id                           │ hash of the argument types  │   one u64, or DISABLED, or NEW
 //!            └──────────────────────────────┴─────────────────────────────┘
 //! ```
-//! A call loads the gate once, relaxed, and compares it once: [`DISABLED`] is below [`NEW`], and every other gate
-//! above. Then the low half is compared with the call's own compile-time hash. If they are equal the high half is
-//! the record's id: a callsite *with one list of argument types*. If not (another instance of a generic function
-//! ran here last, or none yet) the cold path asks the [`Dictionary`].
+//! A call loads the gate once, relaxed. [`DISABLED`] ends it, [`NEW`] makes it ask first. Then the low half is
+//! compared with the call's own compile-time hash. If they are equal the high half is the record's id: a callsite
+//! *with one list of argument types*. If not (another instance of a generic function ran here last, or none yet)
+//! the cold path asks the [`Dictionary`].
 //!
 //! This module is data and the dictionary. It knows no thread, no ring and no filter: engines hand in a function
 //! that judges.
@@ -29,9 +29,9 @@ use crate::sync::{AtomicU64, Ordering};
 pub(crate) static DICTIONARY: Dictionary = Dictionary::new();
 
 /// The gate of a callsite that nobody listens to.
-pub const DISABLED: u64 = 0;
-/// The gate of a callsite that has not run yet. Hashes are above it.
-pub const NEW: u64 = 1;
+pub(crate) const DISABLED: u64 = 0;
+/// The gate of a callsite that has not run yet. No hash is this or below, so no list of arguments fits these gates.
+pub(crate) const NEW: u64 = 1;
 
 /// The static behind one log call.
 #[derive(Debug)]

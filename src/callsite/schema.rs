@@ -141,7 +141,7 @@ impl Schema {
             hash = mix(hash, head.hash());
             rest = tail;
         }
-        if hash as u64 <= super::NEW { !hash } else { hash }
+        if (hash as u64) <= super::NEW { !hash } else { hash }
     }
 
     /// The types in order.

@@ -9,7 +9,7 @@ pub(crate) mod send;
 use std::fmt;
 use std::time::Duration;
 
-use crate::callsite::{Callsite, DICTIONARY, DISABLED, Schema};
+use crate::callsite::{Callsite, DICTIONARY, DISABLED, NEW, Schema};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::filter::Filter;
@@ -107,15 +107,19 @@ pub fn emit_to<A: Arguments>(logger: &Logger, callsite: &'static Callsite, mut a
     }
 }
 
-/// The first run of a callsite: whether anybody listens. Leaves the verdict in the gate.
+/// The first run of a callsite: whether anybody listens. Leaves the verdict in the gate; returns `DISABLED`, or `NEW`
+/// as the types of the arguments are not known yet.
 #[cold]
 #[inline(never)]
-pub fn is_wanted(callsite: &'static Callsite) -> bool {
-    let wanted = busy(|_| DICTIONARY.link(callsite));
-    if wanted.is_none() {
-        place::count_nested();
+pub(crate) fn ask(callsite: &'static Callsite) -> u64 {
+    match busy(|_| DICTIONARY.link(callsite)) {
+        Some(true) => NEW,
+        Some(false) => DISABLED,
+        None => {
+            place::count_nested();
+            DISABLED
+        }
     }
-    wanted == Some(true)
 }
 
 /// Whether this gate was made for these argument types: then its high half is the record's id.

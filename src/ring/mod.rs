@@ -139,9 +139,13 @@ impl Producer {
         if self.shared.state.is_closed() {
             return Err(Refused::Closed);
         }
-        let words = HEADER_WORDS + payload.words();
-        let extra = self.extra[level.index()];
-        let Some(mut room) = self.words.reserve(words + extra) else { return Err(Refused::NoRoom) };
+        let words = payload.words().saturating_add(HEADER_WORDS);
+        // Free for arguments of a fixed size: the compiler knows.
+        if words > LENGTH as usize {
+            return Err(Refused::NoRoom);
+        }
+        let asked = asked(words, self.extra[level.index()]);
+        let Some(mut room) = self.words.reserve(asked) else { return Err(Refused::NoRoom) };
         let Some(to) = room.first(words) else { return Err(Refused::NoRoom) };
         to[0] = header(words, id, 0);
         // After the reservation: a record that waited for room has the time at which it found it.
@@ -235,6 +239,16 @@ impl Producer {
         self.loss_is_pending = pending;
         self.extra = if pending { [NEVER; Level::COUNT] } else { extra(self.headroom) };
     }
+}
+
+/// What to reserve for a record of so many words. Tells the compiler that the sum is not below `words`, which
+/// spares the hot path a comparison.
+#[inline(always)]
+#[expect(unsafe_code, reason = "an addition that cannot overflow")]
+fn asked(words: usize, extra: usize) -> usize {
+    debug_assert!(words <= LENGTH as usize && extra <= NEVER);
+    // SAFETY: `push` has compared the words with `LENGTH`, and `set_loss_pending` sets no more than `NEVER`.
+    unsafe { words.unchecked_add(extra) }
 }
 
 /// The headroom by level: WARN and above may use it.

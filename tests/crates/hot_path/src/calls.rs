@@ -1,4 +1,4 @@
-//! The calls. Functions of a name that can be found in a disassembly, in a module of their own.
+//! The calls: functions with names that can be found in a disassembly.
 
 use std::hint::black_box;
 
@@ -14,18 +14,17 @@ pub fn three(a: u64, b: u64, c: f64) {
 /// So many of them.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub fn counted(calls: u64) {
+pub fn counted(calls: u64, b: u64, c: f64) {
     for call in 0..calls {
-        let (a, b, c) = black_box((call, 7_u64, 12.5_f64));
-        info!("{} {} {}", a, b, c);
+        info!("{} {} {}", call, b, c);
     }
 }
 
-/// The same without the calls.
+/// The loop without the calls.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn empty(calls: u64) {
-    for call in 0..calls {
-        black_box((call, 7_u64, 12.5_f64));
+    for _ in 0..calls {
+        black_box(());
     }
 }

@@ -28,7 +28,7 @@ fn count(calls: u64) {
         .init()
         .expect("the engine starts");
     calls::three(1, 2, 3.0); // gives the thread its ring and the callsite its id
-    calls::counted(black_box(calls));
+    calls::counted(black_box(calls), 7, 12.5);
     calls::empty(black_box(calls));
     let report = guard.stats();
     assert_eq!((report.submitted, report.dropped), (calls + 1, 0), "{report}");
