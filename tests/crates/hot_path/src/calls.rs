@@ -1,7 +1,5 @@
 //! The calls: functions with names that can be found in a disassembly.
 
-use std::hint::black_box;
-
 use treering::info;
 
 /// The call of the budget.
@@ -11,7 +9,7 @@ pub fn three(a: u64, b: u64, c: f64) {
     info!("{} {} {}", a, b, c);
 }
 
-/// So many of them.
+/// So many of them, in a loop of three instructions.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn counted(calls: u64, b: u64, c: f64) {
@@ -20,11 +18,33 @@ pub fn counted(calls: u64, b: u64, c: f64) {
     }
 }
 
-/// The loop without the calls.
+/// With [`eleven`]: the code that a call adds to its function.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub fn empty(calls: u64) {
-    for _ in 0..calls {
-        black_box(());
-    }
+pub fn one(a: u64, b: u64, c: f64) {
+    info!("{} {} {}", a, b, c);
+}
+
+/// Ten more.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn eleven(a: u64, b: u64, c: f64) {
+    info!("{} {} {}", a, b, c);
+    info!("{} {} {}", a, b, c);
+    info!("{} {} {}", a, b, c);
+    info!("{} {} {}", a, b, c);
+    info!("{} {} {}", a, b, c);
+    info!("{} {} {}", a, b, c);
+    info!("{} {} {}", a, b, c);
+    info!("{} {} {}", a, b, c);
+    info!("{} {} {}", a, b, c);
+    info!("{} {} {}", a, b, c);
+    info!("{} {} {}", a, b, c);
+}
+
+/// Keeps them in the program.
+pub fn all() {
+    three(1, 2, 3.0);
+    one(1, 2, 3.0);
+    eleven(1, 2, 3.0);
 }
