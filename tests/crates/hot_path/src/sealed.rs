@@ -101,7 +101,8 @@ fn seal(otherwise: u32) {
     }
     // The number of the call is the first word of `seccomp_data`.
     let load = instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0);
-    let jump_if = |number: i64, over| instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, over, 0, number as u32);
+    let jump_if =
+        |number: i64, over| instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, over, 0, number as u32);
     let end = |verdict| instruction(libc::BPF_RET | libc::BPF_K, 0, 0, verdict);
     let mut program = [
         load,
