@@ -12,7 +12,8 @@ use crate::error::Error;
 use crate::format::{Format, Text};
 use crate::level::Level;
 use crate::logger::place::{self, Place, busy};
-use crate::logger::{Logger, id_of, send};
+use crate::logger::send::{self, Encoded};
+use crate::logger::{Logger, fits, id_of, resolve};
 use crate::os;
 use crate::record::encode::Arguments;
 use crate::record::{Record, Thread};
@@ -30,19 +31,40 @@ static PROCESS: OnceLock<u32> = OnceLock::new();
 ///
 /// One instance for each list of argument types; its hot path is the way to [`send::to_global`] and back.
 #[inline(never)]
-pub fn emit<A: Arguments>(callsite: &'static Callsite, gate: u64, arguments: A) {
-    let Some(id) = id_of::<A>(callsite, gate) else { return };
-    let level = callsite.level();
-    send::encoded(arguments, |payload| {
-        if !send::to_global(id, level, payload) {
-            send_slowly(id, level, payload);
+pub fn emit<A: Arguments>(callsite: &'static Callsite, mut arguments: A, gate: u64) {
+    // The cold calls stand in tail position and are given little, so that they need no frame and few registers.
+    if !fits::<A>(gate) {
+        return emit_unresolved(callsite, arguments);
+    }
+    let (id, level) = (id_of(gate), callsite.level());
+    send::encoded(&mut arguments, |arguments, scratch| {
+        match send::to_global(id, level, &Encoded { arguments, scratch }) {
+            Some(0) => {}
+            Some(bits) => send::attend_global(bits),
+            None => send_slowly(id, level, arguments, scratch),
         }
     });
 }
 
+/// The callsite's gate does not know these argument types, or not yet.
 #[cold]
 #[inline(never)]
-fn send_slowly(id: u32, level: Level, payload: &dyn Payload) {
+fn emit_unresolved<A: Arguments>(callsite: &'static Callsite, arguments: A) {
+    let gate = resolve(callsite, A::SCHEMA);
+    if fits::<A>(gate) {
+        emit(callsite, arguments, gate);
+    }
+}
+
+/// Makes the payload anew: one that the hot path shared with `dyn` would be made on the stack by every call.
+#[cold]
+#[inline(never)]
+fn send_slowly<A: Arguments>(id: u32, level: Level, arguments: &A, scratch: &[u8]) {
+    send_payload_slowly(id, level, &Encoded { arguments, scratch });
+}
+
+#[cold]
+fn send_payload_slowly(id: u32, level: Level, payload: &dyn Payload) {
     match engine() {
         Some(Some(engine)) => send::slowly(&engine, Place::Global, id, level, payload),
         Some(None) => last_resort(id, payload),
