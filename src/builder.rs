@@ -7,7 +7,6 @@ use crate::engine::{Engine, Settings};
 use crate::error::Error;
 use crate::fault::Faults;
 use crate::filter::Filter;
-use crate::global;
 use crate::handler::Handler;
 use crate::level::Level;
 use crate::listener::Wait;
@@ -18,7 +17,7 @@ use crate::ring::{CAPACITY_MAX_BYTES, CAPACITY_MIN_BYTES};
 use crate::stats::Report;
 use crate::sync::Arc;
 
-/// 128 KiB hold some 3,000 records of three numbers: 3 ms of a thread that does nothing but log.
+/// 128 KiB hold some 3,000 records of three numbers.
 const RING_CAPACITY: usize = 128 * 1024;
 /// 64 MiB are 512 threads with rings of the default size.
 const MEMORY_CAP: usize = 64 * 1024 * 1024;
@@ -160,21 +159,6 @@ impl Builder {
         self
     }
 
-    /// Starts the process-wide engine, which calls without `logger:` go to. Dropping its guard flushes it; the end
-    /// of the process stops it.
-    ///
-    /// The first call also installs a panic hook, which logs each panic before the present hook runs.
-    ///
-    /// # Errors
-    /// [`is_already_running`](Error::is_already_running) if there is one that was not stopped;
-    /// [`is_filter`](Error::is_filter) and [`is_config`](Error::is_config) for settings that cannot be;
-    /// [`is_io`](Error::is_io) if the system refuses a thread.
-    pub fn init(self) -> Result<Guard, Error> {
-        let (settings, handlers) = self.check(true)?;
-        let engine = global::install(|| Engine::start(settings, handlers, true))?;
-        Ok(Guard { logger: Logger { engine }, is_global: true })
-    }
-
     /// Starts an engine of its own, for calls that name it by `logger:`. Dropping its guard stops it.
     ///
     /// # Errors
@@ -186,7 +170,8 @@ impl Builder {
         Ok((logger.clone(), Guard { logger, is_global: false }))
     }
 
-    fn check(self, global: bool) -> Result<(Settings, Vec<Box<dyn Handler>>), Error> {
+    /// The settings, if all of them can be; `global` says that `RUST_LOG` counts.
+    pub(crate) fn check(self, global: bool) -> Result<(Settings, Vec<Box<dyn Handler>>), Error> {
         let Builder { ring_capacity, memory_cap, .. } = self;
         if !(CAPACITY_MIN_BYTES..=CAPACITY_MAX_BYTES).contains(&ring_capacity) {
             return Err(Error::config(format!(
@@ -251,8 +236,8 @@ impl fmt::Debug for Builder {
 #[must_use = "dropping the guard of an engine of its own stops it"]
 #[derive(Debug)]
 pub struct Guard {
-    logger: Logger,
-    is_global: bool,
+    pub(crate) logger: Logger,
+    pub(crate) is_global: bool,
 }
 
 impl Guard {

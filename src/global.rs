@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 use std::time::Duration;
 
-use crate::builder::Guard;
+use crate::builder::{Builder, Guard};
 use crate::callsite::{Callsite, DICTIONARY};
 use crate::clock::WallClock;
 use crate::engine::Engine;
@@ -25,7 +25,7 @@ static ENGINE: Mutex<Option<Arc<Engine>>> = Mutex::new(None);
 
 /// A log call without `logger:`, behind its gate.
 ///
-/// One instance for each list of argument types; its hot path is the way to [`send::to_global`] and back.
+/// One instance for each list of argument types; its hot path is the way to `send::to_global` and back.
 #[inline(never)]
 pub fn emit<A: Arguments>(callsite: &'static Callsite, gate: u64, arguments: A) {
     let Some(id) = id_of::<A>(callsite, gate) else { return };
@@ -72,8 +72,25 @@ fn last_resort(id: u32, payload: &dyn Payload) {
     os::write_stderr(&line);
 }
 
+impl Builder {
+    /// Starts the process-wide engine, which calls without `logger:` go to. Dropping its guard flushes it; the end
+    /// of the process stops it.
+    ///
+    /// The first call also installs a panic hook, which logs each panic before the present hook runs.
+    ///
+    /// # Errors
+    /// [`is_already_running`](Error::is_already_running) if there is one that was not stopped;
+    /// [`is_filter`](Error::is_filter) and [`is_config`](Error::is_config) for settings that cannot be;
+    /// [`is_io`](Error::is_io) if the system refuses a thread.
+    pub fn init(self) -> Result<Guard, Error> {
+        let (settings, handlers) = self.check(true)?;
+        let engine = install(|| Engine::start(settings, handlers, true))?;
+        Ok(Guard { logger: Logger { engine }, is_global: true })
+    }
+}
+
 /// Makes `start`ed engine the process's. The caller has checked everything else.
-pub(crate) fn install(start: impl FnOnce() -> Result<Arc<Engine>, Error>) -> Result<Arc<Engine>, Error> {
+fn install(start: impl FnOnce() -> Result<Arc<Engine>, Error>) -> Result<Arc<Engine>, Error> {
     let before;
     let engine = {
         let installed = busy(|_| {
