@@ -65,7 +65,8 @@ fn code(path: &str) -> String {
         if let Some(depth) = &mut hidden {
             let opens = line.matches('{').count() as i32;
             *depth += opens - line.matches('}').count() as i32;
-            let is_over = *depth == 0 && (opens > 0 || line.contains('}') || line.contains(';') || line.ends_with(','));
+            let is_over =
+                *depth == 0 && (opens > 0 || line.contains('}') || line.contains(';') || line.ends_with(','));
             lines.push("");
             if is_over {
                 hidden = None;
@@ -152,7 +153,7 @@ fn module(path: &str) -> &str {
 fn places<'a>(code: &'a str, needle: &'a str) -> impl Iterator<Item = (usize, &'a str)> {
     code.match_indices(needle)
         .filter(|(at, _)| !code[..*at].ends_with(is_of_a_word))
-        .map(|(at, _)| (code[..at].lines().count().max(1), &code[at + needle.len()..]))
+        .map(|(at, _)| (code[..at].matches('\n').count() + 1, &code[at + needle.len()..]))
 }
 
 /// Names that begin a path: `a::b` gives `a`, `{a::b, c}` gives `a` and `c`.
@@ -193,9 +194,10 @@ fn ranks() -> BTreeMap<String, u32> {
 fn every_module_has_a_rank_and_uses_lower_ones_only() {
     let ranks = ranks();
     let sources = files("src", ".rs");
-    let modules: BTreeSet<_> = sources.iter().map(|path| module(path)).filter(|name| *name != "lib").collect();
-    let ranked: BTreeSet<_> = ranks.keys().map(String::as_str).collect();
-    assert_eq!(modules, ranked, "the modules of src and those of the table in docs/architecture.md");
+    let modules: BTreeSet<_> =
+        sources.iter().map(|path| module(path)).filter(|name| *name != "lib").collect();
+    let unranked: Vec<_> = modules.into_iter().filter(|name| !ranks.contains_key(*name)).collect();
+    assert!(unranked.is_empty(), "the table in docs/architecture.md does not know {unranked:?}");
     // What `lib.rs` re-exports is the user's name for it; in here a module is named where it stands.
     let mut faults = Vec::new();
     for path in sources.iter().filter(|path| module(path) != "lib") {
@@ -253,7 +255,8 @@ fn is_for_tests(path: &str) -> bool {
 #[test]
 fn the_version_heads_the_changelog() {
     let manifest = read("Cargo.toml");
-    let version = manifest.lines().find_map(|line| line.strip_prefix("version = ")).unwrap().trim_matches('"');
+    let version =
+        manifest.lines().find_map(|line| line.strip_prefix("version = ")).unwrap().trim_matches('"');
     let changelog = read("CHANGELOG.md");
     let first = changelog.lines().find_map(|line| line.strip_prefix("## ")).unwrap();
     assert!(first.split_whitespace().next() == Some(version), "{first} heads the changelog of {version}");
@@ -298,7 +301,8 @@ fn every_link_leads_to_a_file() {
 
 /// The anchors that GitHub makes of a page's headings.
 fn anchors(page: &str) -> BTreeSet<String> {
-    let headings = page.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
+    let headings =
+        page.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
     let anchor = |heading: &str| {
         let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
         kept.collect::<String>().to_lowercase().replace(' ', "-")
@@ -313,8 +317,8 @@ fn every_atomic_is_told_of() {
     let mut faults = Vec::new();
     for path in files("src", ".rs").iter().filter(|path| !is_for_tests(path) && module(path) != "sync") {
         for line in code(path).lines().filter(|line| line.contains(": Atomic")) {
-            let name = line.trim().trim_start_matches("pub(crate) ").trim_start_matches("static ");
-            let name = name.split(':').next().unwrap();
+            let before = &line[..line.find(": Atomic").unwrap()];
+            let name = before.rsplit(|c: char| !is_of_a_word(c)).next().unwrap();
             if !page.contains(&format!("`{name}`")) {
                 faults.push(format!("{path}: {name}"));
             }
@@ -328,7 +332,8 @@ mod the_checks_can_fail {
 
     #[test]
     fn comments_and_strings_are_no_code() {
-        let blanked = blank("a // crate::x\nb \"crate::y\\\"\" r#\"crate::z\"# '\"' 'l c /* crate:: */ d '\\'' e");
+        let blanked =
+            blank("a // crate::x\nb \"crate::y\\\"\" r#\"crate::z\"# '\"' 'l c /* crate:: */ d '\\'' e");
         assert!(!blanked.contains("crate"), "{blanked}");
         let words: Vec<_> = blanked.split_whitespace().collect();
         assert_eq!(words, ["a", "b", "l", "c", "d", "e"]);
@@ -343,7 +348,10 @@ mod the_checks_can_fail {
     #[test]
     fn code_is_found_where_it_stands() {
         let found: Vec<_> = places("x\ncrate::a\n$crate::b scrate::c", "crate::").collect();
-        assert_eq!(found.iter().map(|(line, rest)| (*line, heads(rest)[0])).collect::<Vec<_>>(), [(2, "a"), (3, "b")]);
+        assert_eq!(
+            found.iter().map(|(line, rest)| (*line, heads(rest)[0])).collect::<Vec<_>>(),
+            [(2, "a"), (3, "b")]
+        );
     }
 
     #[test]
