@@ -82,6 +82,15 @@ impl Builder {
     /// [`is_already_running`](Error::is_already_running) if there is one that was not stopped;
     /// [`is_filter`](Error::is_filter) and [`is_config`](Error::is_config) for settings that cannot be;
     /// [`is_io`](Error::is_io) if the system refuses a thread.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), treering::Error> {
+    /// let guard = treering::builder().handler(treering::handler::Console::stderr()).init()?;
+    /// treering::info!("to the process-wide engine");
+    /// assert!(treering::init().unwrap_err().is_already_running());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn init(self) -> Result<Guard, Error> {
         let (settings, handlers) = self.check(true)?;
         let engine = install(|| Engine::start(settings, handlers, true))?;
@@ -189,6 +198,16 @@ pub fn init() -> Result<Guard, Error> {
 /// # Errors
 /// [`is_not_running`](Error::is_not_running) before `init()`, and those of
 /// [`Logger::flush`](crate::Logger::flush).
+///
+/// ```
+/// # fn main() -> Result<(), treering::Error> {
+/// assert!(treering::flush(std::time::Duration::ZERO).unwrap_err().is_not_running());
+/// let _guard = treering::init()?;
+/// treering::warn!("on its way");
+/// treering::flush(std::time::Duration::from_secs(1))?;
+/// # Ok(())
+/// # }
+/// ```
 pub fn flush(timeout: Duration) -> Result<(), Error> {
     running()?.flush(timeout)
 }
@@ -197,6 +216,16 @@ pub fn flush(timeout: Duration) -> Result<(), Error> {
 ///
 /// # Errors
 /// [`is_not_running`](Error::is_not_running) before `init()`, and those of [`Guard::stop`].
+///
+/// ```
+/// # fn main() -> Result<(), treering::Error> {
+/// let _guard = treering::init()?;
+/// treering::warn!("the last one");
+/// let report = treering::shutdown(std::time::Duration::from_secs(5))?;
+/// report.assert_balanced();
+/// # Ok(())
+/// # }
+/// ```
 pub fn shutdown(timeout: Duration) -> Result<Report, Error> {
     Logger { engine: running()? }.stop(timeout)
 }
