@@ -19,7 +19,7 @@
 //! # Where to look
 //!
 //! - **To log**: [`error!`], [`warn!`], [`info!`], [`debug!`], [`trace!`]; their grammar is told at [`log!`].
-//! - **To set up**: [`init()`] with the defaults, or [`builder()`] with [handlers](handler), [formats](format), a
+//! - **To set up**: [`init()`] with the defaults, or [`builder()`] with [handlers](handler), [formats](mod@format), a
 //!   filter, an [`Overflow`] policy and a way to [`Wait`].
 //! - **To end**: keep the [`Guard`]; its drop flushes, and the end of the process stops the engine. [`flush()`] and
 //!   [`shutdown()`] are for those whose guard lives elsewhere.
