@@ -13,6 +13,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("src/engine.rs", "std::thread::JoinHandle", "not modelled: the listener's thread itself"),
     ("src/engine.rs", "std::thread::Builder", "not modelled: the listener's thread itself"),
     ("src/global.rs", "std::sync::Once", "not modelled: hooks are installed once"),
+    ("src/global.rs", "std::sync::OnceLock", "not modelled: the process's number, set once"),
     ("src/global.rs", "std::thread::current", "a name, no concurrency"),
     ("src/logger/place.rs", "std::sync::Weak", "not modelled: whether an engine is gone"),
     ("src/logger/place.rs", "std::thread::current", "a name, no concurrency"),
