@@ -61,16 +61,33 @@ impl Ticker {
 }
 
 /// Nanoseconds since 1970-01-01T00:00:00Z.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use treering::record::Timestamp;
+/// let time = Timestamp::from_nanos(1_000_000_000_500_000_000);
+/// assert_eq!(time.to_string(), "2001-09-09T01:46:40.500000000Z");
+/// assert_eq!(SystemTime::from(time), SystemTime::UNIX_EPOCH + Duration::new(1_000_000_000, 500_000_000));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Timestamp(u64);
 
 impl Timestamp {
     /// From nanoseconds since the epoch, which last until the year 2554.
+    ///
+    /// ```
+    /// let epoch = treering::record::Timestamp::from_nanos(0);
+    /// assert_eq!(epoch.to_string(), "1970-01-01T00:00:00.000000000Z");
+    /// ```
     pub const fn from_nanos(nanos: u64) -> Self {
         Timestamp(nanos)
     }
 
     /// Nanoseconds since the epoch.
+    ///
+    /// ```
+    /// assert_eq!(treering::record::Timestamp::from_nanos(17).as_nanos(), 17);
+    /// ```
     pub const fn as_nanos(self) -> u64 {
         self.0
     }

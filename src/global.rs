@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Once, OnceLock};
 use std::time::Duration;
 
-use crate::builder::Guard;
+use crate::builder::{Builder, Guard};
 use crate::callsite::{Callsite, DICTIONARY};
 use crate::clock::WallClock;
 use crate::engine::Engine;
@@ -29,7 +29,7 @@ static PROCESS: OnceLock<u32> = OnceLock::new();
 
 /// A log call without `logger:`, behind its gate.
 ///
-/// One instance for each list of argument types; its hot path is the way to [`send::to_global`] and back.
+/// One instance for each list of argument types; its hot path is the way to `send::to_global` and back.
 #[inline(never)]
 pub fn emit<A: Arguments>(callsite: &'static Callsite, mut arguments: A, gate: u64) {
     // The cold calls stand in tail position and are given little, so that they need no frame and few registers.
@@ -97,8 +97,34 @@ fn last_resort(id: u32, payload: &dyn Payload) {
     os::write_stderr(&line);
 }
 
+impl Builder {
+    /// Starts the process-wide engine, which calls without `logger:` go to. Dropping its guard flushes it; the end
+    /// of the process stops it.
+    ///
+    /// The first call also installs a panic hook, which logs each panic before the present hook runs.
+    ///
+    /// # Errors
+    /// [`is_already_running`](Error::is_already_running) if there is one that was not stopped;
+    /// [`is_filter`](Error::is_filter) and [`is_config`](Error::is_config) for settings that cannot be;
+    /// [`is_io`](Error::is_io) if the system refuses a thread.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), treering::Error> {
+    /// let guard = treering::builder().handler(treering::handler::Console::stderr()).init()?;
+    /// treering::info!("to the process-wide engine");
+    /// assert!(treering::init().unwrap_err().is_already_running());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn init(self) -> Result<Guard, Error> {
+        let (settings, handlers) = self.check(true)?;
+        let engine = install(|| Engine::start(settings, handlers, true))?;
+        Ok(Guard { logger: Logger { engine }, is_global: true })
+    }
+}
+
 /// Makes `start`ed engine the process's. The caller has checked everything else.
-pub(crate) fn install(start: impl FnOnce() -> Result<Arc<Engine>, Error>) -> Result<Arc<Engine>, Error> {
+fn install(start: impl FnOnce() -> Result<Arc<Engine>, Error>) -> Result<Arc<Engine>, Error> {
     let before;
     let engine = {
         let installed = busy(|_| {
@@ -202,6 +228,16 @@ pub fn init() -> Result<Guard, Error> {
 /// # Errors
 /// [`is_not_running`](Error::is_not_running) before `init()`, and those of
 /// [`Logger::flush`](crate::Logger::flush).
+///
+/// ```
+/// # fn main() -> Result<(), treering::Error> {
+/// assert!(treering::flush(std::time::Duration::ZERO).unwrap_err().is_not_running());
+/// let _guard = treering::init()?;
+/// treering::warn!("on its way");
+/// treering::flush(std::time::Duration::from_secs(1))?;
+/// # Ok(())
+/// # }
+/// ```
 pub fn flush(timeout: Duration) -> Result<(), Error> {
     running()?.flush(timeout)
 }
@@ -210,6 +246,16 @@ pub fn flush(timeout: Duration) -> Result<(), Error> {
 ///
 /// # Errors
 /// [`is_not_running`](Error::is_not_running) before `init()`, and those of [`Guard::stop`].
+///
+/// ```
+/// # fn main() -> Result<(), treering::Error> {
+/// let _guard = treering::init()?;
+/// treering::warn!("the last one");
+/// let report = treering::shutdown(std::time::Duration::from_secs(5))?;
+/// report.assert_balanced();
+/// # Ok(())
+/// # }
+/// ```
 pub fn shutdown(timeout: Duration) -> Result<Report, Error> {
     Logger { engine: running()? }.stop(timeout)
 }

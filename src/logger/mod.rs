@@ -47,6 +47,14 @@ impl Logger {
     /// # Errors
     /// [`is_timeout`](Error::is_timeout) if that takes longer; it may still happen.
     /// [`is_on_listener_thread`](Error::is_on_listener_thread) in a handler, which would wait for itself.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), treering::Error> {
+    /// # let (logger, _guard) = treering::builder().start()?;
+    /// logger.flush(std::time::Duration::from_secs(1))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn flush(&self, timeout: Duration) -> Result<(), Error> {
         self.engine.flush(timeout)
     }
@@ -54,6 +62,17 @@ impl Logger {
     /// The books at this moment. Other threads may log meanwhile: [`Report::pending`] is what is on its way.
     ///
     /// Cost: looks at each ring's counters, under the registry lock.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), treering::Error> {
+    /// # let (logger, _guard) = treering::builder().start()?;
+    /// treering::error!(logger: logger, "counted");
+    /// let report = logger.stats();
+    /// assert_eq!(report.submitted_by_level, [1, 0, 0, 0, 0]);
+    /// assert_eq!(report.submitted, report.dispatched + report.pending);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn stats(&self) -> Report {
         self.report()
     }
@@ -71,6 +90,19 @@ impl Logger {
     ///
     /// # Errors
     /// [`is_filter`](Error::is_filter) if a directive does not parse; then nothing changes.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), treering::Error> {
+    /// let capture = treering::handler::Capture::new();
+    /// let (logger, guard) = treering::builder().handler(capture.clone()).start()?; // "info"
+    /// treering::debug!(logger: logger, "not heard");
+    /// logger.set_filter("debug")?;
+    /// treering::debug!(logger: logger, "heard");
+    /// drop(guard);
+    /// assert_eq!(capture.records()[0].message(), "heard");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_filter(&self, directives: &str) -> Result<(), Error> {
         let filter = Filter::parse(directives)?;
         busy(|_| self.engine.set_filter(filter)).ok_or_else(Error::interrupts)
@@ -79,6 +111,15 @@ impl Logger {
     /// Gives the calling thread its ring now, so that its first call does not pay for it.
     ///
     /// A thread that logs from signal handlers must do this, or log once, first.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), treering::Error> {
+    /// let (logger, guard) = treering::builder().start()?;
+    /// logger.register_thread();
+    /// assert_eq!(guard.stats().rings, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn register_thread(&self) {
         place::register(place::Place::Instance, &self.engine);
     }
