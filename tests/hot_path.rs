@@ -6,6 +6,8 @@
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #![allow(unsafe_code, reason = "a global allocator that counts")]
 
+#![allow(clippy::print_stdout, reason = "tests print figures and what they skip")]
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::fmt;
