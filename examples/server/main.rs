@@ -67,6 +67,7 @@ fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
     let guard = treering::builder()
         .filter("off") // each round says for itself
         .overflow(Overflow::block(PATIENCE))
+        .wait(options.wait)
         .handler(handler::File::append(&options.file)?)
         .init()?;
 

@@ -65,14 +65,16 @@ impl Outcome<'_> {
         let over =
             format_args!("over {} connections, {} of them logged", self.options.connections, on.total());
         page.row("requests", sent, over)?;
-        let macros = format_args!("{} info!, {} warn!, {} error!", on.total(), on.not_found, on.unavailable);
+        let [logged, warned, failed] = [on.total(), on.not_found, on.unavailable].map(grouped);
+        let macros = format_args!("{logged} info!, {warned} warn!, {failed} error!");
         page.row("log calls", calls(&on), macros)?;
         page.row("submitted", books.submitted, "")?;
         page.row("dispatched", books.dispatched, "")?;
         let policy = format_args!("Overflow::block({PATIENCE:?}): a full ring waits before it loses");
         page.row("dropped", books.dropped, policy)?;
         page.row("late", books.late, "")?;
-        let read = format_args!("read back: {:.1} MB, {} request ids", file.bytes as f64 / 1e6, file.ids);
+        let (bytes, ids) = (file.bytes as f64 / 1e6, grouped(file.ids));
+        let read = format_args!("read back: {bytes:.1} MB, {ids} different request ids");
         page.row("lines in the file", file.lines, read)
     }
 
@@ -90,7 +92,7 @@ impl Outcome<'_> {
     }
 
     fn print_rates(&self, page: &mut Page) -> io::Result<()> {
-        page.heading("Requests per second, client and server on this machine")?;
+        page.heading("Requests per second")?;
         let rates = [true, false].map(|logging| {
             let rounds = || self.rounds.iter().filter(move |round| round.logging == logging);
             let each = rounds().map(|round| round.answers.total() as f64 / round.took.as_secs_f64());
@@ -102,7 +104,10 @@ impl Outcome<'_> {
             let rounds = self.rounds.len() / 2;
             page.row(name, rate as u64, format_args!("{low:.0} to {high:.0} in {rounds} rounds"))?;
         }
-        page.line(format_args!("  {:<20}{:>12.3}", "on / off", rates[0].0 / rates[1].0))
+        let (ratio, wait) = (rates[0].0 / rates[1].0, self.options.wait);
+        let cores = std::thread::available_parallelism()?;
+        let share = format_args!("listener: Wait::{wait:?}; it shares {cores} cores with server and client");
+        page.line(format_args!("  {:<20}{ratio:>12.3}   {share}", "on / off"))
     }
 
     /// What is wrong with the run.
@@ -179,7 +184,7 @@ fn blocks(columns: f64) -> String {
 fn time(nanos: u64) -> String {
     match nanos {
         ..1_000 => format!("{nanos} ns"),
-        ..1_000_000 => format!("{:.1} µs", nanos as f64 / 1e3),
+        1_000..1_000_000 => format!("{:.1} µs", nanos as f64 / 1e3),
         _ => format!("{:.1} ms", nanos as f64 / 1e6),
     }
 }
