@@ -1,7 +1,7 @@
 //! The process-wide engine: the one that calls without `logger:` go to. Nothing below knows of it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Once;
+use std::sync::{Once, OnceLock};
 use std::time::Duration;
 
 use crate::builder::Guard;
@@ -22,6 +22,9 @@ use crate::sync::{Arc, Mutex};
 
 /// The engine, running or stopped.
 static ENGINE: Mutex<Option<Arc<Engine>>> = Mutex::new(None);
+
+/// The process that registered the hook of its end.
+static PROCESS: OnceLock<u32> = OnceLock::new();
 
 /// A log call without `logger:`, behind its gate.
 ///
@@ -91,6 +94,7 @@ pub(crate) fn install(start: impl FnOnce() -> Result<Arc<Engine>, Error>) -> Res
     drop(before); // the last handle of a stopped engine frees it: not under the lock
     static HOOKS: Once = Once::new();
     HOOKS.call_once(|| {
+        PROCESS.get_or_init(std::process::id);
         if let Err(error) = os::at_exit(stop_at_exit) {
             engine.core.faults.report(format_args!("records may be lost at exit: {error}"));
         }
@@ -103,6 +107,10 @@ pub(crate) fn install(start: impl FnOnce() -> Result<Arc<Engine>, Error>) -> Res
 extern "C" fn stop_at_exit() {
     // Nothing may unwind into the C library.
     let _ = catch_unwind(|| {
+        // A child of fork has neither the listener nor any right to the parent's records.
+        if PROCESS.get() != Some(&std::process::id()) {
+            return;
+        }
         let Some(Some(engine)) = engine() else { return };
         if !engine.is_open() {
             return;

@@ -8,7 +8,7 @@ pub use core::{compile_error, file, format_args, line, module_path};
 pub use crate::callsite::{Align, Callsite, Count, Field, Kind, Metadata, Piece, Schema, Spec, Style, Type};
 pub use crate::global::emit;
 pub use crate::level::Level;
-pub use crate::logger::emit_to;
+pub use crate::logger::{emit_to, is_wanted};
 pub use crate::record::encode::tiers::{FieldSlot, InspectedSlot, ShownSlot, Slot};
 pub use crate::record::encode::{
     Argument, Arguments, Chars, Encode, Failure, Formatted, Inspected, Shown, Slice,
@@ -31,8 +31,9 @@ pub const fn compiled_in(level: Level) -> bool {
     STATIC_MAX_LEVEL.allows(level)
 }
 
-/// Whether somebody listens; the one branch of a disabled call.
+/// Whether somebody listens: the one branch of a disabled call. A callsite that has not run yet asks first, so that
+/// the arguments of a disabled call are never evaluated.
 #[inline(always)]
-pub const fn enabled(gate: u64) -> bool {
-    gate as u32 != DISABLED
+pub fn enabled(callsite: &'static Callsite, gate: u64) -> bool {
+    gate as u32 != DISABLED && (gate != 0 || is_wanted(callsite))
 }

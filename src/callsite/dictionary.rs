@@ -59,6 +59,14 @@ impl Dictionary {
         Dictionary { book: Mutex::new(Book::new()) }
     }
 
+    /// The first run of a callsite: links and judges it. A verdict of *disabled* is left in the gate; else the gate
+    /// stays 0 until [`resolve`](Self::resolve) knows the types of the arguments.
+    pub(crate) fn link(&self, callsite: &'static Callsite) -> bool {
+        let mut book = self.book.lock();
+        book.ids_of(callsite);
+        book.judge(callsite, &[]) as u32 != DISABLED
+    }
+
     /// The cold path of a call: links the callsite, finds or adds its instance, judges it, and leaves the new
     /// gate behind and returns it.
     pub(crate) fn resolve(&self, callsite: &'static Callsite, schema: &'static Schema) -> u64 {
@@ -153,12 +161,7 @@ impl Book {
     }
 
     fn find_or_add(&mut self, callsite: &'static Callsite, schema: &'static Schema) -> u32 {
-        let key = std::ptr::from_ref(callsite) as usize;
-        let instances = self.instances.get_or_insert_default();
-        let ids = instances.entry(key).or_default();
-        if ids.is_empty() {
-            self.callsites.push(callsite);
-        }
+        let ids = self.ids_of(callsite).clone();
         if let Some(id) = ids.iter().find(|id| self.entries[**id as usize].1 == schema) {
             return *id;
         }
@@ -173,8 +176,18 @@ impl Book {
         let types = Box::leak(schema.types().collect::<Box<[_]>>());
         let entry = Box::leak(Box::new(Entry { metadata: callsite.metadata, types }));
         self.entries.push((entry, schema));
-        ids.push(id);
+        self.ids_of(callsite).push(id);
         id
+    }
+
+    /// The ids of a callsite, which is linked if it was not.
+    fn ids_of(&mut self, callsite: &'static Callsite) -> &mut Vec<u32> {
+        let key = std::ptr::from_ref(callsite) as usize;
+        let instances = self.instances.get_or_insert_default();
+        instances.entry(key).or_insert_with(|| {
+            self.callsites.push(callsite);
+            Vec::new()
+        })
     }
 
     fn judge_all(&self) {

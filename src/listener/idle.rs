@@ -65,12 +65,14 @@ pub(crate) enum Step {
 pub(crate) struct Idle {
     wait: Wait,
     last_record: Instant,
+    /// Parking interrupts other cores, so it is not done again at once.
+    last_park: Option<Instant>,
     nap: Duration,
 }
 
 impl Idle {
     pub(crate) fn new(wait: Wait) -> Self {
-        Idle { wait, last_record: clock::now(), nap: NAP_MIN }
+        Idle { wait, last_record: clock::now(), last_park: None, nap: NAP_MIN }
     }
 
     /// The round found records, or holds some back.
@@ -85,17 +87,22 @@ impl Idle {
 
     /// The round found nothing.
     pub(crate) fn empty(&mut self) -> Step {
-        let silence = clock::now() - self.last_record;
+        let now = clock::now();
+        let silence = now - self.last_record;
+        let just_parked = self.last_park.is_some_and(|last| now - last < PARK_AFTER);
         match self.wait {
             Wait::Poll(interval) => Step::Nap(interval),
             Wait::Spin => Step::Spin(LOOK_INTERVAL),
             Wait::Adaptive | Wait::Park if silence < SPIN_MAX => Step::Spin(LOOK_INTERVAL),
-            Wait::Adaptive if silence < PARK_AFTER => {
+            Wait::Adaptive if silence < PARK_AFTER || just_parked => {
                 let nap = self.nap;
                 self.nap = NAP_MAX.min(nap * 2);
                 Step::Nap(nap)
             }
-            Wait::Adaptive | Wait::Park | Wait::Manual => Step::Park,
+            Wait::Adaptive | Wait::Park | Wait::Manual => {
+                self.last_park = Some(now);
+                Step::Park
+            }
         }
     }
 }

@@ -103,6 +103,17 @@ pub fn emit_to<A: Arguments>(logger: &Logger, callsite: &'static Callsite, gate:
     }
 }
 
+/// The first run of a callsite: whether anybody listens. Leaves the verdict in the gate.
+#[cold]
+#[inline(never)]
+pub fn is_wanted(callsite: &'static Callsite) -> bool {
+    let wanted = busy(|_| DICTIONARY.link(callsite));
+    if wanted.is_none() {
+        place::count_nested();
+    }
+    wanted == Some(true)
+}
+
 /// The id of this callsite with these argument types; `None` if nobody wants its records, or if the call interrupts
 /// treering's own cold path, which is counted.
 #[inline(always)]

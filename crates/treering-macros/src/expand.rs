@@ -8,7 +8,7 @@
 //!         static METADATA: Metadata = Metadata { level, target, …, pieces: &[…], fields: &[…] };
 //!         static CALLSITE: Callsite = Callsite::new(&METADATA);
 //!         let gate = CALLSITE.gate();
-//!         if enabled(gate) {                            // nothing of the user's is evaluated before this
+//!         if enabled(&CALLSITE, gate) {                 // nothing of the user's is evaluated before this
 //!             match (&(qty), &(qty), &(price),) {       // each expression once, and only borrowed
 //!                 (a0, a1, a2,) => {
 //!                     use tiers::*;
@@ -74,7 +74,8 @@ impl Expansion<'_> {
                 code.code("static __TREERING_CALLSITE : $Callsite = $Callsite::new");
                 code.parens(|code| code.code("& __TREERING_METADATA")).code(";");
                 code.code("let __treering_gate = __TREERING_CALLSITE . gate () ;");
-                code.code("if $enabled (__treering_gate)").braces(|code| self.bind(code))
+                code.code("if $enabled").parens(|code| code.code("& __TREERING_CALLSITE , __treering_gate"));
+                code.braces(|code| self.bind(code))
             })
         })
     }
