@@ -182,6 +182,49 @@ fn a_caller_that_waits_for_room_is_released_by_a_stop_also_if_the_handler_hangs(
     gate.open();
 }
 
+#[test]
+fn calls_that_are_refused_at_the_very_moment_of_the_deadline_get_one_fate_each() {
+    for _ in 0..20 {
+        let gate = Gate::closed();
+        let at_gate = gate.clone();
+        let (logger, guard) = treering::builder().handler(each(move |_| at_gate.pass())).start().unwrap();
+        info!(logger: logger, "hangs");
+        gate.wait_for_guest();
+        (0..100).for_each(|n| info!(logger: logger, "{n}"));
+        let is_over = AtomicBool::new(false);
+        let logged = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..3)
+                .map(|_| {
+                    scope.spawn(|| {
+                        // Late from the first call on: the engine is closed, and its deadline has not passed.
+                        while guard.stats().late == 0 {
+                            info!(logger: logger, "one");
+                            std::thread::sleep(Duration::from_millis(1));
+                        }
+                        let mut logged = 0;
+                        while !is_over.load(Ordering::Relaxed) {
+                            info!(logger: logger, "{logged}");
+                            logged += 1;
+                        }
+                        logged
+                    })
+                })
+                .collect();
+            let report = guard.stop(Duration::from_millis(20)).unwrap();
+            is_over.store(true, Ordering::Relaxed);
+            let logged: u64 = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
+            assert!(report.pending == 0 && logged > 0);
+            (report.abandoned, logged)
+        });
+        let report = guard.stats();
+        report.assert_balanced();
+        assert_eq!(report.abandoned, logged.0);
+        assert!((100..110).contains(&report.abandoned), "those of before the stop: {}", report.abandoned);
+        assert!(report.late >= logged.1);
+        gate.open();
+    }
+}
+
 // ---- who stops
 
 #[test]
@@ -363,7 +406,8 @@ fn when_a_flush_returns_every_record_from_before_it_is_in_the_file_whoever_logs_
         for _ in 0..2 {
             scope.spawn(|| {
                 while !is_over.load(Ordering::Relaxed) {
-                    info!(logger: logger, "load");
+                    (0..100).for_each(|n| info!(logger: logger, "load {n}"));
+                    std::thread::sleep(Duration::from_micros(500));
                 }
             });
         }
@@ -756,7 +800,7 @@ fn the_process_wide_engine_is_one_and_can_be_started_again() {
 }
 
 /// What children log: more than a batch.
-const RECORDS: usize = 5_000;
+const RECORDS: usize = 3_000;
 
 /// Checks that a child wrote all its records to stderr, in order, and ended with `code`.
 #[track_caller]
