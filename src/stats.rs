@@ -132,35 +132,49 @@ pub(crate) struct HandlerCounters {
 /// How far a handler came in the batch in hand. Written by the batch's iterators, without a lock.
 #[derive(Debug)]
 pub(crate) struct Cursor {
-    /// Records handed out or passed over.
+    /// Records handed out or passed over. The listener's thread alone reads and writes it.
     pub(crate) position: AtomicUsize,
-    /// Records handed out in this call; [`Cursor::EXHAUSTED`] is added when the iterator came to its end.
-    pub(crate) handed: AtomicUsize,
+    /// Records handed out in this call, and the bits below. Changed by read-modify-write: a deadline that passes
+    /// closes the batch, and who was handed out before is exact.
+    handed: AtomicUsize,
 }
 
 impl Cursor {
     /// The iterator came to its end: a handler that collects a batch and then sends it has all of it in flight.
-    pub(crate) const EXHAUSTED: usize = 1 << (usize::BITS - 1);
+    const EXHAUSTED: usize = 1 << (usize::BITS - 1);
+    /// A stop's deadline has passed: nothing more is handed out.
+    const CLOSED: usize = 1 << (usize::BITS - 2);
 
     pub(crate) fn new() -> Self {
         Cursor { position: AtomicUsize::new(0), handed: AtomicUsize::new(0) }
     }
 
-    /// An iterator came to this position, and hands out the record before it if that `passes`. A second iterator
-    /// over the same batch does not move the cursor until it is further than the first.
+    /// An iterator came to this position, and hands out the record before it if that `passes`; `false` if it may
+    /// not. A second iterator over the same batch does not move the cursor until it is further than the first.
     #[inline]
-    pub(crate) fn advance(&self, position: usize, passes: bool) {
-        // One writer, the listener's thread; relaxed, as it counts and guards nothing.
+    #[must_use]
+    pub(crate) fn advance(&self, position: usize, passes: bool) -> bool {
+        // Relaxed: these count and guard nothing.
+        let mut handed = 0;
         if position > self.position.load(Ordering::Relaxed) {
             self.position.store(position, Ordering::Relaxed);
             if passes {
-                self.handed.store(self.handed.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+                handed = self.handed.fetch_add(1, Ordering::Relaxed);
             }
+        } else {
+            handed = self.handed.load(Ordering::Relaxed);
         }
+        handed & Self::CLOSED == 0
     }
 
     pub(crate) fn exhaust(&self) {
-        self.handed.store(self.handed.load(Ordering::Relaxed) | Self::EXHAUSTED, Ordering::Relaxed);
+        self.handed.fetch_or(Self::EXHAUSTED, Ordering::Relaxed);
+    }
+
+    /// Nothing more is handed out from now on. How many records were, and whether the iterator came to its end.
+    fn close(&self) -> (usize, bool) {
+        let handed = self.handed.fetch_or(Self::CLOSED, Ordering::Relaxed);
+        (handed & !(Self::EXHAUSTED | Self::CLOSED), handed & Self::EXHAUSTED != 0)
     }
 
     pub(crate) fn reset(&self) {
@@ -191,8 +205,8 @@ impl HandlerCounters {
     /// that took the whole batch, all of it is in flight.
     pub(crate) fn give_up(&self) {
         let in_hand = self.in_hand.load(Ordering::Relaxed);
-        let handed = self.cursor.handed.load(Ordering::Relaxed);
-        if handed & Cursor::EXHAUSTED != 0 {
+        let (handed, is_exhausted) = self.cursor.close();
+        if is_exhausted {
             add(&self.in_flight, in_hand);
         } else {
             let handed = (handed as u64).min(in_hand);
