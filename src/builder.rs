@@ -352,7 +352,7 @@ impl Guard {
     /// engine has stopped, with the same books.
     ///
     /// When `timeout` passes first, what was not handed out is abandoned, and counted; a handler that hangs keeps
-    /// its thread.
+    /// its thread. With [`Wait::Manual`] that may be the calling one, which hands out what is left itself.
     ///
     /// # Errors
     /// [`is_on_listener_thread`](Error::is_on_listener_thread) from a handler: the engine stops, but this call

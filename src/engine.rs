@@ -15,11 +15,13 @@ use crate::listener::{Books, Control, Core, GivenUp, Handlers, Listener, Turn, W
 use crate::os;
 use crate::overflow::Policies;
 use crate::stats::{Report, Sum};
-use crate::sync::{Arc, AtomicU32, Mutex, Ordering};
+use crate::sync::{Arc, AtomicU32, Mutex, MutexGuard, Ordering, nap};
 use crate::transport::Transport;
 
 /// How often a listener that panicked (a bug of ours) is started anew.
 const RESTARTS_MAX: u32 = 1;
+/// Between two looks whether another thread's turn is over.
+const TURN_NAP: Duration = Duration::from_micros(200);
 
 /// Everything the builder decides.
 #[derive(Debug)]
@@ -135,19 +137,20 @@ impl Engine {
                 "poll() is for engines built with Wait::Manual; this one has a listener thread",
             ));
         }
-        match self.take_turn()? {
+        match self.take_turn(Deadline::after(Duration::MAX))? {
             Turn::Busy(records) => Ok(records),
             Turn::Empty => Ok(0),
             Turn::Finished => Err(Error::not_running()),
         }
     }
 
-    fn take_turn(&self) -> Result<Turn, Error> {
+    /// Takes a turn as soon as no other thread takes one.
+    fn take_turn(&self, deadline: Deadline) -> Result<Turn, Error> {
         let here = os::thread_id();
         if self.turning.load(Ordering::Relaxed) == here {
             return Err(Error::on_listener_thread());
         }
-        let mut listener = self.listener.lock();
+        let mut listener = self.borrow_listener(deadline)?;
         if self.core.control.has_finished() {
             return Err(Error::not_running());
         }
@@ -168,6 +171,19 @@ impl Engine {
         })
     }
 
+    /// Another thread's turn may be in a handler that hangs.
+    fn borrow_listener(&self, deadline: Deadline) -> Result<MutexGuard<'_, Listener>, Error> {
+        loop {
+            if let Some(listener) = self.listener.try_lock() {
+                return Ok(listener);
+            }
+            if deadline.has_passed() {
+                return Err(Error::timeout());
+            }
+            nap(TURN_NAP);
+        }
+    }
+
     /// Waits until everything that was logged before this call has left the handlers.
     pub(crate) fn flush(&self, timeout: Duration) -> Result<(), Error> {
         let deadline = Deadline::after(timeout);
@@ -177,7 +193,7 @@ impl Engine {
                 return Ok(());
             }
             let ticket = control.ask(&transport.shared.state);
-            self.take_turn()?;
+            self.take_turn(deadline)?;
             return control.wait_for(ticket, deadline).map_err(|_| Error::timeout());
         }
         if self.is_listening_here() {
@@ -198,7 +214,7 @@ impl Engine {
         }
         if self.wait == Wait::Manual && !control.has_finished() {
             // Another thread may take the last turn first; then there is nothing left to do.
-            let _ = self.take_turn();
+            let _ = self.take_turn(deadline);
         }
         match control.wait_for_end(deadline) {
             Ok(()) => {
@@ -223,29 +239,31 @@ impl Engine {
 
     /// What is not settled by now never will be.
     fn give_up(&self) {
-        self.core.books.give_up(|| self.sum(0).pending);
+        self.core.books.give_up(|| self.sum(None).pending);
     }
 
     /// The books at this moment.
     pub(crate) fn report(&self) -> Report {
+        let abandoned = self.core.books.abandoned();
         // What is past the last tail is late, unless a deadline has settled everything before.
-        if self.core.control.has_finished()
-            && !self.core.books.has_given_up()
+        if abandoned.is_none()
+            && self.core.control.has_finished()
             && let Some(mut listener) = self.listener.try_lock()
         {
             listener.count_late();
         }
-        self.sum(self.core.books.abandoned.load(Ordering::Acquire))
+        self.sum(abandoned)
     }
 
-    fn sum(&self, abandoned: u64) -> Report {
+    /// `abandoned`: how many were on their way when a stop's deadline passed, if one did.
+    fn sum(&self, abandoned: Option<u64>) -> Report {
         let Core { transport, books, .. } = &*self.core;
         let mut sum = Sum::default();
         sum.handlers(books.handlers.iter().map(|handler| &**handler));
         sum.reordered(books.reordered.load(Ordering::Relaxed));
-        sum.abandoned(abandoned);
+        abandoned.into_iter().for_each(|records| sum.abandoned(records));
         transport.sum_settled(&mut sum);
-        transport.sum_submitted(&mut sum);
+        transport.sum_placed(&mut sum);
         sum.finish()
     }
 

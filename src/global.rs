@@ -168,7 +168,7 @@ extern "C" fn stop_at_exit() {
             return;
         }
         let lost = match engine.within_exit_timeout(|timeout| engine.stop(timeout)) {
-            Ok(report) => report.abandoned + report.in_flight,
+            Ok(report) => report.abandoned + not_delivered(&report),
             // A handler called exit: nobody else will drain.
             Err(_) => engine.report().pending,
         };
@@ -177,6 +177,11 @@ extern "C" fn stop_at_exit() {
             os::write_stderr(line.as_bytes());
         }
     });
+}
+
+/// Records that a deadline found in the hands of the handler that had most of them.
+fn not_delivered(report: &Report) -> u64 {
+    report.handlers.iter().map(|handler| handler.abandoned + handler.in_flight).max().unwrap_or(0)
 }
 
 /// Chains a hook before the present one: a panic becomes a record. Only where a panic ends the process is it also

@@ -5,8 +5,10 @@
 //! offered: `offered = filtered + delivered + failed + abandoned + held + in_flight`.
 //!
 //! A counter has one writer (but for those marked *any*), so writing is a plain load, add and store; the lines are
-//! padded by writer. A reader loads the settled counters first and `submitted` last, so `pending`, the one
-//! difference, is never negative.
+//! padded by writer. Every call counts in one counter when it gets its place or loses it: placed, dropped or refused,
+//! and `submitted` is their sum. A reader loads the settled counters first and the placed last, so `pending`, the
+//! records that have a place and no fate, is never negative, and exact as soon as no record is placed any more,
+//! however many calls are refused meanwhile.
 
 use std::fmt;
 use std::ops::Index;
@@ -36,12 +38,6 @@ impl LevelCounter {
         counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
-    /// One more, by the counter's only writer, who counted `submitted` before: a reader that sees this one sees
-    /// that one.
-    pub(crate) fn settle_one(&self, level: Level) {
-        add(&self.0[level.index()], 1);
-    }
-
     /// One more, by any thread.
     pub(crate) fn add_one_shared(&self, level: Level) {
         self.0[level.index()].fetch_add(1, Ordering::Release);
@@ -61,8 +57,8 @@ pub(crate) fn add(counter: &AtomicU64, more: u64) {
 /// The counters of one ring, in its header.
 #[derive(Debug)]
 pub(crate) struct RingCounters {
-    /// Producer, on every call, before the commit.
-    pub(crate) submitted: CachePadded<LevelCounter>,
+    /// Records that got a place. Producer, before the commit.
+    pub(crate) placed: CachePadded<LevelCounter>,
     pub(crate) cold: CachePadded<ColdCounters>,
     pub(crate) settled: CachePadded<SettledCounters>,
 }
@@ -89,7 +85,7 @@ pub(crate) struct SettledCounters {
 impl RingCounters {
     pub(crate) fn new() -> Self {
         RingCounters {
-            submitted: CachePadded::new(LevelCounter::new()),
+            placed: CachePadded::new(LevelCounter::new()),
             cold: CachePadded::new(ColdCounters {
                 dropped_full: LevelCounter::new(),
                 late: LevelCounter::new(),
@@ -103,16 +99,15 @@ impl RingCounters {
     }
 }
 
-/// Calls that found no ring: the thread was torn down and the engine closed. *Any* thread writes.
+/// Calls that found no ring, as the engine had stopped. *Any* thread writes.
 #[derive(Debug)]
 pub(crate) struct OutsideCounters {
-    pub(crate) submitted: LevelCounter,
     pub(crate) late: LevelCounter,
 }
 
 impl OutsideCounters {
     pub(crate) fn new() -> Self {
-        OutsideCounters { submitted: LevelCounter::new(), late: LevelCounter::new() }
+        OutsideCounters { late: LevelCounter::new() }
     }
 }
 
@@ -137,35 +132,49 @@ pub(crate) struct HandlerCounters {
 /// How far a handler came in the batch in hand. Written by the batch's iterators, without a lock.
 #[derive(Debug)]
 pub(crate) struct Cursor {
-    /// Records handed out or passed over.
+    /// Records handed out or passed over. The listener's thread alone reads and writes it.
     pub(crate) position: AtomicUsize,
-    /// Records handed out in this call; [`Cursor::EXHAUSTED`] is added when the iterator came to its end.
-    pub(crate) handed: AtomicUsize,
+    /// Records handed out in this call, and the bits below. Changed by read-modify-write: a deadline that passes
+    /// closes the batch, and who was handed out before is exact.
+    handed: AtomicUsize,
 }
 
 impl Cursor {
     /// The iterator came to its end: a handler that collects a batch and then sends it has all of it in flight.
-    pub(crate) const EXHAUSTED: usize = 1 << (usize::BITS - 1);
+    const EXHAUSTED: usize = 1 << (usize::BITS - 1);
+    /// A stop's deadline has passed: nothing more is handed out.
+    const CLOSED: usize = 1 << (usize::BITS - 2);
 
     pub(crate) fn new() -> Self {
         Cursor { position: AtomicUsize::new(0), handed: AtomicUsize::new(0) }
     }
 
-    /// An iterator came to this position, and hands out the record before it if that `passes`. A second iterator
-    /// over the same batch does not move the cursor until it is further than the first.
+    /// An iterator came to this position, and hands out the record before it if that `passes`; `false` if it may
+    /// not. A second iterator over the same batch does not move the cursor until it is further than the first.
     #[inline]
-    pub(crate) fn advance(&self, position: usize, passes: bool) {
-        // One writer, the listener's thread; relaxed, as it counts and guards nothing.
+    #[must_use]
+    pub(crate) fn advance(&self, position: usize, passes: bool) -> bool {
+        // Relaxed: these count and guard nothing.
+        let mut handed = 0;
         if position > self.position.load(Ordering::Relaxed) {
             self.position.store(position, Ordering::Relaxed);
             if passes {
-                self.handed.store(self.handed.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+                handed = self.handed.fetch_add(1, Ordering::Relaxed);
             }
+        } else {
+            handed = self.handed.load(Ordering::Relaxed);
         }
+        handed & Self::CLOSED == 0
     }
 
     pub(crate) fn exhaust(&self) {
-        self.handed.store(self.handed.load(Ordering::Relaxed) | Self::EXHAUSTED, Ordering::Relaxed);
+        self.handed.fetch_or(Self::EXHAUSTED, Ordering::Relaxed);
+    }
+
+    /// Nothing more is handed out from now on. How many records were, and whether the iterator came to its end.
+    fn close(&self) -> (usize, bool) {
+        let handed = self.handed.fetch_or(Self::CLOSED, Ordering::Relaxed);
+        (handed & !(Self::EXHAUSTED | Self::CLOSED), handed & Self::EXHAUSTED != 0)
     }
 
     pub(crate) fn reset(&self) {
@@ -196,8 +205,8 @@ impl HandlerCounters {
     /// that took the whole batch, all of it is in flight.
     pub(crate) fn give_up(&self) {
         let in_hand = self.in_hand.load(Ordering::Relaxed);
-        let handed = self.cursor.handed.load(Ordering::Relaxed);
-        if handed & Cursor::EXHAUSTED != 0 {
+        let (handed, is_exhausted) = self.cursor.close();
+        if is_exhausted {
             add(&self.in_flight, in_hand);
         } else {
             let handed = (handed as u64).min(in_hand);
@@ -440,10 +449,15 @@ impl<'a> IntoIterator for &'a Handlers {
 #[derive(Debug, Default)]
 pub(crate) struct Sum {
     report: Report,
+    placed: u64,
+    /// Calls that came late and were refused; `Report::late` also has those whose record was placed.
+    refused: u64,
+    /// A stop's deadline has passed.
+    given_up: bool,
 }
 
 impl Sum {
-    /// First of all the handlers, then every ring's and other settled counters, then [`Sum::submitted`].
+    /// First of all the handlers, then every ring's and other settled counters, then [`Sum::placed`].
     pub(crate) fn handlers<'a>(&mut self, handlers: impl IntoIterator<Item = &'a HandlerCounters>) {
         self.report.handlers = Handlers(handlers.into_iter().map(HandlerCounters::report).collect());
         self.report.in_flight = self.report.handlers.iter().map(|handler| handler.in_flight).sum();
@@ -453,33 +467,46 @@ impl Sum {
         let report = &mut self.report;
         report.rings += 1;
         report.dispatched += ring.settled.dispatched.load(Ordering::Acquire);
-        report.late += ring.settled.late.load(Ordering::Acquire) + total(&ring.cold.late.load());
+        report.late += ring.settled.late.load(Ordering::Acquire);
         report.truncated += ring.cold.truncated.load(Ordering::Relaxed);
         add_levels(&mut report.dropped_by_level, &ring.cold.dropped_full.load());
+        self.refused(&ring.cold.late);
     }
 
-    pub(crate) fn settled_outside(&mut self, outside: &OutsideCounters) {
-        self.report.late += total(&outside.late.load());
+    pub(crate) fn refused(&mut self, late: &LevelCounter) {
+        let late = late.load();
+        self.refused += total(&late);
+        add_levels(&mut self.report.submitted_by_level, &late);
     }
 
     pub(crate) fn reordered(&mut self, records: u64) {
         self.report.reordered = records;
     }
 
+    /// A stop's deadline has passed, and so many records were on their way.
     pub(crate) fn abandoned(&mut self, records: u64) {
         self.report.abandoned = records;
+        self.given_up = true;
     }
 
-    pub(crate) fn submitted(&mut self, counter: &LevelCounter) {
-        add_levels(&mut self.report.submitted_by_level, &counter.load());
+    pub(crate) fn placed(&mut self, counter: &LevelCounter) {
+        let placed = counter.load();
+        self.placed += total(&placed);
+        add_levels(&mut self.report.submitted_by_level, &placed);
     }
 
     pub(crate) fn finish(mut self) -> Report {
         let report = &mut self.report;
-        report.submitted = total(&report.submitted_by_level);
+        report.pending = self.placed.saturating_sub(report.dispatched + report.late + report.abandoned);
+        report.late += self.refused;
+        if self.given_up {
+            // Placed in the race with the close, and after the deadline: nobody takes it any more.
+            report.late += std::mem::take(&mut report.pending);
+        }
         report.dropped = total(&report.dropped_by_level);
-        let settled = report.dispatched + report.dropped + report.late + report.abandoned;
-        report.pending = report.submitted.saturating_sub(settled);
+        let dropped = report.dropped_by_level;
+        add_levels(&mut report.submitted_by_level, &dropped);
+        report.submitted = total(&report.submitted_by_level);
         self.report
     }
 }

@@ -20,7 +20,7 @@
 use crate::level::Level;
 use crate::record::Thread;
 use crate::ring::{self, Consumer, Payload, Producer, Refused, Shared};
-use crate::stats::{LevelCounter, OutsideCounters, RingCounters, Sum};
+use crate::stats::{OutsideCounters, RingCounters, Sum};
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
 
 /// See the module's documentation.
@@ -167,10 +167,7 @@ impl Transport {
         match (self.fallback.lock().as_mut(), refused) {
             (Some(producer), Refused::NoRoom) => producer.drop_full(level),
             (Some(producer), Refused::Closed) => producer.refuse_late(level),
-            (None, _) => {
-                self.outside.submitted.add_one_shared(level);
-                self.outside.late.add_one_shared(level);
-            }
+            (None, _) => self.outside.late.add_one_shared(level),
         }
     }
 
@@ -222,17 +219,15 @@ impl Transport {
 
     // ---- the books
 
-    /// Adds the settled counters of all rings.
+    /// Adds the settled counters of all rings, and the calls that got no place.
     pub(crate) fn sum_settled(&self, sum: &mut Sum) {
-        sum.settled_outside(&self.outside);
+        sum.refused(&self.outside.late);
         self.registry.lock().rings.iter().for_each(|tenant| sum.settled(&tenant.counters));
     }
 
-    /// Adds what was submitted; after everything that was settled.
-    pub(crate) fn sum_submitted(&self, sum: &mut Sum) {
-        let mut add = |counter: &LevelCounter| sum.submitted(counter);
-        self.registry.lock().rings.iter().for_each(|tenant| add(&tenant.counters.submitted));
-        add(&self.outside.submitted);
+    /// Adds what was placed; after everything that was settled.
+    pub(crate) fn sum_placed(&self, sum: &mut Sum) {
+        self.registry.lock().rings.iter().for_each(|tenant| sum.placed(&tenant.counters.placed));
     }
 }
 

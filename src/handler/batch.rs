@@ -181,7 +181,9 @@ impl<'a> Iterator for Records<'a> {
         while let Some(item) = items.get(self.at) {
             self.at += 1;
             let passes = item.passes(max_level);
-            cursor.advance(self.at, passes);
+            if !cursor.advance(self.at, passes) {
+                return None; // a stop's deadline has passed: what is left was counted as abandoned
+            }
             if passes {
                 return Some(Record {
                     entry: item.entry,

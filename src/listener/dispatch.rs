@@ -25,13 +25,11 @@ const HELD_MAX: Duration = Duration::from_millis(5);
 /// What listener and stopping threads share of the books.
 #[derive(Debug)]
 pub(crate) struct Books {
-    /// Whether a deadline has passed: the book lock's content.
-    given_up: Mutex<bool>,
+    /// How many records were on their way when a deadline passed, if one did: the book lock's content.
+    abandoned: Mutex<Option<u64>>,
     pub(crate) handlers: Vec<Arc<HandlerCounters>>,
     /// Written by the listener.
     pub(crate) reordered: AtomicU64,
-    /// Written once, by the thread that gives up.
-    pub(crate) abandoned: AtomicU64,
 }
 
 /// A stop's deadline has passed: the listener ends here.
@@ -40,33 +38,28 @@ pub(crate) struct GivenUp;
 
 impl Books {
     pub(crate) fn new(handlers: Vec<Arc<HandlerCounters>>) -> Self {
-        Books {
-            given_up: Mutex::new(false),
-            handlers,
-            reordered: AtomicU64::new(0),
-            abandoned: AtomicU64::new(0),
-        }
+        Books { abandoned: Mutex::new(None), handlers, reordered: AtomicU64::new(0) }
     }
 
-    pub(crate) fn has_given_up(&self) -> bool {
-        *self.given_up.lock()
+    /// How many records were on their way when a deadline passed; `None` if none did.
+    pub(crate) fn abandoned(&self) -> Option<u64> {
+        *self.abandoned.lock()
     }
 
     /// The deadline has passed. `pending` tells how many records are on their way; it is called under the book lock,
     /// the first time only.
     pub(crate) fn give_up(&self, pending: impl FnOnce() -> u64) {
-        let mut given_up = self.given_up.lock();
-        if !*given_up {
-            *given_up = true;
+        let mut abandoned = self.abandoned.lock();
+        if abandoned.is_none() {
             self.handlers.iter().for_each(|handler| handler.give_up());
-            self.abandoned.store(pending(), Ordering::Release);
+            *abandoned = Some(pending());
         }
     }
 
     /// Runs `settle` under the book lock, unless a deadline has passed.
     fn settle(&self, settle: impl FnOnce()) -> Result<(), GivenUp> {
-        let given_up = self.given_up.lock();
-        if *given_up {
+        let abandoned = self.abandoned.lock();
+        if abandoned.is_some() {
             return Err(GivenUp);
         }
         settle();
@@ -271,7 +264,7 @@ impl Runner {
         what: &str,
         call: impl FnOnce(&mut dyn Handler) -> Result<(), HandlerError>,
     ) -> Result<(), GivenUp> {
-        if books.has_given_up() {
+        if books.abandoned().is_some() {
             return Err(GivenUp);
         }
         let name = &self.counters.name;

@@ -75,6 +75,11 @@ impl Idle {
         Idle { wait, last_record: clock::now(), last_park: None, nap: NAP_MIN }
     }
 
+    /// Whether there is no thread: rounds are taken by those who ask for them.
+    pub(crate) fn is_manual(&self) -> bool {
+        self.wait == Wait::Manual
+    }
+
     /// The round found records, or holds some back.
     pub(crate) fn busy(&mut self) -> Step {
         self.last_record = clock::now();

@@ -32,7 +32,7 @@ use idle::{Idle, PARK_MAX, Step, spin};
 use merge::{Collected, Inlets, LossesOf};
 use resolve::Entries;
 
-/// Records younger than this wait for the next round, unless someone waits for a flush: a thread that was between
+/// Records younger than this wait for the next round, unless someone waits for this one: a thread that was between
 /// its stamp and its commit when its tail was read gets this long to be put in order by time.
 #[cfg(not(treering_loom))]
 const GRACE: Duration = Duration::from_micros(2);
@@ -177,8 +177,9 @@ impl Listener {
     /// The highest key that this turn may hand out. Read before any tail.
     fn cutoff(&self, closing: bool, flushing: bool) -> u64 {
         let now = self.core.transport.shared.ticker.ordered();
-        match (closing, flushing) {
+        match (closing, flushing || self.idle.is_manual()) {
             (true, _) => u64::MAX,
+            // Someone waits: for a flush, or for what a poll finds.
             (false, true) => now,
             (false, false) => now.saturating_sub(self.clock.ticks_in(GRACE)),
         }

@@ -151,7 +151,7 @@ impl Producer {
         // After the reservation: a record that waited for room has the time at which it found it.
         to[1] = self.shared.ticker.stamp();
         write(payload, &mut to[HEADER_WORDS..]);
-        self.counters.submitted.add_one(level);
+        self.counters.placed.add_one(level);
         room.commit(words);
         Ok(self.shared.state.after_commit())
     }
@@ -201,7 +201,7 @@ impl Producer {
         }
         to[0] = header(length, id, flags);
         to[1] = stamp;
-        self.counters.submitted.add_one(level);
+        self.counters.placed.add_one(level);
         room.commit(pad + loss + length);
         self.set_loss_pending(false);
         Ok(self.shared.state.after_commit())
@@ -210,16 +210,14 @@ impl Producer {
     /// Counts a record that found no room. The next one that does is preceded by a loss record.
     #[cold]
     pub(crate) fn drop_full(&mut self, level: Level) {
-        self.counters.submitted.add_one(level);
-        self.counters.cold.dropped_full.settle_one(level);
+        self.counters.cold.dropped_full.add_one(level);
         self.set_loss_pending(true);
     }
 
     /// Counts a call that came after the engine had stopped.
     #[cold]
     pub(crate) fn refuse_late(&mut self, level: Level) {
-        self.counters.submitted.add_one(level);
-        self.counters.cold.late.settle_one(level);
+        self.counters.cold.late.add_one(level);
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

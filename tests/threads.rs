@@ -1,0 +1,303 @@
+//! Threads that come and go, calls within calls, and calls at a thread's very end.
+
+mod support;
+
+use std::cell::{Cell, OnceCell};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use support::{LONG, SOON, each, in_child, own_thread_id, resident_bytes, text};
+use treering::handler::Capture;
+use treering::{Guard, Logger, Overflow, info, warn};
+
+fn capturing() -> (Logger, Guard, Capture) {
+    let capture = Capture::new();
+    let builder = treering::builder().overflow(Overflow::block(LONG)).handler(capture.clone());
+    let (logger, guard) = builder.start().unwrap();
+    (logger, guard, capture)
+}
+
+/// Stops and returns the messages.
+#[track_caller]
+fn messages(guard: &Guard, capture: &Capture) -> Vec<String> {
+    let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
+    assert!(report.is_lossless(), "{report:#?}");
+    capture.records().iter().map(|record| record.message().to_owned()).collect()
+}
+
+#[test]
+fn a_hundred_thousand_short_threads_are_all_heard_by_their_names_and_leave_no_memory_behind() {
+    const THREADS: u64 = 100_000;
+    const AT_ONCE: u64 = 8;
+    let test = "a_hundred_thousand_short_threads_are_all_heard_by_their_names_and_leave_no_memory_behind";
+    let output = in_child(test, &[], || {
+        let (heard, wrong) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let (counted, misnamed) = (heard.clone(), wrong.clone());
+        let take = each(move |record| {
+            let (n, id) =
+                (record.value(0).unwrap().as_u64().unwrap(), record.value(1).unwrap().as_u64().unwrap());
+            counted.fetch_add(1, Ordering::Relaxed);
+            let thread = record.thread();
+            if thread.name() != Some(&format!("short-{n}")) || u64::from(thread.id()) != id {
+                misnamed.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let guard = treering::builder()
+            .ring_capacity(4096)
+            .overflow(Overflow::block(LONG))
+            .handler(take)
+            .init()
+            .unwrap();
+        let mut early = 0;
+        for group in 0..THREADS / AT_ONCE {
+            if group * AT_ONCE == THREADS / 10 {
+                early = resident_bytes();
+            }
+            let threads: Vec<_> = (0..AT_ONCE)
+                .map(|at| {
+                    let n = group * AT_ONCE + at;
+                    let thread = std::thread::Builder::new().name(format!("short-{n}"));
+                    thread.spawn(move || info!("{n} {}", own_thread_id())).unwrap()
+                })
+                .collect();
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
+        }
+        let late = resident_bytes();
+        let report = guard.stop(SOON).unwrap();
+        report.assert_balanced();
+        assert!(report.is_lossless());
+        assert_eq!((report.submitted, heard.load(Ordering::Relaxed)), (THREADS, THREADS));
+        assert_eq!(wrong.load(Ordering::Relaxed), 0, "records by another thread's name or number");
+        // Some, as a ring goes to another thread only when the listener has seen that it is empty, and the listener
+        // may be without a core for thousands of short threads.
+        assert!(report.rings < THREADS / 100, "{} rings", report.rings);
+        // Of each thread a hundred bytes that stay would show.
+        assert!(late < early + (8 << 20), "{early} bytes in use after 10,000 threads, {late} at the end");
+        eprintln!("{} rings; {early} bytes after 10,000 threads, {late} at the end", report.rings);
+    });
+    if let Some(output) = output {
+        assert!(output.status.success(), "{}", text(&output));
+        let text = String::from_utf8_lossy(&output.stderr);
+        eprintln!("{}", text.lines().last().unwrap_or_default());
+    }
+}
+
+#[test]
+fn a_record_bears_the_number_and_the_name_of_its_thread() {
+    let (logger, guard, capture) = capturing();
+    let ids: Vec<u32> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4)
+            .map(|n| {
+                let logger = &logger;
+                let thread = std::thread::Builder::new().name(format!("worker {n}"));
+                let run = move || {
+                    info!(logger: logger, "{n}");
+                    own_thread_id()
+                };
+                thread.spawn_scoped(scope, run).unwrap()
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let logged = logger.clone();
+    let unnamed = std::thread::spawn(move || info!(logger: logged, "4"));
+    unnamed.join().unwrap();
+    assert_eq!(messages(&guard, &capture).len(), 5);
+    for record in capture.records() {
+        let n: usize = record.message().parse().unwrap();
+        let name = (n < 4).then(|| format!("worker {n}"));
+        assert_eq!(record.thread_name(), name.as_deref());
+        assert!(n == 4 || record.thread_id() == ids[n]);
+    }
+}
+
+// ---- calls within calls
+
+/// Logs when it is printed.
+struct Logs<'a>(&'a Logger, u32);
+
+impl fmt::Display for Logs<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("outer ")?;
+        let Logs(logger, depth) = *self;
+        if depth > 1 {
+            info!(logger: logger, "{} at depth {depth}", Logs(logger, depth - 1));
+        } else {
+            info!(logger: logger, "innermost");
+        }
+        f.write_str("text")
+    }
+}
+
+#[test]
+fn a_display_that_logs_delivers_its_own_records_first() {
+    let (logger, guard, capture) = capturing();
+    info!(logger: logger, "{} {}", Logs(&logger, 3), "after");
+    info!(logger: logger, "next");
+    let expected =
+        ["innermost", "outer text at depth 2", "outer text at depth 3", "outer text after", "next"];
+    assert_eq!(messages(&guard, &capture), expected);
+}
+
+#[test]
+fn an_argument_that_logs_delivers_its_own_record_first() {
+    let (logger, guard, capture) = capturing();
+    fn priced(logger: &Logger) -> u64 {
+        warn!(logger: logger, "no price known");
+        7
+    }
+    for _ in 0..2 {
+        info!(logger: logger, price = priced(&logger), "bought");
+    }
+    assert_eq!(messages(&guard, &capture), ["no price known", "bought"].repeat(2));
+}
+
+#[test]
+fn a_display_that_panics_leaves_nothing_behind_and_its_thread_logs_on() {
+    struct Panics<'a>(&'a Logger);
+    impl fmt::Display for Panics<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("half of the text")?;
+            info!(logger: self.0, "about to panic");
+            panic!("in a Display")
+        }
+    }
+    let (logger, guard, capture) = capturing();
+    for n in 0..3 {
+        let call = || info!(logger: logger, "{n} {}", Panics(&logger));
+        assert!(catch_unwind(AssertUnwindSafe(call)).is_err());
+        info!(logger: logger, "{n} {}", fmt::from_fn(|f| f.write_str("goes on")));
+    }
+    let expected =
+        ["about to panic", "0 goes on", "about to panic", "1 goes on", "about to panic", "2 goes on"];
+    assert_eq!(messages(&guard, &capture), expected);
+}
+
+#[test]
+fn a_handler_that_logs_is_heard() {
+    let own = Arc::new(std::sync::OnceLock::<Logger>::new());
+    let (theirs, capture) = (own.clone(), Capture::new());
+    let (logger, guard) = treering::builder()
+        .handler(each(move |record| {
+            if record.message() == "question" {
+                info!(logger: theirs.get().unwrap(), "answer");
+            }
+        }))
+        .handler(capture.clone())
+        .start()
+        .unwrap();
+    own.set(logger.clone()).unwrap();
+    info!(logger: logger, "question");
+    assert!(capture.wait_for(2, SOON));
+    assert_eq!(messages(&guard, &capture), ["question", "answer"]);
+}
+
+// ---- the end of a thread
+
+/// Logs when its thread ends.
+struct LogsAtEnd(Option<Logger>, &'static str);
+
+impl Drop for LogsAtEnd {
+    fn drop(&mut self) {
+        let name = self.1;
+        match &self.0 {
+            Some(logger) => {
+                (0..3).for_each(|n| info!(logger: logger, "{name} {n} {}", Some("eager").unwrap()))
+            }
+            None => (0..3).for_each(|n| info!("{name} {n} {}", fmt::from_fn(|f| f.write_str("eager")))),
+        }
+    }
+}
+
+thread_local! {
+    static BEFORE: OnceCell<LogsAtEnd> = const { OnceCell::new() };
+    static AFTER: OnceCell<LogsAtEnd> = const { OnceCell::new() };
+    static NEVER_BEFORE: Cell<Option<LogsAtEnd>> = const { Cell::new(None) };
+}
+
+/// Runs threads whose destructors log, before and after the rings of the thread are handed back, and one that logs
+/// nowhere else; checks what arrived.
+fn log_from_destructors(logger: Option<Logger>, guard: &Guard, capture: &Capture) {
+    for _ in 0..100 {
+        capture.clear();
+        let theirs = logger.clone();
+        let id = std::thread::spawn(move || {
+            assert!(BEFORE.with(|cell| cell.set(LogsAtEnd(theirs.clone(), "before"))).is_ok());
+            match &theirs {
+                Some(logger) => info!(logger: logger, "first"),
+                None => info!("first"),
+            }
+            assert!(AFTER.with(|cell| cell.set(LogsAtEnd(theirs, "after"))).is_ok());
+            own_thread_id()
+        });
+        let id = id.join().unwrap();
+        guard.flush(SOON).unwrap();
+        let mut texts: Vec<_> = capture.records().iter().map(|record| record.message().to_owned()).collect();
+        texts.sort();
+        let expected = [
+            "after 0 eager",
+            "after 1 eager",
+            "after 2 eager",
+            "before 0 eager",
+            "before 1 eager",
+            "before 2 eager",
+            "first",
+        ];
+        assert_eq!(texts, expected);
+        assert!(capture.records().iter().all(|record| record.thread_id() == id));
+
+        capture.clear();
+        let theirs = logger.clone();
+        let only = move || NEVER_BEFORE.set(Some(LogsAtEnd(theirs, "only")));
+        std::thread::spawn(only).join().unwrap();
+        guard.flush(SOON).unwrap();
+        let texts: Vec<_> = capture.records().iter().map(|record| record.message().to_owned()).collect();
+        assert_eq!(texts, ["only 0 eager", "only 1 eager", "only 2 eager"]);
+    }
+    let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
+    assert!(report.is_lossless(), "{report:#?}");
+    assert_eq!(report.submitted, 1_000);
+}
+
+#[test]
+fn destructors_of_thread_locals_are_heard() {
+    let (logger, guard, capture) = capturing();
+    log_from_destructors(Some(logger), &guard, &capture);
+}
+
+#[test]
+fn destructors_of_thread_locals_are_heard_by_the_process_wide_engine() {
+    let test = "destructors_of_thread_locals_are_heard_by_the_process_wide_engine";
+    let output = in_child(test, &[], || {
+        let capture = Capture::new();
+        let guard = treering::builder().handler(capture.clone()).init().unwrap();
+        log_from_destructors(None, &guard, &capture);
+    });
+    if let Some(output) = output {
+        assert!(output.status.success(), "{}", text(&output));
+    }
+}
+
+#[test]
+fn a_destructor_that_logs_after_the_stop_is_late() {
+    let (logger, guard, capture) = capturing();
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let theirs = logger.clone();
+    let thread = std::thread::spawn(move || {
+        assert!(BEFORE.with(|cell| cell.set(LogsAtEnd(Some(theirs.clone()), "before"))).is_ok());
+        info!(logger: theirs, "first");
+        assert!(AFTER.with(|cell| cell.set(LogsAtEnd(Some(theirs), "after"))).is_ok());
+        let _ = wait.recv();
+    });
+    assert!(capture.wait_for(1, SOON));
+    guard.stop(SOON).unwrap();
+    drop(go);
+    thread.join().unwrap();
+    let report = guard.stats();
+    report.assert_balanced();
+    assert_eq!((report.submitted, report.dispatched, report.late), (7, 1, 6));
+}
