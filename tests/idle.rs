@@ -3,6 +3,8 @@
 
 mod support;
 
+#![allow(clippy::print_stderr, reason = "tests print figures")]
+
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
