@@ -97,7 +97,8 @@ impl Builder {
         self
     }
 
-    /// The size of each thread's ring in bytes. A record may be as long as 3/8 of it; what is longer is cut.
+    /// The size of each thread's ring in bytes. A record of up to 3/8 of it always arrives whole; a longer one
+    /// may be cut, which is marked and counted.
     ///
     /// Default: 128 KiB. Range: 4 KiB to 64 MiB; rounded down to a multiple of 64.
     ///
@@ -325,7 +326,8 @@ impl fmt::Debug for Builder {
 ///
 /// Dropping the guard of the process-wide engine flushes it and leaves it running (so that `let _ = init()?` loses
 /// nothing); the end of the process stops it. Dropping the guard of an engine that was
-/// [`start`](Builder::start)ed stops it. Both wait at most [`exit_timeout`](Builder::exit_timeout).
+/// [`start`](Builder::start)ed stops it. Both wait at most [`exit_timeout`](Builder::exit_timeout), which the end of
+/// the process shares.
 ///
 /// ```
 /// # fn main() -> Result<(), treering::Error> {
@@ -451,11 +453,11 @@ impl Drop for Guard {
         if self.is_global {
             if engine.is_open() {
                 // What the deadline leaves behind is stopped, and told of, at the end of the process.
-                let _ = engine.flush(engine.exit_timeout);
+                let _ = engine.within_exit_timeout(|timeout| engine.flush(timeout));
             }
         } else {
             // Its report has nobody to go to; on the listener's thread the engine ends by itself.
-            let _ = engine.stop(engine.exit_timeout);
+            let _ = engine.within_exit_timeout(|timeout| engine.stop(timeout));
         }
     }
 }

@@ -99,6 +99,11 @@ impl From<Timestamp> for SystemTime {
     }
 }
 
+/// Whether the raw counter runs at one rate on all cores, whatever their frequency and sleep.
+pub(crate) fn counter_is_steady() -> bool {
+    raw::is_steady()
+}
+
 /// A deadline on the monotonic clock; `None` in it means never.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline(Option<Instant>);
@@ -242,10 +247,16 @@ mod raw {
 
     #[cfg(target_arch = "x86_64")]
     mod x86_64 {
-        use core::arch::x86_64::{_mm_lfence, _rdtsc};
+        use core::arch::x86_64::{__cpuid, _mm_lfence, _rdtsc};
 
         /// Before the first anchors tell better: a counter of 2.5 GHz.
         pub(in super::super) const NANOS_PER_TICK_GUESS: f64 = 0.4;
+
+        pub(in super::super) fn is_steady() -> bool {
+            const INVARIANT_TSC: u32 = 1 << 8;
+            const POWER: u32 = 0x8000_0007;
+            __cpuid(0x8000_0000).eax >= POWER && __cpuid(POWER).edx & INVARIANT_TSC != 0
+        }
 
         #[inline(always)]
         pub(in super::super) fn ticks() -> u64 {
@@ -273,6 +284,10 @@ mod raw {
         /// Before the first anchors tell better: a counter of 1 GHz, as since Armv8.6.
         pub(in super::super) const NANOS_PER_TICK_GUESS: f64 = 1.0;
 
+        pub(in super::super) fn is_steady() -> bool {
+            true // by the architecture
+        }
+
         #[inline(always)]
         pub(in super::super) fn ticks() -> u64 {
             let ticks: u64;
@@ -297,6 +312,10 @@ mod raw {
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     mod portable {
         pub(in super::super) const NANOS_PER_TICK_GUESS: f64 = 1.0;
+
+        pub(in super::super) fn is_steady() -> bool {
+            true
+        }
 
         pub(in super::super) fn ticks() -> u64 {
             crate::os::monotonic_nanos()

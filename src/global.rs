@@ -65,6 +65,10 @@ fn send_slowly<A: Arguments>(id: u32, level: Level, arguments: &A, scratch: &[u8
 
 #[cold]
 fn send_payload_slowly(id: u32, level: Level, payload: &dyn Payload) {
+    // Mostly the ring has come to its end and wants a pad: that needs no engine, and so no lock.
+    if send::to_global_slowly(id, level, payload) {
+        return;
+    }
     match engine() {
         Some(Some(engine)) => send::slowly(&engine, Place::Global, id, level, payload),
         Some(None) => last_resort(id, payload),
@@ -163,7 +167,7 @@ extern "C" fn stop_at_exit() {
         if !engine.is_open() {
             return;
         }
-        let lost = match engine.stop(engine.exit_timeout) {
+        let lost = match engine.within_exit_timeout(|timeout| engine.stop(timeout)) {
             Ok(report) => report.abandoned + report.in_flight,
             // A handler called exit: nobody else will drain.
             Err(_) => engine.report().pending,
@@ -195,7 +199,7 @@ fn record_panics() {
                 && let Some(Some(engine)) = engine()
             {
                 // On the listener's own thread this is an error, and nobody is left who could flush.
-                let _ = engine.flush(engine.exit_timeout);
+                let _ = engine.within_exit_timeout(|timeout| engine.flush(timeout));
             }
         }));
         before(panic);

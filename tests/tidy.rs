@@ -249,8 +249,12 @@ fn concurrency_time_and_output_have_one_door_each() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
+/// Tests, what only they use, and what the models see of the engine.
 fn is_for_tests(path: &str) -> bool {
-    path.ends_with("/tests.rs") || path.ends_with("/testing.rs") || path.contains("/tests/")
+    module(path) == "internals"
+        || path.ends_with("/tests.rs")
+        || path.ends_with("/testing.rs")
+        || path.contains("/tests/")
 }
 
 #[test]

@@ -57,6 +57,7 @@ pub(crate) struct Lent<P = Option<Producer>> {
 #[derive(Debug, Default)]
 pub(crate) struct Places {
     global: Option<Box<Lent<Producer>>>,
+    #[expect(clippy::box_collection, reason = "a slot holds one pointer")]
     instances: Option<Box<Vec<Lent>>>,
 }
 
@@ -179,7 +180,9 @@ pub(crate) fn busy<R>(work: impl FnOnce(&mut Places) -> R) -> Option<R> {
     let result = work(&mut places);
     if mode != Mode::TornDown {
         mode = Mode::Ready { global: places.global.is_some() };
-        places.global.map(|lent| GLOBAL.with(|slot| slot.install(lent)));
+        if let Some(lent) = places.global {
+            GLOBAL.with(|slot| slot.install(lent));
+        }
         let instances = places.instances.unwrap_or_default();
         INSTANCES.with(|slot| slot.install(instances));
     }

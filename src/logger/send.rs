@@ -72,6 +72,16 @@ pub(crate) fn to_global(id: u32, level: Level, payload: &impl Payload) -> Option
     place::with_global(None, |ring| ring.push(id, level, payload).ok())
 }
 
+/// Sends to the process-wide engine if that takes no more than a pad or a loss record; `false` if [`slowly`] has to.
+#[cold]
+pub(crate) fn to_global_slowly(id: u32, level: Level, payload: &dyn Payload) -> bool {
+    let placed = place::with_global(None, |producer| producer.push_slowly(id, level, payload, None).ok());
+    if let Some(bits) = placed.filter(|bits| *bits != 0) {
+        attend_global(bits);
+    }
+    placed.is_some()
+}
+
 /// As [`to_global`], to the engine of this number. What is not 0 is for [`State::attend`](crate::wake::State::attend).
 #[inline(always)]
 pub(crate) fn to_instance(number: u64, id: u32, level: Level, payload: &impl Payload) -> Option<u32> {
@@ -146,7 +156,7 @@ struct Waiting {
 impl Waiting {
     /// Looks back to back before it gives its time slice away, and that often before it sleeps.
     const SPINS: u32 = 64;
-    const YIELDS_END: u32 = Self::SPINS + 8;
+    const YIELDS: u32 = 8;
     /// The longest nap; a stop releases the caller within it.
     const NAP_MAX: Duration = Duration::from_micros(200);
 
@@ -164,10 +174,12 @@ impl Waiting {
             return false;
         }
         self.steps = self.steps.saturating_add(1);
-        match self.steps {
-            ..=Self::SPINS => std::hint::spin_loop(),
-            ..=Self::YIELDS_END => yield_now(),
-            _ => nap(Self::NAP_MAX),
+        if self.steps <= Self::SPINS {
+            std::hint::spin_loop();
+        } else if self.steps <= Self::SPINS + Self::YIELDS {
+            yield_now();
+        } else {
+            nap(Self::NAP_MAX);
         }
         true
     }
