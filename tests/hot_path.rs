@@ -7,8 +7,6 @@
 #![allow(unsafe_code, reason = "a global allocator that counts")]
 #![allow(clippy::print_stdout, reason = "figures beside their budgets, and why a test was skipped")]
 
-#![allow(clippy::print_stdout, reason = "tests print figures and what they skip")]
-
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::fmt;
