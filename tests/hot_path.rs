@@ -5,7 +5,7 @@
 //! that is not installed says so and passes.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #![allow(unsafe_code, reason = "a global allocator that counts")]
-#![allow(clippy::print_stdout, reason = "tests print figures and what they skip")]
+#![allow(clippy::print_stdout, reason = "figures beside their budgets, and why a test was skipped")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

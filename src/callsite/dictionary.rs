@@ -238,6 +238,7 @@ impl Verdicts {
     }
 
     /// Whether the engine wants records of this id.
+    #[inline]
     pub(crate) fn allows(&self, id: u32) -> bool {
         let (chunk, at) = Self::place(id);
         // Relaxed: a verdict guards no data; calls that begin after a reload returned see it by the
@@ -253,6 +254,7 @@ impl Verdicts {
     }
 
     /// Chunk and position of an id.
+    #[inline]
     fn place(id: u32) -> (usize, usize) {
         let shifted = id as usize + FIRST_CHUNK;
         let chunk = (shifted.ilog2() - FIRST_CHUNK.ilog2()) as usize;

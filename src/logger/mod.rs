@@ -13,11 +13,12 @@ use crate::callsite::{Callsite, DICTIONARY, DISABLED, NEW, Schema};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::filter::Filter;
+use crate::level::Level;
 use crate::record::encode::Arguments;
 use crate::stats::Report;
 use crate::sync::Arc;
 
-use place::busy;
+use place::{Place, busy};
 use send::Encoded;
 
 /// Names an engine: for `logger:` in the macros, and to ask something of it.
@@ -121,7 +122,7 @@ impl Logger {
     /// # }
     /// ```
     pub fn register_thread(&self) {
-        place::register(place::Place::Instance, &self.engine);
+        place::register(Place::Instance, &self.engine);
     }
 }
 
@@ -137,15 +138,36 @@ impl fmt::Debug for Logger {
 /// A log call with `logger:`, behind its gate.
 #[inline(never)]
 pub fn emit_to<A: Arguments>(logger: &Logger, callsite: &'static Callsite, mut arguments: A, gate: u64) {
-    let gate = if fits::<A>(gate) { gate } else { resolve(callsite, A::SCHEMA) };
-    let engine = &logger.engine;
-    let id = id_of(gate);
-    if fits::<A>(gate) && engine.verdicts.allows(id) {
-        let level = callsite.level();
+    if !fits::<A>(gate) {
+        return emit_to_unresolved(logger, callsite, arguments);
+    }
+    let (engine, id, level) = (&logger.engine, id_of(gate), callsite.level());
+    if engine.verdicts.allows(id) {
         send::encoded(&mut arguments, |arguments, scratch| {
-            send::to_instance(engine, id, level, &Encoded { arguments, scratch });
+            match send::to_instance(engine.number, id, level, &Encoded { arguments, scratch }) {
+                Some(0) => {}
+                Some(bits) => engine.core.transport.shared.state.attend(bits),
+                None => send_slowly(engine, id, level, arguments, scratch),
+            }
         });
     }
+}
+
+/// The callsite's gate does not know these argument types, or not yet.
+#[cold]
+#[inline(never)]
+fn emit_to_unresolved<A: Arguments>(logger: &Logger, callsite: &'static Callsite, arguments: A) {
+    let gate = resolve(callsite, A::SCHEMA);
+    if fits::<A>(gate) {
+        emit_to(logger, callsite, arguments, gate);
+    }
+}
+
+/// Makes the payload anew: see [`crate::global::emit`].
+#[cold]
+#[inline(never)]
+fn send_slowly<A: Arguments>(engine: &Arc<Engine>, id: u32, level: Level, arguments: &A, scratch: &[u8]) {
+    send::slowly(engine, Place::Instance, id, level, &Encoded { arguments, scratch });
 }
 
 /// The first run of a callsite: whether anybody listens. Leaves the verdict in the gate; returns `DISABLED`, or `NEW`

@@ -89,6 +89,16 @@ pub(crate) fn with_global<R: Copy>(otherwise: R, work: impl FnOnce(&mut Producer
     GLOBAL.try_with(|slot| slot.with_or(otherwise, |lent| work(&mut lent.producer))).unwrap_or(otherwise)
 }
 
+/// As [`with_global`], for the engine of this number.
+#[inline(always)]
+pub(crate) fn with_instance<R: Copy>(number: u64, otherwise: R, work: impl FnOnce(&mut Producer) -> R) -> R {
+    let find = |list: &mut Vec<Lent>| match list.iter_mut().find(|lent| lent.number == number) {
+        Some(Lent { producer: Some(producer), .. }) => work(producer),
+        _ => otherwise,
+    };
+    INSTANCES.try_with(|slot| slot.with_or(otherwise, find)).unwrap_or(otherwise)
+}
+
 /// What the process-wide engine's rings share, if the thread has one of them at its place.
 pub(crate) fn shared_of_global() -> Option<Arc<Shared>> {
     GLOBAL.with(|slot| slot.with(|lent| lent.producer.shared().clone()))

@@ -82,14 +82,10 @@ pub(crate) fn to_global_slowly(id: u32, level: Level, payload: &dyn Payload) -> 
     placed.is_some()
 }
 
-/// Sends to an engine that the call names.
+/// As [`to_global`], to the engine of this number. What is not 0 is for [`State::attend`](crate::wake::State::attend).
 #[inline(always)]
-pub(crate) fn to_instance(engine: &Arc<Engine>, id: u32, level: Level, payload: &impl Payload) {
-    match access(Place::Instance, engine.number, |producer| producer.push(id, level, payload)) {
-        Access::Used(Ok(0)) => {}
-        Access::Used(Ok(bits)) => engine.core.transport.shared.state.attend(bits),
-        _ => slowly(engine, Place::Instance, id, level, payload),
-    }
+pub(crate) fn to_instance(number: u64, id: u32, level: Level, payload: &impl Payload) -> Option<u32> {
+    place::with_instance(number, None, |ring| ring.push(id, level, payload).ok())
 }
 
 /// The record is placed, and the engine's state word said `bits`.

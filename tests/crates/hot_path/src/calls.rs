@@ -1,6 +1,6 @@
 //! The calls: functions with names that can be found in a disassembly.
 
-use treering::info;
+use treering::{Logger, debug, info};
 
 /// The call of the budget.
 #[unsafe(no_mangle)]
@@ -15,6 +15,42 @@ pub fn three(a: u64, b: u64, c: f64) {
 pub fn counted(calls: u64, b: u64, c: f64) {
     for call in 0..calls {
         info!("{} {} {}", call, b, c);
+    }
+}
+
+/// The same without arguments.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn counted_plain(calls: u64) {
+    for _ in 0..calls {
+        info!("plain");
+    }
+}
+
+/// The same with a string.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn counted_text(calls: u64, text: &str) {
+    for _ in 0..calls {
+        info!("{}", text);
+    }
+}
+
+/// The same with nobody listening.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn counted_disabled(calls: u64, b: u64, c: f64) {
+    for call in 0..calls {
+        debug!("{} {} {}", call, b, c);
+    }
+}
+
+/// The same to an engine by name.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn counted_named(logger: &Logger, calls: u64, b: u64, c: f64) {
+    for call in 0..calls {
+        info!(logger: logger, "{} {} {}", call, b, c);
     }
 }
 

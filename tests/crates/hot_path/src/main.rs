@@ -1,7 +1,7 @@
 //! Log calls as a user's release build has them, for tests/hot_path.rs to count, to read, and to lock in.
 //!
 //! ```text
-//! hot-path count CALLS     so many calls inside of `counted`, for callgrind
+//! hot-path count CALLS     so many calls in each of the `counted…`, for callgrind
 //! hot-path sealed          1,000 calls of a thread that may make no system call
 //! hot-path sealed write    the same, and then one: the process is killed
 //! hot-path steady          a call each millisecond for 2 s; prints how often one wakes the listener
@@ -36,6 +36,13 @@ fn count(calls: u64) {
     let guard = start(Wait::Manual);
     calls::three(1, 2, 3.0);
     calls::counted(calls, 7, 12.5);
+    calls::counted_plain(calls);
+    calls::counted_text(calls, "forty bytes: 0123456789 0123456789 01234");
+    calls::counted_disabled(calls, 7, 12.5);
     let report = guard.stats();
-    assert_eq!((report.submitted, report.dropped), (calls + 1, 0), "{report}");
+    assert_eq!((report.submitted, report.dropped), (3 * calls + 1, 0), "{report}");
+    let instance = treering::builder().ring_capacity(1 << 20).wait(Wait::Manual);
+    let (logger, guard) = instance.handler(handler::Capture::new()).start().expect("a second engine starts");
+    calls::counted_named(&logger, calls, 7, 12.5);
+    assert_eq!(guard.stats().submitted, calls);
 }
