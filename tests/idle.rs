@@ -1,9 +1,9 @@
 //! A process that does not log: what the engine costs it, and how soon it is there again. One test, so that nothing
 //! else runs in this process.
 
-mod support;
-
 #![allow(clippy::print_stderr, reason = "tests print figures")]
+
+mod support;
 
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
