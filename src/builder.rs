@@ -7,7 +7,6 @@ use crate::engine::{Engine, Settings};
 use crate::error::Error;
 use crate::fault::Faults;
 use crate::filter::Filter;
-use crate::global;
 use crate::handler::Handler;
 use crate::level::Level;
 use crate::listener::Wait;
@@ -18,7 +17,7 @@ use crate::ring::{CAPACITY_MAX_BYTES, CAPACITY_MIN_BYTES};
 use crate::stats::Report;
 use crate::sync::Arc;
 
-/// 128 KiB hold some 3,000 records of three numbers: 3 ms of a thread that does nothing but log.
+/// 128 KiB hold some 3,000 records of three numbers.
 const RING_CAPACITY: usize = 128 * 1024;
 /// 64 MiB are 512 threads with rings of the default size.
 const MEMORY_CAP: usize = 64 * 1024 * 1024;
@@ -61,6 +60,13 @@ pub struct Builder {
 }
 
 /// A builder with the defaults.
+///
+/// ```
+/// # fn main() -> Result<(), treering::Error> {
+/// let _guard = treering::builder().handler(treering::handler::Console::stderr()).init()?;
+/// # Ok(())
+/// # }
+/// ```
 pub fn builder() -> Builder {
     Builder {
         filter: None,
@@ -82,14 +88,24 @@ impl Builder {
     ///
     /// Default: for the process-wide engine the environment's `RUST_LOG`, and without that, and for all others,
     /// `info`.
+    ///
+    /// ```
+    /// let builder = treering::builder().filter("info,my_server::db=debug,noisy_crate=off");
+    /// ```
     pub fn filter(mut self, directives: impl Into<String>) -> Self {
         self.filter = Some(directives.into());
         self
     }
 
-    /// The size of each thread's ring in bytes. A record may be as long as 3/8 of it; what is longer is cut.
+    /// The size of each thread's ring in bytes. A record of up to 3/8 of it always arrives whole; a longer one
+    /// may be cut, which is marked and counted.
     ///
     /// Default: 128 KiB. Range: 4 KiB to 64 MiB; rounded down to a multiple of 64.
+    ///
+    /// ```
+    /// let builder = treering::builder().ring_capacity(1 << 20);
+    /// assert!(treering::builder().ring_capacity(12).start().unwrap_err().is_config());
+    /// ```
     pub fn ring_capacity(mut self, bytes: usize) -> Self {
         self.ring_capacity = bytes;
         self
@@ -98,6 +114,10 @@ impl Builder {
     /// The size of all rings together, in bytes. Threads beyond it share one ring behind a lock.
     ///
     /// Default: 64 MiB. Range: one ring's capacity and more.
+    ///
+    /// ```
+    /// let builder = treering::builder().ring_capacity(64 << 10).memory_cap(16 << 20); // 256 threads
+    /// ```
     pub fn memory_cap(mut self, bytes: usize) -> Self {
         self.memory_cap = bytes;
         self
@@ -106,6 +126,11 @@ impl Builder {
     /// What happens to a record that finds no room. Sets all levels.
     ///
     /// Default: [`Overflow::drop_newest`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// let builder = treering::builder().overflow(treering::Overflow::block(Duration::from_millis(1)));
+    /// ```
     pub fn overflow(mut self, policy: Overflow) -> Self {
         self.policies = Policies::all(policy);
         self
@@ -113,18 +138,35 @@ impl Builder {
 
     /// What happens to a record of this level that finds no room. After [`overflow`](Builder::overflow), which sets
     /// all levels.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use treering::{Level, Overflow};
+    /// let builder = treering::builder()
+    ///     .overflow(Overflow::drop_newest())
+    ///     .overflow_at(Level::Error, Overflow::block(Duration::from_millis(1)));
+    /// ```
     pub fn overflow_at(mut self, level: Level, policy: Overflow) -> Self {
         self.policies.set(level, policy);
         self
     }
 
     /// How the listener waits for records. Default: [`Wait::Adaptive`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// let builder = treering::builder().wait(treering::Wait::Poll(Duration::from_millis(1)));
+    /// ```
     pub fn wait(mut self, wait: Wait) -> Self {
         self.wait = wait;
         self
     }
 
     /// The name of the listener's thread. Default: `treering`. The system shows its first 15 bytes.
+    ///
+    /// ```
+    /// let builder = treering::builder().thread_name("audit-log");
+    /// ```
     pub fn thread_name(mut self, name: impl Into<String>) -> Self {
         self.thread_name = name.into();
         self
@@ -132,6 +174,10 @@ impl Builder {
 
     /// Binds the listener's thread to this core. Default: none. A core that does not exist is told to the
     /// [`error_hook`](Builder::error_hook), and the thread runs unbound.
+    ///
+    /// ```
+    /// let builder = treering::builder().wait(treering::Wait::Spin).affinity(3);
+    /// ```
     pub fn affinity(mut self, core: usize) -> Self {
         self.affinity = Some(core);
         self
@@ -140,6 +186,10 @@ impl Builder {
     /// How long the end of the process, or the drop of a [`Guard`], may wait for records to leave.
     ///
     /// Default: 5 s.
+    ///
+    /// ```
+    /// let builder = treering::builder().exit_timeout(std::time::Duration::from_secs(1));
+    /// ```
     pub fn exit_timeout(mut self, timeout: Duration) -> Self {
         self.exit_timeout = timeout;
         self
@@ -149,36 +199,64 @@ impl Builder {
     /// lines a minute. Called on the listener's thread, mostly; it must not log through this engine.
     ///
     /// Default: a line on stderr.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), treering::Error> {
+    /// use std::sync::mpsc;
+    /// use treering::handler::{Batch, Handler, HandlerError};
+    ///
+    /// struct Broken;
+    /// impl Handler for Broken {
+    ///     fn handle(&mut self, _: &Batch<'_>) -> Result<(), HandlerError> {
+    ///         Err(HandlerError::new("out of paper"))
+    ///     }
+    /// }
+    ///
+    /// let (told, faults) = mpsc::channel();
+    /// let builder = treering::builder().handler(Broken).error_hook(move |fault| drop(told.send(fault.to_owned())));
+    /// let (logger, guard) = builder.start()?;
+    /// treering::info!(logger: logger, "print this");
+    /// drop(guard);
+    /// assert_eq!(faults.recv().unwrap(), "handler Broken: out of paper");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn error_hook(mut self, hook: impl Fn(&str) + Send + Sync + 'static) -> Self {
         self.faults = Faults::new(Box::new(hook));
         self
     }
 
     /// Adds a handler. Each gets every record that passes its level, in the order they were added.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), treering::Error> {
+    /// use treering::{Level, handler};
+    /// let builder = treering::builder()
+    ///     .handler(handler::Console::stderr().level(Level::Warn))
+    ///     .handler(handler::File::append("/dev/null")?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn handler(mut self, handler: impl Handler + 'static) -> Self {
         self.handlers.push(Box::new(handler));
         self
-    }
-
-    /// Starts the process-wide engine, which calls without `logger:` go to. Dropping its guard flushes it; the end
-    /// of the process stops it.
-    ///
-    /// The first call also installs a panic hook, which logs each panic before the present hook runs.
-    ///
-    /// # Errors
-    /// [`is_already_running`](Error::is_already_running) if there is one that was not stopped;
-    /// [`is_filter`](Error::is_filter) and [`is_config`](Error::is_config) for settings that cannot be;
-    /// [`is_io`](Error::is_io) if the system refuses a thread.
-    pub fn init(self) -> Result<Guard, Error> {
-        let (settings, handlers) = self.check(true)?;
-        let engine = global::install(|| Engine::start(settings, handlers, true))?;
-        Ok(Guard { logger: Logger { engine }, is_global: true })
     }
 
     /// Starts an engine of its own, for calls that name it by `logger:`. Dropping its guard stops it.
     ///
     /// # Errors
     /// As [`init`](Builder::init), but any number of these may run.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), treering::Error> {
+    /// let capture = treering::handler::Capture::new();
+    /// let (logger, guard) = treering::builder().handler(capture.clone()).start()?;
+    /// treering::info!(logger: logger, code = 17, "sensor failed");
+    /// drop(guard);
+    /// assert_eq!(capture.records()[0].message(), "sensor failed");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn start(self) -> Result<(Logger, Guard), Error> {
         let (settings, handlers) = self.check(false)?;
         let engine = busy(|_| Engine::start(settings, handlers, false)).ok_or_else(Error::interrupts)??;
@@ -186,7 +264,8 @@ impl Builder {
         Ok((logger.clone(), Guard { logger, is_global: false }))
     }
 
-    fn check(self, global: bool) -> Result<(Settings, Vec<Box<dyn Handler>>), Error> {
+    /// The settings, if all of them can be; `global` says that `RUST_LOG` counts.
+    pub(crate) fn check(self, global: bool) -> Result<(Settings, Vec<Box<dyn Handler>>), Error> {
         let Builder { ring_capacity, memory_cap, .. } = self;
         if !(CAPACITY_MIN_BYTES..=CAPACITY_MAX_BYTES).contains(&ring_capacity) {
             return Err(Error::config(format!(
@@ -247,12 +326,24 @@ impl fmt::Debug for Builder {
 ///
 /// Dropping the guard of the process-wide engine flushes it and leaves it running (so that `let _ = init()?` loses
 /// nothing); the end of the process stops it. Dropping the guard of an engine that was
-/// [`start`](Builder::start)ed stops it. Both wait at most [`exit_timeout`](Builder::exit_timeout).
+/// [`start`](Builder::start)ed stops it. Both wait at most [`exit_timeout`](Builder::exit_timeout), which the end of
+/// the process shares.
+///
+/// ```
+/// # fn main() -> Result<(), treering::Error> {
+/// use std::time::Duration;
+/// let (logger, guard) = treering::builder().handler(treering::handler::Capture::new()).start()?;
+/// treering::info!(logger: logger, "kept");
+/// let report = guard.stop(Duration::from_secs(5))?;
+/// assert!(report.is_lossless());
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "dropping the guard of an engine of its own stops it"]
 #[derive(Debug)]
 pub struct Guard {
-    logger: Logger,
-    is_global: bool,
+    pub(crate) logger: Logger,
+    pub(crate) is_global: bool,
 }
 
 impl Guard {
@@ -266,6 +357,19 @@ impl Guard {
     /// # Errors
     /// [`is_on_listener_thread`](Error::is_on_listener_thread) from a handler: the engine stops, but this call
     /// cannot wait for it.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), treering::Error> {
+    /// use std::time::Duration;
+    /// let (logger, guard) = treering::builder().start()?;
+    /// treering::info!(logger: logger, "in time");
+    /// guard.stop(Duration::from_secs(5))?;
+    /// treering::info!(logger: logger, "too late");
+    /// let report = guard.stop(Duration::from_secs(5))?; // again: the books as they are now
+    /// assert_eq!((report.dispatched, report.late), (1, 1));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn stop(&self, timeout: Duration) -> Result<Report, Error> {
         self.logger.stop(timeout)
     }
@@ -274,11 +378,28 @@ impl Guard {
     ///
     /// # Errors
     /// As there.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), treering::Error> {
+    /// # let (logger, guard) = treering::builder().start()?;
+    /// guard.flush(std::time::Duration::from_secs(1))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn flush(&self, timeout: Duration) -> Result<(), Error> {
         self.logger.flush(timeout)
     }
 
     /// See [`Logger::stats`].
+    ///
+    /// ```
+    /// # fn main() -> Result<(), treering::Error> {
+    /// # let (logger, guard) = treering::builder().start()?;
+    /// treering::info!(logger: logger, "counted");
+    /// assert_eq!(guard.stats().submitted, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn stats(&self) -> Report {
         self.logger.stats()
     }
@@ -287,6 +408,16 @@ impl Guard {
     ///
     /// # Errors
     /// As there.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), treering::Error> {
+    /// # let (logger, guard) = treering::builder().start()?;
+    /// guard.set_filter("debug")?;
+    /// assert!(guard.set_filter("loud").is_ok(), "a target, all levels of it");
+    /// assert!(guard.set_filter("my_server=loud").unwrap_err().is_filter());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_filter(&self, directives: &str) -> Result<(), Error> {
         self.logger.set_filter(directives)
     }
@@ -298,6 +429,19 @@ impl Guard {
     /// [`is_config`](Error::is_config) if the engine has a thread for it,
     /// [`is_on_listener_thread`](Error::is_on_listener_thread) in a handler, and
     /// [`is_not_running`](Error::is_not_running) after the end.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), treering::Error> {
+    /// let capture = treering::handler::Capture::new();
+    /// let builder = treering::builder().wait(treering::Wait::Manual).handler(capture.clone());
+    /// let (logger, guard) = builder.start()?;
+    /// treering::info!(logger: logger, "waits");
+    /// assert!(capture.is_empty());
+    /// while guard.poll()? == 0 {} // a record waits some microseconds for earlier ones of other threads
+    /// assert_eq!(capture.len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn poll(&self) -> Result<usize, Error> {
         self.logger.engine.poll()
     }
@@ -309,11 +453,11 @@ impl Drop for Guard {
         if self.is_global {
             if engine.is_open() {
                 // What the deadline leaves behind is stopped, and told of, at the end of the process.
-                let _ = engine.flush(engine.exit_timeout);
+                let _ = engine.within_exit_timeout(|timeout| engine.flush(timeout));
             }
         } else {
             // Its report has nobody to go to; on the listener's thread the engine ends by itself.
-            let _ = engine.stop(engine.exit_timeout);
+            let _ = engine.within_exit_timeout(|timeout| engine.stop(timeout));
         }
     }
 }

@@ -61,16 +61,33 @@ impl Ticker {
 }
 
 /// Nanoseconds since 1970-01-01T00:00:00Z.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use treering::record::Timestamp;
+/// let time = Timestamp::from_nanos(1_000_000_000_500_000_000);
+/// assert_eq!(time.to_string(), "2001-09-09T01:46:40.500000000Z");
+/// assert_eq!(SystemTime::from(time), SystemTime::UNIX_EPOCH + Duration::new(1_000_000_000, 500_000_000));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Timestamp(u64);
 
 impl Timestamp {
     /// From nanoseconds since the epoch, which last until the year 2554.
+    ///
+    /// ```
+    /// let epoch = treering::record::Timestamp::from_nanos(0);
+    /// assert_eq!(epoch.to_string(), "1970-01-01T00:00:00.000000000Z");
+    /// ```
     pub const fn from_nanos(nanos: u64) -> Self {
         Timestamp(nanos)
     }
 
     /// Nanoseconds since the epoch.
+    ///
+    /// ```
+    /// assert_eq!(treering::record::Timestamp::from_nanos(17).as_nanos(), 17);
+    /// ```
     pub const fn as_nanos(self) -> u64 {
         self.0
     }
@@ -80,6 +97,11 @@ impl From<Timestamp> for SystemTime {
     fn from(time: Timestamp) -> Self {
         SystemTime::UNIX_EPOCH + Duration::from_nanos(time.0)
     }
+}
+
+/// Whether the raw counter runs at one rate on all cores, whatever their frequency and sleep.
+pub(crate) fn counter_is_steady() -> bool {
+    raw::is_steady()
 }
 
 /// A deadline on the monotonic clock; `None` in it means never.
@@ -225,10 +247,16 @@ mod raw {
 
     #[cfg(target_arch = "x86_64")]
     mod x86_64 {
-        use core::arch::x86_64::{_mm_lfence, _rdtsc};
+        use core::arch::x86_64::{__cpuid, _mm_lfence, _rdtsc};
 
         /// Before the first anchors tell better: a counter of 2.5 GHz.
         pub(in super::super) const NANOS_PER_TICK_GUESS: f64 = 0.4;
+
+        pub(in super::super) fn is_steady() -> bool {
+            const INVARIANT_TSC: u32 = 1 << 8;
+            const POWER: u32 = 0x8000_0007;
+            __cpuid(0x8000_0000).eax >= POWER && __cpuid(POWER).edx & INVARIANT_TSC != 0
+        }
 
         #[inline(always)]
         pub(in super::super) fn ticks() -> u64 {
@@ -256,6 +284,10 @@ mod raw {
         /// Before the first anchors tell better: a counter of 1 GHz, as since Armv8.6.
         pub(in super::super) const NANOS_PER_TICK_GUESS: f64 = 1.0;
 
+        pub(in super::super) fn is_steady() -> bool {
+            true // by the architecture
+        }
+
         #[inline(always)]
         pub(in super::super) fn ticks() -> u64 {
             let ticks: u64;
@@ -280,6 +312,10 @@ mod raw {
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     mod portable {
         pub(in super::super) const NANOS_PER_TICK_GUESS: f64 = 1.0;
+
+        pub(in super::super) fn is_steady() -> bool {
+            true
+        }
 
         pub(in super::super) fn ticks() -> u64 {
             crate::os::monotonic_nanos()

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::callsite::{DICTIONARY, Metadata, Verdicts};
-use crate::clock::Deadline;
+use crate::clock::{self, Deadline};
 use crate::error::Error;
 use crate::fault::Faults;
 use crate::filter::Filter;
@@ -45,7 +45,8 @@ pub(crate) struct Engine {
     pub(crate) core: Arc<Core>,
     pub(crate) verdicts: Arc<Verdicts>,
     pub(crate) policies: Policies,
-    pub(crate) exit_timeout: Duration,
+    /// How long the drop of a guard and the end of the process may wait, together.
+    exit_timeout: Mutex<Duration>,
     wait: Wait,
     listener: Mutex<Listener>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -66,6 +67,11 @@ impl Engine {
     ) -> Result<Arc<Engine>, Error> {
         let Settings { filter, policies, wait, thread_name, affinity, exit_timeout, faults, .. } = settings;
         let (handlers, counters) = Handlers::new(handlers);
+        if !clock::counter_is_steady() {
+            faults.report(
+                "this processor's counter does not run at one rate: times may be wrong by any amount",
+            );
+        }
         let core = Arc::new(Core {
             transport: Transport::new(settings.ring_capacity, settings.memory_cap),
             control: Control::new(),
@@ -78,7 +84,7 @@ impl Engine {
             core,
             verdicts: Arc::new(Verdicts::new()),
             policies,
-            exit_timeout,
+            exit_timeout: Mutex::new(exit_timeout),
             wait,
             thread: Mutex::new(None),
             turning: AtomicU32::new(0),
@@ -222,6 +228,15 @@ impl Engine {
         Ok(self.report())
     }
 
+    /// Runs `work` with what is left of the time for the end, and takes from it what `work` needed.
+    pub(crate) fn within_exit_timeout<R>(&self, work: impl FnOnce(Duration) -> R) -> R {
+        let timeout = *self.exit_timeout.lock();
+        let since = clock::now();
+        let result = work(timeout);
+        *self.exit_timeout.lock() = timeout.saturating_sub(clock::now() - since);
+        result
+    }
+
     /// What is not settled by now never will be.
     fn give_up(&self) {
         self.core.books.give_up(|| self.sum(None).pending);
@@ -229,6 +244,7 @@ impl Engine {
 
     /// The books at this moment.
     pub(crate) fn report(&self) -> Report {
+        // What is past the last tail is late, unless a deadline has settled everything before.
         let abandoned = self.core.books.abandoned();
         if abandoned.is_none()
             && self.core.control.has_finished()

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Once, OnceLock};
 use std::time::Duration;
 
-use crate::builder::Guard;
+use crate::builder::{Builder, Guard};
 use crate::callsite::{Callsite, DICTIONARY};
 use crate::clock::WallClock;
 use crate::engine::Engine;
@@ -12,7 +12,8 @@ use crate::error::Error;
 use crate::format::{Format, Text};
 use crate::level::Level;
 use crate::logger::place::{self, Place, busy};
-use crate::logger::{Logger, id_of, send};
+use crate::logger::send::{self, Encoded};
+use crate::logger::{Logger, fits, id_of, resolve};
 use crate::os;
 use crate::record::encode::Arguments;
 use crate::record::{Record, Thread};
@@ -28,21 +29,46 @@ static PROCESS: OnceLock<u32> = OnceLock::new();
 
 /// A log call without `logger:`, behind its gate.
 ///
-/// One instance for each list of argument types; its hot path is the way to [`send::to_global`] and back.
+/// One instance for each list of argument types; its hot path is the way to `send::to_global` and back.
 #[inline(never)]
-pub fn emit<A: Arguments>(callsite: &'static Callsite, gate: u64, arguments: A) {
-    let Some(id) = id_of::<A>(callsite, gate) else { return };
-    let level = callsite.level();
-    send::encoded(arguments, |payload| {
-        if !send::to_global(id, level, payload) {
-            send_slowly(id, level, payload);
+pub fn emit<A: Arguments>(callsite: &'static Callsite, mut arguments: A, gate: u64) {
+    // The cold calls stand in tail position and are given little, so that they need no frame and few registers.
+    if !fits::<A>(gate) {
+        return emit_unresolved(callsite, arguments);
+    }
+    let (id, level) = (id_of(gate), callsite.level());
+    send::encoded(&mut arguments, |arguments, scratch| {
+        match send::to_global(id, level, &Encoded { arguments, scratch }) {
+            Some(0) => {}
+            Some(bits) => send::attend_global(bits),
+            None => send_slowly(id, level, arguments, scratch),
         }
     });
 }
 
+/// The callsite's gate does not know these argument types, or not yet.
 #[cold]
 #[inline(never)]
-fn send_slowly(id: u32, level: Level, payload: &dyn Payload) {
+fn emit_unresolved<A: Arguments>(callsite: &'static Callsite, arguments: A) {
+    let gate = resolve(callsite, A::SCHEMA);
+    if fits::<A>(gate) {
+        emit(callsite, arguments, gate);
+    }
+}
+
+/// Makes the payload anew: one that the hot path shared with `dyn` would be made on the stack by every call.
+#[cold]
+#[inline(never)]
+fn send_slowly<A: Arguments>(id: u32, level: Level, arguments: &A, scratch: &[u8]) {
+    send_payload_slowly(id, level, &Encoded { arguments, scratch });
+}
+
+#[cold]
+fn send_payload_slowly(id: u32, level: Level, payload: &dyn Payload) {
+    // Mostly the ring has come to its end and wants a pad: that needs no engine, and so no lock.
+    if send::to_global_slowly(id, level, payload) {
+        return;
+    }
     match engine() {
         Some(Some(engine)) => send::slowly(&engine, Place::Global, id, level, payload),
         Some(None) => last_resort(id, payload),
@@ -75,8 +101,34 @@ fn last_resort(id: u32, payload: &dyn Payload) {
     os::write_stderr(&line);
 }
 
+impl Builder {
+    /// Starts the process-wide engine, which calls without `logger:` go to. Dropping its guard flushes it; the end
+    /// of the process stops it.
+    ///
+    /// The first call also installs a panic hook, which logs each panic before the present hook runs.
+    ///
+    /// # Errors
+    /// [`is_already_running`](Error::is_already_running) if there is one that was not stopped;
+    /// [`is_filter`](Error::is_filter) and [`is_config`](Error::is_config) for settings that cannot be;
+    /// [`is_io`](Error::is_io) if the system refuses a thread.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), treering::Error> {
+    /// let guard = treering::builder().handler(treering::handler::Console::stderr()).init()?;
+    /// treering::info!("to the process-wide engine");
+    /// assert!(treering::init().unwrap_err().is_already_running());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn init(self) -> Result<Guard, Error> {
+        let (settings, handlers) = self.check(true)?;
+        let engine = install(|| Engine::start(settings, handlers, true))?;
+        Ok(Guard { logger: Logger { engine }, is_global: true })
+    }
+}
+
 /// Makes `start`ed engine the process's. The caller has checked everything else.
-pub(crate) fn install(start: impl FnOnce() -> Result<Arc<Engine>, Error>) -> Result<Arc<Engine>, Error> {
+fn install(start: impl FnOnce() -> Result<Arc<Engine>, Error>) -> Result<Arc<Engine>, Error> {
     let before;
     let engine = {
         let installed = busy(|_| {
@@ -115,7 +167,7 @@ extern "C" fn stop_at_exit() {
         if !engine.is_open() {
             return;
         }
-        let lost = match engine.stop(engine.exit_timeout) {
+        let lost = match engine.within_exit_timeout(|timeout| engine.stop(timeout)) {
             Ok(report) => report.abandoned + not_delivered(&report),
             // A handler called exit: nobody else will drain.
             Err(_) => engine.report().pending,
@@ -152,7 +204,7 @@ fn record_panics() {
                 && let Some(Some(engine)) = engine()
             {
                 // On the listener's own thread this is an error, and nobody is left who could flush.
-                let _ = engine.flush(engine.exit_timeout);
+                let _ = engine.within_exit_timeout(|timeout| engine.flush(timeout));
             }
         }));
         before(panic);
@@ -185,6 +237,16 @@ pub fn init() -> Result<Guard, Error> {
 /// # Errors
 /// [`is_not_running`](Error::is_not_running) before `init()`, and those of
 /// [`Logger::flush`](crate::Logger::flush).
+///
+/// ```
+/// # fn main() -> Result<(), treering::Error> {
+/// assert!(treering::flush(std::time::Duration::ZERO).unwrap_err().is_not_running());
+/// let _guard = treering::init()?;
+/// treering::warn!("on its way");
+/// treering::flush(std::time::Duration::from_secs(1))?;
+/// # Ok(())
+/// # }
+/// ```
 pub fn flush(timeout: Duration) -> Result<(), Error> {
     running()?.flush(timeout)
 }
@@ -193,6 +255,16 @@ pub fn flush(timeout: Duration) -> Result<(), Error> {
 ///
 /// # Errors
 /// [`is_not_running`](Error::is_not_running) before `init()`, and those of [`Guard::stop`].
+///
+/// ```
+/// # fn main() -> Result<(), treering::Error> {
+/// let _guard = treering::init()?;
+/// treering::warn!("the last one");
+/// let report = treering::shutdown(std::time::Duration::from_secs(5))?;
+/// report.assert_balanced();
+/// # Ok(())
+/// # }
+/// ```
 pub fn shutdown(timeout: Duration) -> Result<Report, Error> {
     Logger { engine: running()? }.stop(timeout)
 }

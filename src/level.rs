@@ -34,10 +34,19 @@ impl Level {
     pub(crate) const COUNT: usize = 5;
 
     /// All levels, the most severe first.
+    ///
+    /// ```
+    /// use treering::Level;
+    /// assert_eq!(Level::ALL.map(Level::as_str), ["ERROR", "WARN", "INFO", "DEBUG", "TRACE"]);
+    /// ```
     pub const ALL: [Level; Level::COUNT] =
         [Level::Error, Level::Warn, Level::Info, Level::Debug, Level::Trace];
 
     /// The name in capitals: `"ERROR"`, `"WARN"`, `"INFO"`, `"DEBUG"`, `"TRACE"`.
+    ///
+    /// ```
+    /// assert_eq!(treering::Level::Info.as_str(), "INFO");
+    /// ```
     pub const fn as_str(self) -> &'static str {
         match self {
             Level::Error => "ERROR",
@@ -81,11 +90,27 @@ pub struct LevelFilter(u8);
 
 impl LevelFilter {
     /// Nothing passes.
+    ///
+    /// ```
+    /// use treering::{Level, LevelFilter};
+    /// assert!(Level::ALL.into_iter().all(|level| !LevelFilter::OFF.allows(level)));
+    /// ```
     pub const OFF: LevelFilter = LevelFilter(0);
     /// Everything passes.
+    ///
+    /// ```
+    /// use treering::{Level, LevelFilter};
+    /// assert!(Level::ALL.into_iter().all(|level| LevelFilter::ALL.allows(level)));
+    /// ```
     pub const ALL: LevelFilter = LevelFilter(Level::Trace as u8);
 
     /// Whether a record of this level passes.
+    ///
+    /// ```
+    /// use treering::{Level, LevelFilter};
+    /// let filter: LevelFilter = Level::Warn.into();
+    /// assert!(filter.allows(Level::Error) && !filter.allows(Level::Info));
+    /// ```
     pub const fn allows(self, level: Level) -> bool {
         level as u8 <= self.0
     }
@@ -137,6 +162,11 @@ impl FromStr for LevelFilter {
 }
 
 /// The text names no level; those there are: `off error warn info debug trace`.
+///
+/// ```
+/// let error: treering::UnknownLevel = "loud".parse::<treering::Level>().unwrap_err();
+/// assert_eq!(error.to_string(), "not a level: one of off, error, warn, info, debug, trace");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct UnknownLevel;

@@ -1,6 +1,80 @@
-//! treering: a logging engine for latency-sensitive servers.
+//! A lock-free, high-throughput logging engine for servers in which a log call must not be felt.
+//!
+//! Each thread writes its records into a ring of its own; one listener drains all rings, in order, and hands batches
+//! to handlers. A call copies its arguments and returns: what formats, writes, waits and fails is the listener.
+//!
+//! ```
+//! use treering::{info, warn};
+//!
+//! fn main() -> Result<(), treering::Error> {
+//!     let _guard = treering::init()?; // RUST_LOG, text to stderr. All there is to do.
+//!     let (order_id, qty, price) = (7_u64, 100_u32, 12.5_f64);
+//!     info!("order {order_id} filled {qty} at {price:.2}");
+//!     info!(order_id, qty, venue = "XNAS", "order filled"); // typed fields, then the message
+//!     warn!(target: "risk", ?price, %qty, "limit near");
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Where to look
+//!
+//! - **To log**: [`error!`], [`warn!`], [`info!`], [`debug!`], [`trace!`]; their grammar is told at [`log!`].
+//! - **To set up**: [`init()`] with the defaults, or [`builder()`] with [handlers](handler), [formats](mod@format), a
+//!   filter, an [`Overflow`] policy and a way to [`Wait`].
+//! - **To end**: keep the [`Guard`]; its drop flushes, and the end of the process stops the engine. [`flush()`] and
+//!   [`shutdown()`] are for those whose guard lives elsewhere.
+//! - **To know**: a [`Report`] says what became of every record. Its books balance.
+//! - **To write a handler or a format**: [`handler::Handler`], [`format::Format`], and the [`Record`] they get.
+//!
+//! # An engine of its own
+//!
+//! Libraries with a log of their own, and tests, start further engines. Calls name them by `logger:`.
+//!
+//! ```
+//! use std::time::Duration;
+//! use treering::{error, handler::Capture};
+//!
+//! # fn main() -> Result<(), treering::Error> {
+//! let capture = Capture::new();
+//! let (logger, guard) = treering::builder().handler(capture.clone()).start()?;
+//! error!(logger: logger, code = 17, "sensor failed");
+//! let report = guard.stop(Duration::from_secs(5))?;
+//! assert!(report.is_lossless());
+//! assert_eq!(capture.records()[0].message(), "sensor failed");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What a call costs
+//!
+//! A call that nobody listens to is one load and one branch. An enabled one, with arguments whose types can be kept
+//! (numbers, `bool`, `char`, strings, durations, addresses; options, tuples, slices and references of such), on a
+//! thread that has logged before, stamps the time and copies: no lock, no allocation, no formatting, no system call
+//! but for one wake when the listener had parked. Arguments of other types are formatted at the call. If the ring is
+//! full the record is dropped and counted, and the stream says so, unless an [`Overflow`] policy lets the caller wait.
+//!
+//! What is delivered when, what each kind of exit loses, and the exceptions to the sentence above are listed in
+//! [docs/guarantees.md].
+//!
+//! # Features
+//!
+//! There are no default features. `max_level_off`, `max_level_error`, `max_level_warn`, `max_level_info`,
+//! `max_level_debug` and `max_level_trace` compile calls above the named level out of the program;
+//! `release_max_level_*` do so where debug assertions are off. [`STATIC_MAX_LEVEL`] is the result. Only a binary
+//! should set them: the most restrictive one wins.
+//!
+//! # Limits
+//!
+//! Linux, 64 bits; verified on x86-64. JSON, rotation, custom queues and bridges from `log` and `tracing` are not there
+//! yet. A child after `fork` has no engine.
+//!
+//! [docs/guarantees.md]: https://github.com/treering/treering/blob/main/docs/guarantees.md
 
 #![cfg_attr(treering_loom, deny(clippy::disallowed_types))]
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("treering stores words of 64 bits and is built and tested on 64-bit targets only");

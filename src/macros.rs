@@ -56,6 +56,10 @@ macro_rules! shell {
         $(#[doc = $doc])+
         ///
         /// The grammar is that of [`log!`](crate::log), without the level.
+        ///
+        /// ```
+        #[doc = concat!("treering::", stringify!($name), "!(order_id = 7, \"filled {} at {price:.2}\", 100, price = 12.5);")]
+        /// ```
         #[macro_export]
         macro_rules! $name {
             ($dollar($dollar call:tt)*) => {

@@ -35,6 +35,10 @@ impl Overflow {
     /// many were lost. The last eighth of each ring is kept free for records of level WARN and above.
     ///
     /// Worst case for the caller: what a cold call costs, no wait.
+    ///
+    /// ```
+    /// assert_eq!(treering::Overflow::drop_newest(), treering::Overflow::default());
+    /// ```
     pub const fn drop_newest() -> Self {
         Overflow(Policy::DropNewest)
     }
@@ -45,6 +49,11 @@ impl Overflow {
     /// Worst case for the caller: the deadline, and up to 200 µs more. Never waits on the listener's thread or on
     /// the one that polls, where nobody else could make room: there it drops at once. A `stop` releases waiting
     /// callers; their records count as late.
+    ///
+    /// ```
+    /// let at_most_a_millisecond = treering::Overflow::block(std::time::Duration::from_millis(1));
+    /// let without_end = treering::Overflow::block(std::time::Duration::MAX);
+    /// ```
     pub const fn block(deadline: Duration) -> Self {
         Overflow(Policy::Block(deadline))
     }

@@ -8,14 +8,15 @@ pub use core::{compile_error, file, format_args, line, module_path};
 pub use crate::callsite::{Align, Callsite, Count, Field, Kind, Metadata, Piece, Schema, Spec, Style, Type};
 pub use crate::global::emit;
 pub use crate::level::Level;
-pub use crate::logger::{emit_to, is_wanted};
+pub use crate::logger::emit_to;
 pub use crate::record::encode::tiers::{FieldSlot, InspectedSlot, ShownSlot, Slot};
 pub use crate::record::encode::{
     Argument, Arguments, Chars, Encode, Failure, Formatted, Inspected, Shown, Slice,
 };
 
-pub use crate::callsite::DISABLED;
+use crate::callsite::{DISABLED, NEW};
 use crate::level::STATIC_MAX_LEVEL;
+use crate::logger::ask;
 
 /// The traits that choose how an argument is handed over, without names that could meet the user's.
 pub mod tiers {
@@ -31,9 +32,17 @@ pub const fn compiled_in(level: Level) -> bool {
     STATIC_MAX_LEVEL.allows(level)
 }
 
-/// Whether somebody listens: the one branch of a disabled call. A callsite that has not run yet asks first, so that
-/// the arguments of a disabled call are never evaluated.
+/// The callsite's gate: the one load of a disabled call. A callsite that has not run yet asks first, so that the
+/// arguments of a disabled call are never evaluated.
 #[inline(always)]
-pub fn enabled(callsite: &'static Callsite, gate: u64) -> bool {
-    gate as u32 != DISABLED && (gate != 0 || is_wanted(callsite))
+pub fn gate(callsite: &'static Callsite) -> u64 {
+    let gate = callsite.gate();
+    // Disabled first: rustc makes the branches in this order.
+    if gate != DISABLED && gate == NEW { ask(callsite) } else { gate }
+}
+
+/// Whether somebody listens: the one branch of a disabled call.
+#[inline(always)]
+pub const fn enabled(gate: u64) -> bool {
+    gate != DISABLED
 }

@@ -244,6 +244,21 @@ impl HandlerCounters {
 ///
 /// `submitted == dispatched + dropped + late + abandoned + pending` holds at any time, and
 /// `offered == filtered + delivered + failed + abandoned + held + in_flight` for each handler.
+///
+/// ```
+/// # fn main() -> Result<(), treering::Error> {
+/// let capture = treering::handler::Capture::new().level(treering::Level::Warn);
+/// let (logger, guard) = treering::builder().handler(capture).start()?;
+/// treering::info!(logger: logger, "for nobody");
+/// treering::warn!(logger: logger, "for the capture");
+/// let report = guard.stop(std::time::Duration::from_secs(5))?;
+/// report.assert_balanced();
+/// assert_eq!((report.submitted, report.dispatched), (2, 2));
+/// let capture = &report.handlers["capture"];
+/// assert_eq!((capture.offered, capture.filtered, capture.delivered), (2, 1, 1));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 #[non_exhaustive]
 pub struct Report {
@@ -281,6 +296,15 @@ pub struct Report {
 
 impl Report {
     /// Whether every call's record reached every handler that wanted it.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), treering::Error> {
+    /// let (logger, guard) = treering::builder().start()?;
+    /// treering::info!(logger: logger, "kept");
+    /// assert!(guard.stop(std::time::Duration::from_secs(5))?.is_lossless());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn is_lossless(&self) -> bool {
         self.submitted == self.dispatched
             && self.truncated == 0
@@ -293,6 +317,15 @@ impl Report {
     ///
     /// # Panics
     /// If they do not, with the report in the message.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), treering::Error> {
+    /// let (logger, guard) = treering::builder().start()?;
+    /// treering::info!(logger: logger, "counted");
+    /// guard.stop(std::time::Duration::from_secs(5))?.assert_balanced();
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn assert_balanced(&self) {
         let fates = self.dispatched + self.dropped + self.late + self.abandoned;
         assert!(self.pending == 0 && self.submitted == fates, "the engine's books do not balance: {self:#?}");
@@ -314,6 +347,18 @@ impl fmt::Display for Report {
 }
 
 /// One handler's ledger in a [`Report`].
+///
+/// ```
+/// # fn main() -> Result<(), treering::Error> {
+/// # let (_logger, guard) = treering::builder().handler(treering::handler::Capture::new()).start()?;
+/// for handler in &guard.stats().handlers {
+///     if handler.failed > 0 {
+///         eprintln!("{} lost {} records", handler.name, handler.failed);
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct HandlerReport {
@@ -352,11 +397,29 @@ pub struct Handlers(Vec<HandlerReport>);
 
 impl Handlers {
     /// The ledgers in the order the handlers were added.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), treering::Error> {
+    /// # let (_logger, guard) = treering::builder().handler(treering::handler::Capture::new()).start()?;
+    /// let failed: u64 = guard.stats().handlers.iter().map(|handler| handler.failed).sum();
+    /// assert_eq!(failed, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn iter(&self) -> std::slice::Iter<'_, HandlerReport> {
         self.0.iter()
     }
 
     /// The first handler of this name.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), treering::Error> {
+    /// # let (_logger, guard) = treering::builder().handler(treering::handler::Capture::new()).start()?;
+    /// assert!(guard.stats().handlers.find("capture").is_some());
+    /// assert!(guard.stats().handlers.find("no such").is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn find(&self, name: &str) -> Option<&HandlerReport> {
         self.0.iter().find(|handler| handler.name == name)
     }

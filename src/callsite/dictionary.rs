@@ -60,11 +60,11 @@ impl Dictionary {
     }
 
     /// The first run of a callsite: links and judges it. A verdict of *disabled* is left in the gate; else the gate
-    /// stays 0 until [`resolve`](Self::resolve) knows the types of the arguments.
+    /// stays [`NEW`](super::NEW) until [`resolve`](Self::resolve) knows the types of the arguments.
     pub(crate) fn link(&self, callsite: &'static Callsite) -> bool {
         let mut book = self.book.lock();
         book.ids_of(callsite);
-        book.judge(callsite, &[]) as u32 != DISABLED
+        book.judge(callsite, &[]) != DISABLED
     }
 
     /// The cold path of a call: links the callsite, finds or adds its instance, judges it, and leaves the new
@@ -72,7 +72,7 @@ impl Dictionary {
     pub(crate) fn resolve(&self, callsite: &'static Callsite, schema: &'static Schema) -> u64 {
         let mut book = self.book.lock();
         let id = book.find_or_add(callsite, schema);
-        let latest = u64::from(schema.hash()) << 32 | u64::from(id);
+        let latest = u64::from(id) << 32 | u64::from(schema.hash());
         callsite.latest.store(latest, Ordering::Relaxed);
         book.judge(callsite, std::slice::from_ref(&id))
     }
@@ -215,7 +215,7 @@ impl Book {
                 None => metadata.level <= Level::Warn, // the last resort prints these to stderr
             }
         };
-        let gate = if enabled { callsite.latest.load(Ordering::Relaxed) } else { u64::from(DISABLED) };
+        let gate = if enabled { callsite.latest.load(Ordering::Relaxed) } else { DISABLED };
         callsite.gate.store(gate, Ordering::Relaxed);
         gate
     }
@@ -292,8 +292,8 @@ mod tests {
     #[test]
     fn a_callsite_without_an_engine_is_enabled_from_warn_upwards() {
         let dictionary = Dictionary::new();
-        assert_ne!(dictionary.resolve(leaked(Level::Warn, false), &Schema::End) as u32, DISABLED);
-        assert_eq!(dictionary.resolve(leaked(Level::Info, false), &Schema::End) as u32, DISABLED);
+        assert_ne!(dictionary.resolve(leaked(Level::Warn, false), &Schema::End), DISABLED);
+        assert_eq!(dictionary.resolve(leaked(Level::Info, false), &Schema::End), DISABLED);
     }
 
     #[test]
@@ -302,13 +302,13 @@ mod tests {
         dictionary.join(1, Arc::new(|_: &Metadata| true), Arc::new(Verdicts::new()), true);
         let callsite = leaked(Level::Trace, false);
         let gate = dictionary.resolve(callsite, &Schema::End);
-        assert_eq!((gate >> 32) as u32, Schema::End.hash());
+        assert_eq!(gate as u32, Schema::End.hash());
         dictionary.reload(1, Arc::new(|_: &Metadata| false));
-        assert_eq!(callsite.gate() as u32, DISABLED);
+        assert_eq!(callsite.gate(), DISABLED);
         dictionary.reload(1, Arc::new(|_: &Metadata| true));
         assert_eq!(callsite.gate(), gate);
         dictionary.leave(1);
-        assert_eq!(callsite.gate() as u32, DISABLED);
+        assert_eq!(callsite.gate(), DISABLED);
     }
 
     #[test]
@@ -318,9 +318,9 @@ mod tests {
         dictionary.join(1, Arc::new(|_: &Metadata| false), quiet.clone(), false);
         dictionary.join(2, Arc::new(|_: &Metadata| true), loud.clone(), false);
         let gate = dictionary.resolve(leaked(Level::Debug, true), &Schema::End);
-        assert_ne!(gate as u32, DISABLED);
-        assert!(!quiet.allows(gate as u32));
-        assert!(loud.allows(gate as u32));
+        assert_ne!(gate, DISABLED);
+        assert!(!quiet.allows((gate >> 32) as u32));
+        assert!(loud.allows((gate >> 32) as u32));
     }
 
     #[test]
@@ -330,10 +330,10 @@ mod tests {
         let dictionary = Dictionary::new();
         let callsite = leaked(Level::Error, false);
         let one = dictionary.resolve(callsite, &ONE);
-        assert_eq!(dictionary.resolve(callsite, &TWO) as u32, one as u32 + 1);
+        assert_eq!(dictionary.resolve(callsite, &TWO) >> 32, (one >> 32) + 1);
         assert_eq!(dictionary.resolve(callsite, &ONE), one);
         let mut entries = Vec::new();
         dictionary.refresh(&mut entries);
-        assert_eq!(entries[one as u32 as usize].types, [&Type::U8]);
+        assert_eq!(entries[(one >> 32) as usize].types, [&Type::U8]);
     }
 }

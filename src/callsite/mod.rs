@@ -2,16 +2,17 @@
 //!
 //! ```text
 //!            ┌──────────────────────────────┬─────────────────────────────┐
-//!   gate     │ hash of the argument types   │ id, or DISABLED             │   one u64
+//!   gate     │ id                           │ hash of the argument types  │   one u64, or DISABLED, or NEW
 //!            └──────────────────────────────┴─────────────────────────────┘
 //! ```
-//! A call loads the gate once, relaxed. The low half says *disabled*; else the high half is compared with the
-//! call's own compile-time hash. If they are equal the low half is the record's id: a callsite *with one list of
-//! argument types*. If not (a callsite that has not run yet has gate 0, and no hash is 0; or another instance of
-//! a generic function ran here last) the cold path asks the [`Dictionary`].
+//! A call loads the gate once, relaxed. [`DISABLED`] ends it, [`NEW`] makes it ask first. Then the low half is
+//! compared with the call's own compile-time hash. If they are equal the high half is the record's id: a callsite
+//! *with one list of argument types*. If not (another instance of a generic function ran here last, or none yet)
+//! the cold path asks the [`Dictionary`].
 //!
 //! This module is data and the dictionary. It knows no thread, no ring and no filter: engines hand in a function
 //! that judges.
+#![allow(clippy::exhaustive_enums, clippy::exhaustive_structs, reason = "the expansion of a call makes them")]
 
 pub(crate) mod dictionary;
 mod schema;
@@ -28,15 +29,17 @@ use crate::sync::{AtomicU64, Ordering};
 #[cfg(not(treering_loom))]
 pub(crate) static DICTIONARY: Dictionary = Dictionary::new();
 
-/// The low half of the gate of a callsite that nobody listens to.
-pub const DISABLED: u32 = u32::MAX;
+/// The gate of a callsite that nobody listens to.
+pub(crate) const DISABLED: u64 = 0;
+/// The gate of a callsite that has not run yet. No hash is this or below, so no list of arguments fits these gates.
+pub(crate) const NEW: u64 = 1;
 
 /// The static behind one log call.
 #[derive(Debug)]
 pub struct Callsite {
     /// Written under the dictionary lock only; read by every call.
     gate: AtomicU64,
-    /// The last `hash | id` this callsite was given, 0 before its first run: what the gate returns to when a
+    /// The last `id | hash` this callsite was given, [`NEW`] before its first run: what the gate returns to when a
     /// reload enables it again. Written and read under the dictionary lock.
     latest: AtomicU64,
     /// A copy of the metadata's, beside the gate that the call has just loaded.
@@ -48,13 +51,13 @@ impl Callsite {
     /// A callsite that has not run yet.
     #[cfg(not(treering_loom))]
     pub const fn new(metadata: &'static Metadata) -> Self {
-        Callsite { gate: AtomicU64::new(0), latest: AtomicU64::new(0), level: metadata.level, metadata }
+        Callsite { gate: AtomicU64::new(NEW), latest: AtomicU64::new(NEW), level: metadata.level, metadata }
     }
 
     /// A callsite that has not run yet; loom's atomics cannot be made in a constant.
     #[cfg(treering_loom)]
     pub fn new(metadata: &'static Metadata) -> Self {
-        Callsite { gate: AtomicU64::new(0), latest: AtomicU64::new(0), level: metadata.level, metadata }
+        Callsite { gate: AtomicU64::new(NEW), latest: AtomicU64::new(NEW), level: metadata.level, metadata }
     }
 
     /// The gate as it is now; a reload in another thread may change it at any time.

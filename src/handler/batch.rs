@@ -36,6 +36,26 @@ impl Item {
 ///
 /// Iterate over it by reference. The batch remembers how far the handler came, so that after a panic or an error
 /// the listener knows which record it was on.
+///
+/// ```
+/// use treering::handler::{Batch, Handler, HandlerError};
+///
+/// struct Example;
+/// impl Handler for Example {
+///     fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+///         let mut lines = Vec::with_capacity(batch.len());
+///         for record in batch {
+///             lines.push(record.message().to_string());
+///         }
+///         // … and one request for all of them.
+///         Ok(())
+///     }
+/// }
+/// # let (logger, guard) = treering::builder().handler(Example).start().unwrap();
+/// # treering::info!(logger: logger, order_id = 7_u64, peers = &[1_u8, 2], pair = (1_u8, "x"), gap = None::<u8>, "filled {}", "all");
+/// # let report = guard.stop(std::time::Duration::from_secs(5)).unwrap();
+/// # assert!(report.is_lossless(), "{report:#?}");
+/// ```
 #[derive(Clone, Copy)]
 pub struct Batch<'a> {
     pub(crate) items: &'a [Item],
@@ -50,16 +70,65 @@ impl<'a> Batch<'a> {
     /// How many records pass the handler's level.
     ///
     /// Cost: looks at each record's level.
+    ///
+    /// ```
+    /// use treering::handler::{Batch, Handler, HandlerError};
+    ///
+    /// struct Example;
+    /// impl Handler for Example {
+    ///     fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+    ///         assert_eq!(batch.len(), batch.iter().count());
+    ///         Ok(())
+    ///     }
+    /// }
+    /// # let (logger, guard) = treering::builder().handler(Example).start().unwrap();
+    /// # treering::info!(logger: logger, order_id = 7_u64, peers = &[1_u8, 2], pair = (1_u8, "x"), gap = None::<u8>, "filled {}", "all");
+    /// # let report = guard.stop(std::time::Duration::from_secs(5)).unwrap();
+    /// # assert!(report.is_lossless(), "{report:#?}");
+    /// ```
     pub fn len(&self) -> usize {
         self.items.iter().filter(|item| item.passes(self.max_level)).count()
     }
 
     /// Whether no record passes the handler's level.
+    ///
+    /// ```
+    /// use treering::handler::{Batch, Handler, HandlerError};
+    ///
+    /// struct Example;
+    /// impl Handler for Example {
+    ///     fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+    ///         assert!(!batch.is_empty());
+    ///         Ok(())
+    ///     }
+    /// }
+    /// # let (logger, guard) = treering::builder().handler(Example).start().unwrap();
+    /// # treering::info!(logger: logger, order_id = 7_u64, peers = &[1_u8, 2], pair = (1_u8, "x"), gap = None::<u8>, "filled {}", "all");
+    /// # let report = guard.stop(std::time::Duration::from_secs(5)).unwrap();
+    /// # assert!(report.is_lossless(), "{report:#?}");
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// The records, in order. To hand one out again, ask for another iterator: the cursor never goes back.
+    ///
+    /// ```
+    /// use treering::handler::{Batch, Handler, HandlerError};
+    ///
+    /// struct Example;
+    /// impl Handler for Example {
+    ///     fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+    ///         let errors = batch.iter().filter(|record| record.level() == treering::Level::Error).count();
+    ///         # assert_eq!(errors, 0);
+    ///         Ok(())
+    ///     }
+    /// }
+    /// # let (logger, guard) = treering::builder().handler(Example).start().unwrap();
+    /// # treering::info!(logger: logger, order_id = 7_u64, peers = &[1_u8, 2], pair = (1_u8, "x"), gap = None::<u8>, "filled {}", "all");
+    /// # let report = guard.stop(std::time::Duration::from_secs(5)).unwrap();
+    /// # assert!(report.is_lossless(), "{report:#?}");
+    /// ```
     pub fn iter(&self) -> Records<'a> {
         Records { batch: *self, at: 0 }
     }
@@ -81,6 +150,23 @@ impl fmt::Debug for Batch<'_> {
 }
 
 /// The records of a [`Batch`].
+///
+/// ```
+/// use treering::handler::{Batch, Handler, HandlerError};
+///
+/// struct Example;
+/// impl Handler for Example {
+///     fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+///         let first = batch.iter().next().unwrap();
+///         # assert_eq!(first.message(), "filled all");
+///         Ok(())
+///     }
+/// }
+/// # let (logger, guard) = treering::builder().handler(Example).start().unwrap();
+/// # treering::info!(logger: logger, order_id = 7_u64, peers = &[1_u8, 2], pair = (1_u8, "x"), gap = None::<u8>, "filled {}", "all");
+/// # let report = guard.stop(std::time::Duration::from_secs(5)).unwrap();
+/// # assert!(report.is_lossless(), "{report:#?}");
+/// ```
 #[derive(Clone, Debug)]
 pub struct Records<'a> {
     batch: Batch<'a>,

@@ -145,6 +145,21 @@ impl Handler for Capture {
 }
 
 /// A record that was kept: an owned copy of all a [`Record`] says.
+///
+/// ```
+/// # fn main() -> Result<(), treering::Error> {
+/// # let capture = treering::handler::Capture::new();
+/// # let (logger, guard) = treering::builder().handler(capture.clone()).start()?;
+/// treering::warn!(logger: logger, target: "risk", qty = 100, "limit near");
+/// # drop(guard);
+/// let record = &capture.records()[0];
+/// assert_eq!((record.level(), record.target(), record.message()), (treering::Level::Warn, "risk", "limit near"));
+/// assert_eq!(record.field("qty").unwrap().as_i64(), Some(100));
+/// assert!(record.line() < line!() && record.file() == file!());
+/// assert!(!record.is_truncated());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Captured {
     level: Level,
@@ -216,6 +231,18 @@ impl Captured {
     }
 
     /// The fields by name, in the order they were written.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), treering::Error> {
+    /// # let capture = treering::handler::Capture::new();
+    /// # let (logger, guard) = treering::builder().handler(capture.clone()).start()?;
+    /// treering::info!(logger: logger, a = 1, b = "two");
+    /// # drop(guard);
+    /// let names: Vec<_> = capture.records()[0].fields().iter().map(|(name, _)| *name).collect();
+    /// assert_eq!(names, ["a", "b"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn fields(&self) -> &[(&'static str, CapturedValue)] {
         &self.fields
     }

@@ -49,6 +49,26 @@ pub trait Handler: Send {
     /// # Errors
     /// What could not be delivered, see [`HandlerError`]. After [`HandlerError::new`] and after a panic the record
     /// handed out last is counted as failed and the rest of the batch is offered again.
+    ///
+    /// ```
+    /// use treering::handler::{Batch, Handler, HandlerError};
+    ///
+    /// struct Example;
+    /// impl Handler for Example {
+    ///     fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+    ///         for record in batch {
+    ///             if record.target().is_empty() {
+    ///                 return Err(HandlerError::new("no target")); // costs this record, the rest comes again
+    ///             }
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }
+    /// # let (logger, guard) = treering::builder().handler(Example).start().unwrap();
+    /// # treering::info!(logger: logger, order_id = 7_u64, peers = &[1_u8, 2], pair = (1_u8, "x"), gap = None::<u8>, "filled {}", "all");
+    /// # let report = guard.stop(std::time::Duration::from_secs(5)).unwrap();
+    /// # assert!(report.is_lossless(), "{report:#?}");
+    /// ```
     fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError>;
 
     /// Brings what the handler holds back to where it shall go. Called when the listener runs idle, at least every
@@ -56,6 +76,36 @@ pub trait Handler: Send {
     ///
     /// # Errors
     /// [`HandlerError::lost`] with the number of records that were held and cannot be delivered any more.
+    ///
+    /// ```
+    /// use treering::handler::{Batch, Handler, HandlerError};
+    ///
+    /// /// Sends a hundred records at a time.
+    /// #[derive(Default)]
+    /// struct Parcels {
+    ///     held: Vec<String>,
+    /// }
+    ///
+    /// impl Handler for Parcels {
+    ///     fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+    ///         self.held.extend(batch.iter().map(|record| record.message().to_string()));
+    ///         if self.held.len() < 100 { Ok(()) } else { self.flush() }
+    ///     }
+    ///
+    ///     fn flush(&mut self) -> Result<(), HandlerError> {
+    ///         self.held.clear(); // … after it was sent
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn held(&self) -> u64 {
+    ///         self.held.len() as u64
+    ///     }
+    /// }
+    /// # let (logger, guard) = treering::builder().handler(Parcels::default()).start().unwrap();
+    /// # treering::info!(logger: logger, "a");
+    /// # guard.flush(std::time::Duration::from_secs(5)).unwrap();
+    /// # assert_eq!(guard.stats().handlers["Parcels"].delivered, 1);
+    /// ```
     fn flush(&mut self) -> Result<(), HandlerError> {
         Ok(())
     }
@@ -74,11 +124,21 @@ pub trait Handler: Send {
     }
 
     /// Records above this level are counted as filtered and never handed out. Asked once a batch.
+    ///
+    /// ```
+    /// use treering::handler::{Capture, Handler};
+    /// assert_eq!(Capture::new().level(treering::Level::Warn).max_level(), treering::Level::Warn.into());
+    /// ```
     fn max_level(&self) -> LevelFilter {
         LevelFilter::ALL
     }
 
     /// Its name in reports. Asked once, when the handler is attached.
+    ///
+    /// ```
+    /// use treering::handler::{Console, Handler};
+    /// assert_eq!(Console::stderr().name(), "stderr");
+    /// ```
     fn name(&self) -> String {
         let full = std::any::type_name::<Self>();
         full.rsplit("::").next().unwrap_or(full).to_owned()
@@ -86,6 +146,13 @@ pub trait Handler: Send {
 }
 
 /// Why a handler could not deliver, and what it costs.
+///
+/// ```
+/// use std::io;
+/// use treering::handler::HandlerError;
+/// let error: HandlerError = io::Error::other("out of paper").into();
+/// assert_eq!(error.to_string(), "out of paper");
+/// ```
 #[derive(Debug)]
 pub struct HandlerError {
     pub(crate) cost: Cost,
@@ -105,12 +172,21 @@ pub(crate) enum Cost {
 
 impl HandlerError {
     /// The record handed out last failed.
+    ///
+    /// ```
+    /// let error = treering::handler::HandlerError::new("out of paper");
+    /// ```
     pub fn new(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         HandlerError { cost: Cost::Current, source: source.into() }
     }
 
     /// The first `settled` records handed out in this call were delivered, the next one failed: for handlers that
     /// look at a whole batch before they send it.
+    ///
+    /// ```
+    /// // Three of the batch were sent, the fourth was refused.
+    /// let error = treering::handler::HandlerError::new("out of paper").after(3);
+    /// ```
     #[must_use]
     pub fn after(mut self, settled: usize) -> Self {
         self.cost = Cost::After(settled);

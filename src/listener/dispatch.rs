@@ -301,7 +301,7 @@ impl Runner {
             // A handler that miscounts must not make records out of nothing.
             let failed = failed.min(had);
             let held = held.min(had - failed);
-            counters.held.store(held, Ordering::Relaxed);
+            counters.held.store(held, Ordering::Release);
             counters.in_hand.store(in_hand, Ordering::Relaxed);
             counters.cursor.reset();
             add(&counters.failed, failed);

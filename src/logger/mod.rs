@@ -9,7 +9,7 @@ pub(crate) mod send;
 use std::fmt;
 use std::time::Duration;
 
-use crate::callsite::{Callsite, DICTIONARY, DISABLED, Schema};
+use crate::callsite::{Callsite, DICTIONARY, DISABLED, NEW, Schema};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::filter::Filter;
@@ -18,6 +18,7 @@ use crate::stats::Report;
 use crate::sync::Arc;
 
 use place::busy;
+use send::Encoded;
 
 /// Names an engine: for `logger:` in the macros, and to ask something of it.
 ///
@@ -46,6 +47,14 @@ impl Logger {
     /// # Errors
     /// [`is_timeout`](Error::is_timeout) if that takes longer; it may still happen.
     /// [`is_on_listener_thread`](Error::is_on_listener_thread) in a handler, which would wait for itself.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), treering::Error> {
+    /// # let (logger, _guard) = treering::builder().start()?;
+    /// logger.flush(std::time::Duration::from_secs(1))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn flush(&self, timeout: Duration) -> Result<(), Error> {
         self.engine.flush(timeout)
     }
@@ -53,6 +62,17 @@ impl Logger {
     /// The books at this moment. Other threads may log meanwhile: [`Report::pending`] is what is on its way.
     ///
     /// Cost: looks at each ring's counters, under the registry lock.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), treering::Error> {
+    /// # let (logger, _guard) = treering::builder().start()?;
+    /// treering::error!(logger: logger, "counted");
+    /// let report = logger.stats();
+    /// assert_eq!(report.submitted_by_level, [1, 0, 0, 0, 0]);
+    /// assert_eq!(report.submitted, report.dispatched + report.pending);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn stats(&self) -> Report {
         self.report()
     }
@@ -70,6 +90,19 @@ impl Logger {
     ///
     /// # Errors
     /// [`is_filter`](Error::is_filter) if a directive does not parse; then nothing changes.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), treering::Error> {
+    /// let capture = treering::handler::Capture::new();
+    /// let (logger, guard) = treering::builder().handler(capture.clone()).start()?; // "info"
+    /// treering::debug!(logger: logger, "not heard");
+    /// logger.set_filter("debug")?;
+    /// treering::debug!(logger: logger, "heard");
+    /// drop(guard);
+    /// assert_eq!(capture.records()[0].message(), "heard");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_filter(&self, directives: &str) -> Result<(), Error> {
         let filter = Filter::parse(directives)?;
         busy(|_| self.engine.set_filter(filter)).ok_or_else(Error::interrupts)
@@ -78,6 +111,15 @@ impl Logger {
     /// Gives the calling thread its ring now, so that its first call does not pay for it.
     ///
     /// A thread that logs from signal handlers must do this, or log once, first.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), treering::Error> {
+    /// let (logger, guard) = treering::builder().start()?;
+    /// logger.register_thread();
+    /// assert_eq!(guard.stats().rings, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn register_thread(&self) {
         place::register(place::Place::Instance, &self.engine);
     }
@@ -94,39 +136,52 @@ impl fmt::Debug for Logger {
 
 /// A log call with `logger:`, behind its gate.
 #[inline(never)]
-pub fn emit_to<A: Arguments>(logger: &Logger, callsite: &'static Callsite, gate: u64, arguments: A) {
-    let Some(id) = id_of::<A>(callsite, gate) else { return };
+pub fn emit_to<A: Arguments>(logger: &Logger, callsite: &'static Callsite, mut arguments: A, gate: u64) {
+    let gate = if fits::<A>(gate) { gate } else { resolve(callsite, A::SCHEMA) };
     let engine = &logger.engine;
-    if engine.verdicts.allows(id) {
-        let level = callsite.metadata().level;
-        send::encoded(arguments, |payload| send::to_instance(engine, id, level, payload));
+    let id = id_of(gate);
+    if fits::<A>(gate) && engine.verdicts.allows(id) {
+        let level = callsite.level();
+        send::encoded(&mut arguments, |arguments, scratch| {
+            send::to_instance(engine, id, level, &Encoded { arguments, scratch });
+        });
     }
 }
 
-/// The first run of a callsite: whether anybody listens. Leaves the verdict in the gate.
+/// The first run of a callsite: whether anybody listens. Leaves the verdict in the gate; returns `DISABLED`, or `NEW`
+/// as the types of the arguments are not known yet.
 #[cold]
 #[inline(never)]
-pub fn is_wanted(callsite: &'static Callsite) -> bool {
-    let wanted = busy(|_| DICTIONARY.link(callsite));
-    if wanted.is_none() {
-        place::count_nested();
+pub(crate) fn ask(callsite: &'static Callsite) -> u64 {
+    match busy(|_| DICTIONARY.link(callsite)) {
+        Some(true) => NEW,
+        Some(false) => DISABLED,
+        None => {
+            place::count_nested();
+            DISABLED
+        }
     }
-    wanted == Some(true)
 }
 
-/// The id of this callsite with these argument types; `None` if nobody wants its records, or if the call interrupts
-/// treering's own cold path, which is counted.
+/// Whether this gate was made for these argument types: then its high half is the record's id.
 #[inline(always)]
-pub(crate) fn id_of<A: Arguments>(callsite: &'static Callsite, gate: u64) -> Option<u32> {
-    if (gate >> 32) as u32 == A::HASH { Some(gate as u32) } else { resolve(callsite, A::SCHEMA) }
+pub(crate) fn fits<A: Arguments>(gate: u64) -> bool {
+    gate as u32 == A::HASH
 }
 
+/// The record's id, by a gate that fits.
+#[inline(always)]
+pub(crate) fn id_of(gate: u64) -> u32 {
+    (gate >> 32) as u32
+}
+
+/// The gate of this callsite with these argument types; one that fits none if nobody wants its records, or if the
+/// call interrupts treering's own cold path, which is counted.
 #[cold]
 #[inline(never)]
-fn resolve(callsite: &'static Callsite, schema: &'static Schema) -> Option<u32> {
-    let Some(gate) = busy(|_| DICTIONARY.resolve(callsite, schema)) else {
+pub(crate) fn resolve(callsite: &'static Callsite, schema: &'static Schema) -> u64 {
+    busy(|_| DICTIONARY.resolve(callsite, schema)).unwrap_or_else(|| {
         place::count_nested();
-        return None;
-    };
-    (gate as u32 != DISABLED).then_some(gate as u32)
+        DISABLED
+    })
 }

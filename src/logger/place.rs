@@ -13,14 +13,15 @@ use std::sync::Weak;
 use crate::engine::Engine;
 use crate::os;
 use crate::record::Thread;
-use crate::ring::{Producer, Slot};
+use crate::ring::{Producer, Shared, Slot};
 use crate::sync::{Arc, AtomicU64, Ordering};
 use crate::transport::NoRing;
 
 thread_local! {
     /// The ring of the process-wide engine: the hot one.
-    static GLOBAL: Slot<Lent> = const { Slot::new() };
-    /// The rings of engines that calls name by `logger:`; emptied by a call like the hot one.
+    static GLOBAL: Slot<Lent<Producer>> = const { Slot::new() };
+    /// The rings of engines that calls name by `logger:`; emptied by a call like the hot one. Also the leave to share
+    /// the process-wide engine's ring: the hot way would have to look for it.
     static INSTANCES: Slot<Vec<Lent>> = const { Slot::new() };
     static MODE: Cell<Mode> = const { Cell::new(Mode::Fresh) };
     static OWNER: Owner = const { Owner };
@@ -43,19 +44,20 @@ enum Mode {
     TornDown,
 }
 
-/// A ring, or the leave to use the one that is shared, and whose it is.
+/// A ring and whose it is.
 #[derive(Debug)]
-pub(crate) struct Lent {
+pub(crate) struct Lent<P = Option<Producer>> {
     engine: Weak<Engine>,
     number: u64,
     /// `None`: the engine's memory is used up, the thread shares a ring.
-    producer: Option<Producer>,
+    producer: P,
 }
 
 /// A thread's places while it is busy.
 #[derive(Debug, Default)]
 pub(crate) struct Places {
-    global: Option<Box<Lent>>,
+    global: Option<Box<Lent<Producer>>>,
+    #[expect(clippy::box_collection, reason = "a slot holds one pointer")]
     instances: Option<Box<Vec<Lent>>>,
 }
 
@@ -79,25 +81,39 @@ pub(crate) enum Access<R> {
     Nested,
 }
 
-/// Lends the process-wide engine's ring: the hot way.
+/// Lends the process-wide engine's ring: the hot way. `otherwise` if it is not at its place, or not the thread's
+/// own.
 #[inline(always)]
-pub(crate) fn with_global<R>(work: impl FnOnce(&mut Producer) -> R) -> Option<R> {
-    GLOBAL.with(|slot| slot.with(|lent| lent.producer.as_mut().map(work))).flatten()
+pub(crate) fn with_global<R: Copy>(otherwise: R, work: impl FnOnce(&mut Producer) -> R) -> R {
+    // Not `with`, which is a function of its own; without a destructor neither can fail.
+    GLOBAL.try_with(|slot| slot.with_or(otherwise, |lent| work(&mut lent.producer))).unwrap_or(otherwise)
+}
+
+/// What the process-wide engine's rings share, if the thread has one of them at its place.
+pub(crate) fn shared_of_global() -> Option<Arc<Shared>> {
+    GLOBAL.with(|slot| slot.with(|lent| lent.producer.shared().clone()))
 }
 
 /// Lends an engine's ring, or says why not.
 #[inline]
 pub(crate) fn access<R>(place: Place, number: u64, work: impl FnOnce(&mut Producer) -> R) -> Access<R> {
     let used = match place {
-        Place::Global => GLOBAL.with(|slot| slot.with(|lent| lent.access(number, work))),
+        Place::Global => GLOBAL.with(|slot| {
+            slot.with(|lent| match &mut lent.producer {
+                producer if lent.number == number => Access::Used(work(producer)),
+                _ => Access::Unregistered,
+            })
+        }),
         Place::Instance => INSTANCES.with(|slot| {
             slot.with(|list| match list.iter_mut().find(|lent| lent.number == number) {
-                Some(lent) => lent.access(number, work),
+                Some(Lent { producer: Some(producer), .. }) => Access::Used(work(producer)),
+                Some(Lent { producer: None, .. }) => Access::Shared,
                 None => Access::Unregistered,
             })
         }),
     };
     used.unwrap_or_else(|| match (MODE.get(), place) {
+        (Mode::Ready { global: false }, Place::Global) if shares(number) => Access::Shared,
         (Mode::Fresh, _) | (Mode::Ready { global: false }, Place::Global) => Access::Unregistered,
         (Mode::TornDown, _) => Access::Shared,
         (Mode::Ready { .. } | Mode::Busy, _) => Access::Nested,
@@ -110,9 +126,13 @@ pub(crate) fn register(place: Place, engine: &Arc<Engine>) {
     let mut stale = Vec::new();
     busy(|places| {
         let Some(lent) = lend(engine) else { return };
-        match place {
-            Place::Global => stale.extend(places.global.replace(Box::new(lent)).map(|before| *before)),
-            Place::Instance => {
+        let before = if place == Place::Global { places.global.take() } else { None };
+        stale.extend(before.map(|before| before.or_shared()));
+        match (place, lent) {
+            (Place::Global, Lent { engine, number, producer: Some(producer) }) => {
+                places.global = Some(Box::new(Lent { engine, number, producer }));
+            }
+            (_, lent) => {
                 let list = places.instances.get_or_insert_default();
                 stale.extend(list.extract_if(.., |lent| lent.is_stale()));
                 list.push(lent);
@@ -120,6 +140,12 @@ pub(crate) fn register(place: Place, engine: &Arc<Engine>) {
         }
     });
     stale.into_iter().for_each(hand_back);
+}
+
+/// Whether the thread has the leave to share this engine's ring.
+fn shares(number: u64) -> bool {
+    let is_leave = |lent: &Lent| lent.number == number && lent.producer.is_none();
+    INSTANCES.with(|slot| slot.with_or(false, |list| list.iter().any(is_leave)))
 }
 
 /// Runs `work` with the thread's places empty and in its hands. `None` if this call interrupts treering itself:
@@ -144,7 +170,9 @@ pub(crate) fn busy<R>(work: impl FnOnce(&mut Places) -> R) -> Option<R> {
     let result = work(&mut places);
     if mode != Mode::TornDown {
         mode = Mode::Ready { global: places.global.is_some() };
-        places.global.map(|lent| GLOBAL.with(|slot| slot.install(lent)));
+        if let Some(lent) = places.global {
+            GLOBAL.with(|slot| slot.install(lent));
+        }
         let instances = places.instances.unwrap_or_default();
         INSTANCES.with(|slot| slot.install(instances));
     }
@@ -168,16 +196,13 @@ pub(crate) fn must_not_wait() -> bool {
     MODE.get() == Mode::TornDown || std::thread::panicking()
 }
 
-impl Lent {
-    #[inline]
-    fn access<R>(&mut self, number: u64, work: impl FnOnce(&mut Producer) -> R) -> Access<R> {
-        match &mut self.producer {
-            _ if self.number != number => Access::Unregistered,
-            Some(producer) => Access::Used(work(producer)),
-            None => Access::Shared,
-        }
+impl Lent<Producer> {
+    fn or_shared(self) -> Lent {
+        Lent { engine: self.engine, number: self.number, producer: Some(self.producer) }
     }
+}
 
+impl Lent {
     fn is_stale(&self) -> bool {
         self.engine.upgrade().is_none_or(|engine| !engine.is_open())
     }
@@ -209,7 +234,7 @@ impl Drop for Owner {
         let global = GLOBAL.with(Slot::remove);
         let instances = INSTANCES.with(Slot::remove);
         MODE.set(Mode::TornDown);
-        global.into_iter().for_each(|lent| hand_back(*lent));
+        global.into_iter().for_each(|lent| hand_back(lent.or_shared()));
         instances.into_iter().flat_map(|list| *list).for_each(hand_back);
     }
 }

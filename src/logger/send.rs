@@ -24,8 +24,9 @@ thread_local! {
 
 /// Arguments that are ready to be copied: user code has run.
 pub(crate) struct Encoded<'a, A> {
-    arguments: &'a A,
-    scratch: &'a [u8],
+    pub(crate) arguments: &'a A,
+    /// What [`encoded`] formatted.
+    pub(crate) scratch: &'a [u8],
 }
 
 #[expect(unsafe_code, reason = "passes an unsafe contract on")]
@@ -49,32 +50,36 @@ unsafe impl<A: Arguments> Payload for Encoded<'_, A> {
 
 /// Formats what cannot be deferred, then hands the arguments to `send`. All code of the user's runs before `send`.
 #[inline(always)]
-pub(crate) fn encoded<A: Arguments>(mut arguments: A, send: impl FnOnce(&Encoded<'_, A>)) {
+pub(crate) fn encoded<A: Arguments>(arguments: &mut A, send: impl FnOnce(&A, &[u8])) {
     if A::EAGER {
         // After the thread-local is gone: a buffer of its own for each call.
         let mut scratch = SCRATCH.try_with(Cell::take).unwrap_or_default();
         scratch.clear();
         arguments.format(&mut scratch);
-        send(&Encoded { arguments: &arguments, scratch: &scratch });
+        send(arguments, &scratch);
         if scratch.capacity() <= SCRATCH_KEPT_MAX {
             let _ = SCRATCH.try_with(|place| place.set(scratch));
         }
     } else {
-        send(&Encoded { arguments: &arguments, scratch: &[] });
+        send(arguments, &[]);
     }
 }
 
-/// Sends to the process-wide engine; `false` if [`slowly`] has to.
+/// Sends to the process-wide engine. Returns the engine's state bits, what is not 0 being for [`attend_global`];
+/// `None` if [`slowly`] has to send.
 #[inline(always)]
-pub(crate) fn to_global(id: u32, level: Level, payload: &impl Payload) -> bool {
-    match place::with_global(|producer| producer.push(id, level, payload)) {
-        Some(Ok(0)) => true,
-        Some(Ok(bits)) => {
-            attend_global(bits);
-            true
-        }
-        Some(Err(_)) | None => false,
+pub(crate) fn to_global(id: u32, level: Level, payload: &impl Payload) -> Option<u32> {
+    place::with_global(None, |ring| ring.push(id, level, payload).ok())
+}
+
+/// Sends to the process-wide engine if that takes no more than a pad or a loss record; `false` if [`slowly`] has to.
+#[cold]
+pub(crate) fn to_global_slowly(id: u32, level: Level, payload: &dyn Payload) -> bool {
+    let placed = place::with_global(None, |producer| producer.push_slowly(id, level, payload, None).ok());
+    if let Some(bits) = placed.filter(|bits| *bits != 0) {
+        attend_global(bits);
     }
+    placed.is_some()
 }
 
 /// Sends to an engine that the call names.
@@ -87,11 +92,11 @@ pub(crate) fn to_instance(engine: &Arc<Engine>, id: u32, level: Level, payload: 
     }
 }
 
+/// The record is placed, and the engine's state word said `bits`.
 #[cold]
 #[inline(never)]
-fn attend_global(bits: u32) {
-    let shared = place::with_global(|producer| producer.shared().clone());
-    if let Some(shared) = shared {
+pub(crate) fn attend_global(bits: u32) {
+    if let Some(shared) = place::shared_of_global() {
         shared.state.attend(bits);
     }
 }
@@ -155,7 +160,7 @@ struct Waiting {
 impl Waiting {
     /// Looks back to back before it gives its time slice away, and that often before it sleeps.
     const SPINS: u32 = 64;
-    const YIELDS_END: u32 = Self::SPINS + 8;
+    const YIELDS: u32 = 8;
     /// The longest nap; a stop releases the caller within it.
     const NAP_MAX: Duration = Duration::from_micros(200);
 
@@ -173,10 +178,12 @@ impl Waiting {
             return false;
         }
         self.steps = self.steps.saturating_add(1);
-        match self.steps {
-            ..=Self::SPINS => std::hint::spin_loop(),
-            ..=Self::YIELDS_END => yield_now(),
-            _ => nap(Self::NAP_MAX),
+        if self.steps <= Self::SPINS {
+            std::hint::spin_loop();
+        } else if self.steps <= Self::SPINS + Self::YIELDS {
+            yield_now();
+        } else {
+            nap(Self::NAP_MAX);
         }
         true
     }

@@ -26,6 +26,28 @@ use crate::level::Level;
 /// One log call as the listener hands it to handlers: a view into the batch.
 ///
 /// Nothing about a record changes any more: what a handler sees is what the call said.
+///
+/// ```
+/// use treering::handler::{Batch, Handler, HandlerError};
+///
+/// struct Example;
+/// impl Handler for Example {
+///     fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+///         for record in batch {
+///             let head = format!("{} {} {}:{}", record.time(), record.level(), record.file(), record.line());
+///             let order = record.field("order_id").and_then(|field| field.value().as_u64());
+///             assert_eq!(order, Some(7));
+///             assert_eq!(record.message(), "filled all");
+///             # assert!(head.contains("INFO"));
+///         }
+///         Ok(())
+///     }
+/// }
+/// # let (logger, guard) = treering::builder().handler(Example).start().unwrap();
+/// # treering::info!(logger: logger, order_id = 7_u64, peers = &[1_u8, 2], pair = (1_u8, "x"), gap = None::<u8>, "filled {}", "all");
+/// # let report = guard.stop(std::time::Duration::from_secs(5)).unwrap();
+/// # assert!(report.is_lossless(), "{report:#?}");
+/// ```
 #[derive(Clone, Copy)]
 pub struct Record<'a> {
     pub(crate) entry: &'a Entry,
@@ -100,7 +122,7 @@ impl<'a> Record<'a> {
 
     /// All arguments, those of the message and those of the fields, in the order of the argument list.
     pub fn values(&self) -> Values<'a> {
-        Values::new(&self.entry.types, self.arguments, self.truncated)
+        Values::new(self.entry.types, self.arguments, self.truncated)
     }
 
     /// The argument at a position of the argument list.
@@ -110,6 +132,25 @@ impl<'a> Record<'a> {
 }
 
 /// The message of a record. Prints as it is, without escaping, what `format!` would have made of it at the call.
+///
+/// ```
+/// use treering::handler::{Batch, Handler, HandlerError};
+///
+/// struct Example;
+/// impl Handler for Example {
+///     fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+///         for record in batch {
+///             assert_eq!(record.message().to_string(), "filled all"); // an allocation
+///             assert_eq!(record.message(), "filled all"); // none
+///         }
+///         Ok(())
+///     }
+/// }
+/// # let (logger, guard) = treering::builder().handler(Example).start().unwrap();
+/// # treering::info!(logger: logger, order_id = 7_u64, peers = &[1_u8, 2], pair = (1_u8, "x"), gap = None::<u8>, "filled {}", "all");
+/// # let report = guard.stop(std::time::Duration::from_secs(5)).unwrap();
+/// # assert!(report.is_lossless(), "{report:#?}");
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'a> {
     record: Record<'a>,
@@ -122,6 +163,25 @@ impl PartialEq<&str> for Message<'_> {
 }
 
 /// The fields of a record.
+///
+/// ```
+/// use treering::handler::{Batch, Handler, HandlerError};
+///
+/// struct Example;
+/// impl Handler for Example {
+///     fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+///         for record in batch {
+///             let names: Vec<_> = record.fields().map(|field| field.name()).collect();
+///             assert_eq!(names, ["order_id", "peers", "pair", "gap"]);
+///         }
+///         Ok(())
+///     }
+/// }
+/// # let (logger, guard) = treering::builder().handler(Example).start().unwrap();
+/// # treering::info!(logger: logger, order_id = 7_u64, peers = &[1_u8, 2], pair = (1_u8, "x"), gap = None::<u8>, "filled {}", "all");
+/// # let report = guard.stop(std::time::Duration::from_secs(5)).unwrap();
+/// # assert!(report.is_lossless(), "{report:#?}");
+/// ```
 #[derive(Clone, Debug)]
 pub struct Fields<'a> {
     fields: std::slice::Iter<'static, Field>,
@@ -145,6 +205,25 @@ impl<'a> Iterator for Fields<'a> {
 impl ExactSizeIterator for Fields<'_> {}
 
 /// A field of a record. Prints its value as it is, without escaping, as its sigil says.
+///
+/// ```
+/// use treering::handler::{Batch, Handler, HandlerError};
+///
+/// struct Example;
+/// impl Handler for Example {
+///     fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+///         for field in batch.iter().flat_map(|record| record.fields()) {
+///             let text = format!("{}={field}", field.name());
+///             # assert!(["order_id=7", "peers=[1, 2]", "pair=(1, \"x\")", "gap=None"].contains(&text.as_str()), "{text}");
+///         }
+///         Ok(())
+///     }
+/// }
+/// # let (logger, guard) = treering::builder().handler(Example).start().unwrap();
+/// # treering::info!(logger: logger, order_id = 7_u64, peers = &[1_u8, 2], pair = (1_u8, "x"), gap = None::<u8>, "filled {}", "all");
+/// # let report = guard.stop(std::time::Duration::from_secs(5)).unwrap();
+/// # assert!(report.is_lossless(), "{report:#?}");
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct FieldValue<'a> {
     name: &'static str,
@@ -180,6 +259,26 @@ impl fmt::Debug for Record<'_> {
 }
 
 /// The thread a record came from.
+///
+/// ```
+/// use treering::handler::{Batch, Handler, HandlerError};
+///
+/// struct Example;
+/// impl Handler for Example {
+///     fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+///         for record in batch {
+///             let name = record.thread().name().unwrap_or("unnamed");
+///             # assert_ne!(record.thread().id(), 0);
+///             # let _ = name;
+///         }
+///         Ok(())
+///     }
+/// }
+/// # let (logger, guard) = treering::builder().handler(Example).start().unwrap();
+/// # treering::info!(logger: logger, order_id = 7_u64, peers = &[1_u8, 2], pair = (1_u8, "x"), gap = None::<u8>, "filled {}", "all");
+/// # let report = guard.stop(std::time::Duration::from_secs(5)).unwrap();
+/// # assert!(report.is_lossless(), "{report:#?}");
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Thread {
     id: u32,

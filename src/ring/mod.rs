@@ -94,7 +94,7 @@ pub(crate) fn ring(capacity: usize, shared: Arc<Shared>) -> (Producer, Consumer)
     let headroom = capacity / 8;
     let producer = Producer {
         words: producer,
-        extra: [0, headroom],
+        extra: extra(headroom),
         shared,
         counters: counters.clone(),
         headroom,
@@ -119,8 +119,8 @@ pub(crate) enum Refused {
 #[derive(Debug)]
 pub(crate) struct Producer {
     words: spsc::Producer,
-    /// Words to ask for on top of a record: of WARN and above, and below.
-    extra: [usize; 2],
+    /// Words to ask for on top of a record, by level: what is kept free for severe records, or [`NEVER`].
+    extra: [usize; Level::COUNT],
     shared: Arc<Shared>,
     counters: Arc<RingCounters>,
     headroom: usize,
@@ -139,14 +139,17 @@ impl Producer {
         if self.shared.state.is_closed() {
             return Err(Refused::Closed);
         }
-        let words = HEADER_WORDS + payload.words();
-        let extra = self.extra[usize::from(level > Level::Warn)];
-        let Some(mut room) = self.words.reserve(words + extra) else { return Err(Refused::NoRoom) };
+        let words = payload.words().saturating_add(HEADER_WORDS);
+        // Free for arguments of a fixed size: the compiler knows.
+        if words > LENGTH as usize {
+            return Err(Refused::NoRoom);
+        }
+        let asked = asked(words, self.extra[level.index()]);
+        let Some(mut room) = self.words.reserve(asked) else { return Err(Refused::NoRoom) };
         let Some(to) = room.first(words) else { return Err(Refused::NoRoom) };
-        // After the reservation: a record that waited for room has the time at which it found it.
-        let stamp = self.shared.ticker.stamp();
         to[0] = header(words, id, 0);
-        to[1] = stamp;
+        // After the reservation: a record that waited for room has the time at which it found it.
+        to[1] = self.shared.ticker.stamp();
         write(payload, &mut to[HEADER_WORDS..]);
         self.counters.placed.add_one(level);
         room.commit(words);
@@ -170,7 +173,7 @@ impl Producer {
         let is_cut = front + payload.words() > self.record_words_max;
         let words = if is_cut { self.record_words_max } else { front + payload.words() };
         let loss = if self.loss_is_pending { LOSS_WORDS } else { 0 };
-        let headroom = if level > Level::Warn { self.headroom } else { 0 };
+        let headroom = extra(self.headroom)[level.index()];
 
         let Some((mut room, pad)) = self.words.reserve_behind_pad(loss + words, headroom) else {
             return Err(Refused::NoRoom);
@@ -232,8 +235,23 @@ impl Producer {
 
     fn set_loss_pending(&mut self, pending: bool) {
         self.loss_is_pending = pending;
-        self.extra = if pending { [NEVER, NEVER] } else { [0, self.headroom] };
+        self.extra = if pending { [NEVER; Level::COUNT] } else { extra(self.headroom) };
     }
+}
+
+/// What to reserve for a record of so many words. Tells the compiler that the sum is not below `words`, which
+/// spares the hot path a comparison.
+#[inline(always)]
+#[expect(unsafe_code, reason = "an addition that cannot overflow")]
+fn asked(words: usize, extra: usize) -> usize {
+    debug_assert!(words <= LENGTH as usize && extra <= NEVER);
+    // SAFETY: `push` has compared the words with `LENGTH`, and `set_loss_pending` sets no more than `NEVER`.
+    unsafe { words.unchecked_add(extra) }
+}
+
+/// The headroom by level: WARN and above may use it.
+fn extra(headroom: usize) -> [usize; Level::COUNT] {
+    Level::ALL.map(|level| if level > Level::Warn { headroom } else { 0 })
 }
 
 /// The listener's side.

@@ -27,9 +27,16 @@ impl<T> Slot<T> {
     /// If `work` panics the slot stays empty and the value is leaked; nothing that is lent to here can panic.
     #[inline(always)]
     pub(crate) fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> Option<R> {
+        self.with_or(None, |value| Some(work(value)))
+    }
+
+    /// As [`with`](Self::with), but `otherwise` if the slot is empty: a caller that names a value which `work` never
+    /// returns is spared a second word of result.
+    #[inline(always)]
+    pub(crate) fn with_or<R>(&self, otherwise: R, work: impl FnOnce(&mut T) -> R) -> R {
         let value = self.value.get();
         if value.is_null() {
-            return None;
+            return otherwise;
         }
         self.value.set(ptr::null_mut());
         compiler_fence(Ordering::SeqCst);
@@ -38,7 +45,7 @@ impl<T> Slot<T> {
         let result = work(unsafe { &mut *value });
         compiler_fence(Ordering::SeqCst);
         self.value.set(value);
-        Some(result)
+        result
     }
 
     /// Whether there is no value, or it is lent.

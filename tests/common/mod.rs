@@ -50,8 +50,7 @@ pub(crate) fn logged(log: impl FnOnce(&Logger)) -> Vec<Seen> {
     let (logger, guard) = treering::builder().filter("trace").handler(keep.clone()).start().unwrap();
     log(&logger);
     guard.stop(Duration::from_secs(10)).unwrap().assert_balanced();
-    let seen = std::mem::take(&mut *keep.0.lock().unwrap());
-    seen
+    std::mem::take(&mut *keep.0.lock().unwrap())
 }
 
 /// The message of the only record.

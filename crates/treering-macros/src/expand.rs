@@ -7,12 +7,12 @@
 //!     if compiled_in(Level::Info) {
 //!         static METADATA: Metadata = Metadata { level, target, …, pieces: &[…], fields: &[…] };
 //!         static CALLSITE: Callsite = Callsite::new(&METADATA);
-//!         let gate = CALLSITE.gate();
-//!         if enabled(&CALLSITE, gate) {                 // nothing of the user's is evaluated before this
+//!         let gate = gate(&CALLSITE);
+//!         if enabled(gate) {                            // nothing of the user's is evaluated before this
 //!             match (&(qty), &(qty), &(price),) {       // each expression once, and only borrowed
 //!                 (a0, a1, a2,) => {
 //!                     use tiers::*;
-//!                     emit(&CALLSITE, gate, (<slot of a0>, (<slot of a1>, (<slot of a2>, ()))));
+//!                     emit(&CALLSITE, (<slot of a0>, (<slot of a1>, (<slot of a2>, ()))), gate);
 //!                 }
 //!             }
 //!         }
@@ -73,9 +73,8 @@ impl Expansion<'_> {
                 code.braces(|code| self.metadata(code)).code(";");
                 code.code("static __TREERING_CALLSITE : $Callsite = $Callsite::new");
                 code.parens(|code| code.code("& __TREERING_METADATA")).code(";");
-                code.code("let __treering_gate = __TREERING_CALLSITE . gate () ;");
-                code.code("if $enabled").parens(|code| code.code("& __TREERING_CALLSITE , __treering_gate"));
-                code.braces(|code| self.bind(code))
+                code.code("let __treering_gate = $gate").parens(|code| code.code("& __TREERING_CALLSITE"));
+                code.code("; if $enabled (__treering_gate)").braces(|code| self.bind(code))
             })
         })
     }
@@ -168,7 +167,7 @@ impl Expansion<'_> {
             if self.call.logger.is_some() {
                 code.code("__treering_logger ,");
             }
-            nest(slots.into_iter(), code.code("& __TREERING_CALLSITE , __treering_gate ,"))
+            nest(slots.into_iter(), code.code("& __TREERING_CALLSITE ,")).code(", __treering_gate")
         });
         code.code(";")
     }

@@ -20,6 +20,32 @@ use crate::callsite::Type;
 const MAX_DEPTH: usize = 64;
 
 /// One argument of a record, with its type.
+///
+/// ```
+/// use treering::handler::{Batch, Handler, HandlerError};
+///
+/// struct Example;
+/// impl Handler for Example {
+///     fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+///         use treering::record::Value;
+///         for value in batch.iter().flat_map(|record| record.values()) {
+///             match value {
+///                 Value::U64(number) => assert_eq!(number, 7),
+///                 Value::Str(text) => assert_eq!(text.as_str(), "all"),
+///                 Value::List(list) => assert_eq!(list.iter().next().unwrap().as_u64(), Some(1)),
+///                 Value::Tuple(parts) => assert_eq!(parts.iter().nth(1).unwrap().as_str(), Some("x")),
+///                 Value::Option(option) => assert!(option.value().is_none()),
+///                 other => panic!("{other:?}"),
+///             }
+///         }
+///         Ok(())
+///     }
+/// }
+/// # let (logger, guard) = treering::builder().handler(Example).start().unwrap();
+/// # treering::info!(logger: logger, order_id = 7_u64, peers = &[1_u8, 2], pair = (1_u8, "x"), gap = None::<u8>, "filled {}", "all");
+/// # let report = guard.stop(std::time::Duration::from_secs(5)).unwrap();
+/// # assert!(report.is_lossless(), "{report:#?}");
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Value<'a> {
@@ -149,6 +175,24 @@ impl<'a> Value<'a> {
 }
 
 /// The arguments of a record, in the order of its argument list.
+///
+/// ```
+/// use treering::handler::{Batch, Handler, HandlerError};
+///
+/// struct Example;
+/// impl Handler for Example {
+///     fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+///         for record in batch {
+///             assert_eq!(record.values().len(), 5); // the fields' and the message's
+///         }
+///         Ok(())
+///     }
+/// }
+/// # let (logger, guard) = treering::builder().handler(Example).start().unwrap();
+/// # treering::info!(logger: logger, order_id = 7_u64, peers = &[1_u8, 2], pair = (1_u8, "x"), gap = None::<u8>, "filled {}", "all");
+/// # let report = guard.stop(std::time::Duration::from_secs(5)).unwrap();
+/// # assert!(report.is_lossless(), "{report:#?}");
+/// ```
 #[derive(Clone, Debug)]
 pub struct Values<'a> {
     types: &'a [&'static Type],
@@ -202,6 +246,10 @@ impl<'a> Iterator for Values<'a> {
 impl ExactSizeIterator for Values<'_> {}
 
 /// Why words are not a value.
+///
+/// ```
+/// assert_eq!(treering::record::DecodeError::Utf8.to_string(), "not UTF-8");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum DecodeError {

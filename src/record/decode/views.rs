@@ -11,6 +11,24 @@ use super::{
 use crate::callsite::Type;
 
 /// A string in a record, which may have been cut.
+///
+/// ```
+/// use treering::handler::{Batch, Handler, HandlerError};
+///
+/// struct Example;
+/// impl Handler for Example {
+///     fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+///         for record in batch {
+///             let _: Option<&str> = record.value(0).and_then(|value| value.as_str());
+///         }
+///         Ok(())
+///     }
+/// }
+/// # let (logger, guard) = treering::builder().handler(Example).start().unwrap();
+/// # treering::info!(logger: logger, order_id = 7_u64, peers = &[1_u8, 2], pair = (1_u8, "x"), gap = None::<u8>, "filled {}", "all");
+/// # let report = guard.stop(std::time::Duration::from_secs(5)).unwrap();
+/// # assert!(report.is_lossless(), "{report:#?}");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Text<'a> {
     text: &'a str,
@@ -37,6 +55,27 @@ impl<'a> Text<'a> {
 }
 
 /// The messages of an error and of its sources, the outermost first.
+///
+/// ```
+/// use treering::handler::{Batch, Handler, HandlerError};
+///
+/// struct Example;
+/// impl Handler for Example {
+///     fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+///         for record in batch {
+///             if let Some(treering::record::Value::Error(chain)) = record.value(0) {
+///                 let texts: Vec<&str> = chain.iter().collect();
+///                 # let _ = texts;
+///             }
+///         }
+///         Ok(())
+///     }
+/// }
+/// # let (logger, guard) = treering::builder().handler(Example).start().unwrap();
+/// # treering::info!(logger: logger, order_id = 7_u64, peers = &[1_u8, 2], pair = (1_u8, "x"), gap = None::<u8>, "filled {}", "all");
+/// # let report = guard.stop(std::time::Duration::from_secs(5)).unwrap();
+/// # assert!(report.is_lossless(), "{report:#?}");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Chain<'a> {
     bytes: &'a [u8],
@@ -89,6 +128,26 @@ impl fmt::Debug for Chain<'_> {
 }
 
 /// An `Option` in a record.
+///
+/// ```
+/// use treering::handler::{Batch, Handler, HandlerError};
+///
+/// struct Example;
+/// impl Handler for Example {
+///     fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+///         for record in batch {
+///             if let Some(treering::record::Value::Option(option)) = record.field("gap").map(|field| field.value()) {
+///                 assert!(option.value().is_none());
+///             }
+///         }
+///         Ok(())
+///     }
+/// }
+/// # let (logger, guard) = treering::builder().handler(Example).start().unwrap();
+/// # treering::info!(logger: logger, order_id = 7_u64, peers = &[1_u8, 2], pair = (1_u8, "x"), gap = None::<u8>, "filled {}", "all");
+/// # let report = guard.stop(std::time::Duration::from_secs(5)).unwrap();
+/// # assert!(report.is_lossless(), "{report:#?}");
+/// ```
 #[derive(Clone, Copy)]
 pub struct Optional<'a> {
     inner: Option<(&'a Type, &'a [u64])>,
@@ -117,6 +176,26 @@ impl fmt::Debug for Optional<'_> {
 }
 
 /// A list in a record, which may have been cut.
+///
+/// ```
+/// use treering::handler::{Batch, Handler, HandlerError};
+///
+/// struct Example;
+/// impl Handler for Example {
+///     fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+///         for record in batch {
+///             if let Some(treering::record::Value::List(list)) = record.field("peers").map(|field| field.value()) {
+///                 assert_eq!((list.len(), list.missing(), list.is_empty()), (2, 0, false));
+///             }
+///         }
+///         Ok(())
+///     }
+/// }
+/// # let (logger, guard) = treering::builder().handler(Example).start().unwrap();
+/// # treering::info!(logger: logger, order_id = 7_u64, peers = &[1_u8, 2], pair = (1_u8, "x"), gap = None::<u8>, "filled {}", "all");
+/// # let report = guard.stop(std::time::Duration::from_secs(5)).unwrap();
+/// # assert!(report.is_lossless(), "{report:#?}");
+/// ```
 #[derive(Clone, Copy)]
 pub struct List<'a> {
     element: &'a Type,
@@ -189,6 +268,26 @@ impl fmt::Debug for List<'_> {
 }
 
 /// The elements of a [`List`].
+///
+/// ```
+/// use treering::handler::{Batch, Handler, HandlerError};
+///
+/// struct Example;
+/// impl Handler for Example {
+///     fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+///         for record in batch {
+///             if let Some(treering::record::Value::List(list)) = record.field("peers").map(|field| field.value()) {
+///                 assert_eq!(list.iter().filter_map(|element| element.as_u64()).collect::<Vec<_>>(), [1, 2]);
+///             }
+///         }
+///         Ok(())
+///     }
+/// }
+/// # let (logger, guard) = treering::builder().handler(Example).start().unwrap();
+/// # treering::info!(logger: logger, order_id = 7_u64, peers = &[1_u8, 2], pair = (1_u8, "x"), gap = None::<u8>, "filled {}", "all");
+/// # let report = guard.stop(std::time::Duration::from_secs(5)).unwrap();
+/// # assert!(report.is_lossless(), "{report:#?}");
+/// ```
 #[derive(Clone, Debug)]
 pub struct Elements<'a> {
     /// For elements that are not packed, its words begin with the next one.
@@ -222,6 +321,26 @@ impl<'a> Iterator for Elements<'a> {
 impl ExactSizeIterator for Elements<'_> {}
 
 /// A tuple in a record.
+///
+/// ```
+/// use treering::handler::{Batch, Handler, HandlerError};
+///
+/// struct Example;
+/// impl Handler for Example {
+///     fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+///         for record in batch {
+///             if let Some(treering::record::Value::Tuple(parts)) = record.field("pair").map(|field| field.value()) {
+///                 assert_eq!(parts.len(), 2);
+///             }
+///         }
+///         Ok(())
+///     }
+/// }
+/// # let (logger, guard) = treering::builder().handler(Example).start().unwrap();
+/// # treering::info!(logger: logger, order_id = 7_u64, peers = &[1_u8, 2], pair = (1_u8, "x"), gap = None::<u8>, "filled {}", "all");
+/// # let report = guard.stop(std::time::Duration::from_secs(5)).unwrap();
+/// # assert!(report.is_lossless(), "{report:#?}");
+/// ```
 #[derive(Clone, Copy)]
 pub struct Tuple<'a> {
     types: &'a [&'static Type],

@@ -275,12 +275,12 @@ impl<'a, T: Debug + ?Sized> DebugField<'a> for FieldSlot<'a, T> {
     }
 }
 
-/// No choice: takes any type, so that the compiler's only complaint is the one of [`Loggable`].
+/// No choice: takes any type, so that the compiler's only complaint is the one of `Loggable`.
 pub trait AnyField {
     /// The value's type.
     type Value: ?Sized;
 
-    /// Never called: no type is [`Loggable`].
+    /// Never called: no type is `Loggable`.
     fn treering_slot(self) -> ()
     where
         Self::Value: Loggable;

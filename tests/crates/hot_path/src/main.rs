@@ -1,0 +1,41 @@
+//! Log calls as a user's release build has them, for tests/hot_path.rs to count, to read, and to lock in.
+//!
+//! ```text
+//! hot-path count CALLS     so many calls inside of `counted`, for callgrind
+//! hot-path sealed          1,000 calls of a thread that may make no system call
+//! hot-path sealed write    the same, and then one: the process is killed
+//! hot-path steady          a call each millisecond for 2 s; prints how often one wakes the listener
+//! ```
+
+mod calls;
+mod sealed;
+
+use treering::{Guard, Wait, handler};
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["count", calls] => count(calls.parse().expect("a number of calls")),
+        ["sealed"] => sealed::thousand_calls(false),
+        ["sealed", "write"] => sealed::thousand_calls(true),
+        ["steady"] => sealed::steady_traffic(),
+        // Never; they are here to be read.
+        ["read", ..] => calls::all(),
+        _ => panic!("see the head of {}", file!()),
+    }
+}
+
+fn start(wait: Wait) -> Guard {
+    let handler = handler::Capture::new();
+    treering::builder().ring_capacity(1 << 20).wait(wait).handler(handler).init().expect("the engine starts")
+}
+
+/// Without a listener's thread: callgrind counts the instructions of all threads together.
+fn count(calls: u64) {
+    let guard = start(Wait::Manual);
+    calls::three(1, 2, 3.0);
+    calls::counted(calls, 7, 12.5);
+    let report = guard.stats();
+    assert_eq!((report.submitted, report.dropped), (calls + 1, 0), "{report}");
+}

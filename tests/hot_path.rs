@@ -1,0 +1,304 @@
+//! The laws of the hot path, and how they are kept: docs/hot-path.md tells what the code read here does.
+//!
+//! Allocations are counted in this process. All else is measured on a program of its own in tests/crates/hot_path,
+//! which is built in release, as users build: a test profile has assertions where the law has none. What needs a tool
+//! that is not installed says so and passes.
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#![allow(unsafe_code, reason = "a global allocator that counts")]
+
+#![allow(clippy::print_stdout, reason = "tests print figures and what they skip")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::fmt;
+use std::hint::black_box;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use treering::{Wait, builder, format, handler, info};
+
+/// Instructions of an enabled call `info!("{} {} {}", u64, u64, f64)`, from the load of its gate to the return.
+const INSTRUCTIONS_MAX: f64 = 90.0;
+/// Bytes of code that such a call adds to the function it stands in.
+const CODE_BYTES_MAX: u64 = 140;
+
+// ---- allocations
+
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+// SAFETY: hands every request to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(block, layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller's promise.
+        unsafe { System.realloc(block, layout, size) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// What `work` allocates, on this thread.
+fn allocations(work: impl FnOnce()) -> u64 {
+    let before = ALLOCATIONS.get();
+    work();
+    ALLOCATIONS.get() - before
+}
+
+/// Not `Encode`: made text at the call.
+struct Eager(u32);
+
+impl fmt::Display for Eager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "eager {:>8}", self.0)
+    }
+}
+
+#[test]
+fn neither_calls_nor_the_listener_allocate() {
+    const ROUNDS: u64 = 50;
+    const CALLS: u64 = 200;
+    let directory = tempfile::tempdir().unwrap();
+    let file = handler::File::append(directory.path().join("log")).unwrap().format(format::Text::new());
+    let guard = builder().ring_capacity(1 << 20).wait(Wait::Manual).handler(file).init().unwrap();
+    let deferred = |call: u64| {
+        info!("{} {} {}", call, 7_u64, 12.5_f64);
+        info!(call, venue = "XNAS", list = [1_u8, 2, 3], some = Some(call), "order {call:>8} {:?}", "filled");
+    };
+    let eager = |call: u64| info!(eager = Eager(call as u32), "{}", Eager(1));
+    assert_eq!(allocations(|| drop(black_box(Box::new(1)))), 1, "else the test could not fail");
+
+    // The thread gets its ring, the callsites their ids, the scratch and the listener their buffers.
+    let mut by_listener = 0;
+    for round in 0..ROUNDS {
+        let by_calls = allocations(|| (0..CALLS).for_each(deferred));
+        let by_eager_calls = allocations(|| (0..CALLS).for_each(eager));
+        let by_round = allocations(|| guard.flush(Duration::from_secs(9)).unwrap());
+        if round > 0 {
+            assert_eq!((by_calls, by_eager_calls), (0, 0), "round {round}");
+            by_listener += by_round;
+        }
+    }
+    let records = 3 * CALLS * (ROUNDS - 1);
+    println!("the listener allocates {by_listener} times for {records} records");
+    assert!(by_listener * 100 < records, "{by_listener} allocations for {records} records");
+    let report = guard.stats();
+    assert_eq!((report.dispatched, report.dropped), (3 * CALLS * ROUNDS, 0));
+}
+
+// ---- the release build
+
+/// The program in tests/crates/hot_path.
+fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("hot-path");
+        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/crates/hot_path/Cargo.toml");
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args([
+            "build",
+            "--release",
+            "--offline",
+            "--quiet",
+            "--manifest-path",
+            manifest,
+            "--target-dir",
+        ]);
+        // As a user's build, whatever this one was made with.
+        for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_BUILD_RUSTFLAGS"] {
+            cargo.env_remove(name);
+        }
+        assert!(cargo.arg(&target).status().unwrap().success(), "the program builds");
+        target.join("release/hot-path")
+    })
+}
+
+fn run(arguments: &[&str]) -> Output {
+    Command::new(program()).args(arguments).output().unwrap()
+}
+
+/// What a tool prints; `None`, and a line that says so, if it is not installed.
+fn tool(name: &str, arguments: &[&str]) -> Option<String> {
+    match Command::new(name).args(arguments).arg(program()).output() {
+        Ok(output) => {
+            assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+            Some(String::from_utf8_lossy(&output.stdout).into_owned())
+        }
+        Err(error) => {
+            println!("SKIPPED: {name} cannot be run here: {error}");
+            None
+        }
+    }
+}
+
+/// An instruction of a disassembly: its address, and its text, `mov %rsi,%rax`.
+struct Instruction<'a> {
+    address: u64,
+    text: &'a str,
+}
+
+/// A function of a disassembly, by a test of its head `0000000000029d90 <three>:`, without the padding behind it.
+fn function<'a>(disassembly: &'a str, is_head: impl Fn(&str) -> bool) -> Vec<Instruction<'a>> {
+    let from = disassembly.lines().skip_while(|line| !(line.ends_with(">:") && is_head(line)));
+    let body = from.skip(1).take_while(|line| !line.is_empty()).filter_map(|line| {
+        let (address, text) = line.trim().split_once(":\t")?;
+        Some(Instruction { address: u64::from_str_radix(address, 16).ok()?, text })
+    });
+    body.filter(|instruction| instruction.text.trim() != "int3").collect()
+}
+
+/// Where an instruction jumps to, or what it calls.
+fn target(instruction: &str) -> Option<u64> {
+    u64::from_str_radix(instruction.split_whitespace().nth(1)?, 16).ok()
+}
+
+// ---- the disassembly
+
+#[test]
+fn a_disabled_call_is_one_load_and_one_branch() {
+    let Some(disassembly) = tool("objdump", &["-d", "--no-show-raw-insn"]) else { return };
+    let three = function(&disassembly, |head| head.contains("<three>"));
+    let texts: Vec<&str> = three.iter().map(|instruction| instruction.text).collect();
+    let [load, compare, branch, ..] = texts[..] else { panic!("no function: {texts:?}") };
+    assert!(load.starts_with("mov ") && load.contains("__TREERING_CALLSITE"), "{texts:#?}");
+    assert!(compare.starts_with("test ") || compare.starts_with("cmp "), "{texts:#?}");
+    assert!(!compare.contains('('), "a second load: {texts:#?}");
+    assert!(branch.starts_with('j') && !branch.starts_with("jmp"), "{texts:#?}");
+    let end = three.iter().find(|instruction| Some(instruction.address) == target(branch));
+    assert_eq!(end.map(|end| end.text.trim()), Some("ret"), "{texts:#?}");
+}
+
+#[test]
+fn an_enabled_call_locks_nothing_and_calls_nothing() {
+    let Some(disassembly) = tool("objdump", &["-d", "--no-show-raw-insn"]) else { return };
+    let three = function(&disassembly, |head| head.contains("<three>"));
+    let call = three.iter().find(|instruction| instruction.text.starts_with("call "));
+    let emit = target(call.expect("a call to `emit`").text).expect("a direct call");
+    let emit = function(&disassembly, |head| head.starts_with(&format!("{emit:016x} ")));
+    assert!(emit.iter().any(|instruction| instruction.text.starts_with("rdtsc")), "that is not `emit`");
+    for instruction in emit.iter().chain(&three) {
+        assert!(!orders_memory(instruction.text), "{:x}: {}", instruction.address, instruction.text);
+    }
+    // Every way out is a jump, the cold ones in tail position: nothing between entry and return is elsewhere.
+    for Instruction { address, text } in &emit {
+        assert!(!text.starts_with("call") && !text.starts_with("syscall"), "{address:x}: {text}");
+    }
+    let stack = emit.iter().filter(|instruction| instruction.text.contains("%rsp"));
+    assert_eq!(stack.count(), 0, "`emit` needs no memory of the stack but for registers it saves");
+}
+
+/// Whether an instruction waits for other cores.
+fn orders_memory(text: &str) -> bool {
+    let fence = ["lock", "mfence", "lfence", "sfence"].iter().any(|word| text.starts_with(word));
+    fence || text.starts_with("xchg") && text.contains('(')
+}
+
+#[test]
+fn what_orders_memory_is_recognised() {
+    assert!(orders_memory("lock cmpxchg %rcx,(%rdi)") && orders_memory("xchg   %rax,0x8(%rdi)"));
+    assert!(
+        orders_memory("mfence") && !orders_memory("xchg   %ax,%ax") && !orders_memory("mov    %rax,(%rdi)")
+    );
+}
+
+#[test]
+fn a_call_adds_little_code_to_its_function() {
+    let Some(symbols) = tool("objdump", &["-t"]) else { return };
+    // "000000000002b9c0 g     F .text	0000000000000074              one"
+    let size = |name: &str| {
+        let mut lines = symbols.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let symbol = lines.find(|words| words.last() == Some(&name)).expect("a symbol");
+        u64::from_str_radix(symbol[symbol.len() - 2], 16).unwrap()
+    };
+    let bytes = (size("eleven") - size("one")) / 10;
+    println!("a call adds {bytes} bytes of code; budget {CODE_BYTES_MAX}");
+    assert!(bytes <= CODE_BYTES_MAX, "{bytes} bytes");
+}
+
+// ---- instructions
+
+#[test]
+fn a_call_takes_few_instructions() {
+    let counted = |calls: u32| {
+        let valgrind = Command::new("valgrind")
+            .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+            .args(["--collect-atstart=no", "--toggle-collect=counted"])
+            .arg(program())
+            .args(["count", &calls.to_string()])
+            .output();
+        let output = match valgrind {
+            Ok(output) => output,
+            Err(error) => {
+                println!("SKIPPED: valgrind cannot be run here: {error}");
+                return None;
+            }
+        };
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        // "==1234== Collected : 93126"
+        let collected = said.lines().find_map(|line| line.split_once("Collected : "));
+        Some(collected.expect("a sum").1.trim().parse::<f64>().unwrap())
+    };
+    // The difference leaves out the first run of the callsite; the loop around each call has three instructions.
+    let (Some(less), Some(more)) = (counted(1_000), counted(3_000)) else { return };
+    let instructions = (more - less) / 2_000.0 - 3.0;
+    println!("a call takes {instructions:.1} instructions; budget {INSTRUCTIONS_MAX}");
+    assert!(instructions > 20.0, "the calls were not counted");
+    assert!(instructions <= INSTRUCTIONS_MAX, "{instructions:.1} instructions");
+}
+
+// ---- system calls
+
+#[test]
+fn a_call_makes_no_system_call() {
+    let sealed = run(&["sealed"]);
+    assert!(sealed.status.success(), "{sealed:?}");
+}
+
+#[test]
+fn a_sealed_thread_that_makes_a_system_call_is_killed() {
+    let sealed = run(&["sealed", "write"]);
+    assert_eq!(sealed.status.signal(), Some(libc::SIGSYS), "{sealed:?}");
+}
+
+#[test]
+fn no_call_of_steady_traffic_wakes_the_listener() {
+    /// A longer silence may let the listener park: then it was not steady.
+    const SILENCE_MAX_MILLIS: u64 = 80;
+    const TRIES: u32 = 5;
+    for _ in 0..TRIES {
+        let output = run(&["steady"]);
+        assert!(output.status.success(), "{output:?}");
+        let numbers = String::from_utf8(output.stdout).unwrap();
+        let numbers: Vec<u64> = numbers.split_whitespace().map(|number| number.parse().unwrap()).collect();
+        let [during, silence, after] = numbers[..] else { panic!("{numbers:?}") };
+        assert_eq!(after, 1, "a call after half a second of silence wakes the listener");
+        if during == 0 {
+            return;
+        }
+        assert!(
+            silence > SILENCE_MAX_MILLIS,
+            "{during} calls woke the listener, {silence} ms were the most between two"
+        );
+        println!("the machine kept the traffic waiting for {silence} ms; again");
+    }
+    println!("SKIPPED: this machine is too busy for steady traffic");
+}
