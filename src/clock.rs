@@ -86,12 +86,12 @@ pub(crate) struct Deadline(Option<Instant>);
 
 impl Deadline {
     pub(crate) fn after(timeout: Duration) -> Self {
-        Deadline(Instant::now().checked_add(timeout))
+        Deadline(now().checked_add(timeout))
     }
 
     /// Time left; zero when it has passed, `None` when it never will.
     pub(crate) fn left(self) -> Option<Duration> {
-        self.0.map(|end| end.saturating_duration_since(Instant::now()))
+        self.0.map(|end| end.saturating_duration_since(now()))
     }
 
     pub(crate) fn has_passed(self) -> bool {
@@ -100,8 +100,17 @@ impl Deadline {
 }
 
 /// The monotonic clock, for waits and intervals.
+#[cfg(not(treering_loom))]
 pub(crate) fn now() -> Instant {
     Instant::now()
+}
+
+/// Time stands still under loom: nothing in a model happens, or fails to, because some has passed.
+#[cfg(treering_loom)]
+pub(crate) fn now() -> Instant {
+    #[expect(clippy::disallowed_types, reason = "a constant; no model waits for it")]
+    static STILL: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    *STILL.get_or_init(Instant::now)
 }
 
 /// Turns stamps into wall-clock time. Owned by the listener.
@@ -125,22 +134,11 @@ struct Anchor {
 
 impl Anchor {
     fn read() -> Self {
-        let before = Ticker::default().ordered_now();
+        let before = raw::ticks_ordered();
         let nanos = system_nanos();
-        let after = Ticker::default().ordered_now();
+        let after = raw::ticks_ordered();
         // The middle: the system's clock was read between the two.
-        Anchor { ticks: before + (after - before) / 2, nanos, at: Instant::now() }
-    }
-}
-
-impl Ticker {
-    #[cfg(not(treering_loom))]
-    fn ordered_now(&self) -> u64 {
-        raw::ticks_ordered()
-    }
-    #[cfg(treering_loom)]
-    fn ordered_now(&self) -> u64 {
-        0
+        Anchor { ticks: before + (after - before) / 2, nanos, at: now() }
     }
 }
 
@@ -160,8 +158,8 @@ impl WallClock {
     /// Compares with the system's clock if it is time to. Returns by how many nanoseconds the wall clock was set,
     /// if it was.
     pub(crate) fn anchor(&mut self) -> Option<i64> {
-        let now = Instant::now();
-        if now < self.next_anchor {
+        // Under loom stamps count from 0 and have no time.
+        if cfg!(treering_loom) || now() < self.next_anchor {
             return None;
         }
         self.adjust(Anchor::read())
@@ -222,7 +220,6 @@ fn system_nanos() -> i64 {
 
 /// The counters of the machines we know.
 mod raw {
-    #![cfg_attr(treering_loom, allow(dead_code, reason = "loom counts for itself"))]
     #![allow(unsafe_code, reason = "the counter is an instruction")]
 
     #[cfg(target_arch = "x86_64")]

@@ -216,14 +216,12 @@ impl Inlets {
     /// Tells of losses that no producer told of.
     pub(crate) fn report_losses(&mut self, of: LossesOf, now: u64, batch: &mut Collected, clock: &WallClock) {
         for (index, inlet) in self.inlets.iter_mut().enumerate() {
+            if of == LossesOf::ThreadsThatLeft && inlet.lease != Lease::Left {
+                continue; // the counts are in a cache line of the thread's
+            }
             let counts = inlet.consumer.counters().cold.dropped_full.load();
-            let tell = match of {
-                LossesOf::AllThreads => true,
-                LossesOf::ThreadsThatLeft => inlet.lease == Lease::Left,
-                LossesOf::SilentThreads => inlet.lost_before == total(&counts),
-            };
-            inlet.lost_before = total(&counts);
-            if tell {
+            let lost_before = std::mem::replace(&mut inlet.lost_before, total(&counts));
+            if of != LossesOf::SilentThreads || lost_before == total(&counts) {
                 push_loss(&mut inlet.reported, counts, index, now, batch, clock);
             }
         }
@@ -233,7 +231,8 @@ impl Inlets {
     pub(crate) fn reclaim(&mut self, transport: &Transport) {
         for (index, inlet) in self.inlets.iter_mut().enumerate() {
             // Left was learnt before the tail was read, and its thread writes no more: empty means drained.
-            if inlet.lease == Lease::Left && inlet.committed == 0 {
+            let is_drained = inlet.committed == 0 || cfg!(treering_mutant = "reclaim_undrained");
+            if inlet.lease == Lease::Left && is_drained {
                 inlet.lease = Lease::Free;
                 transport.reclaim(index);
             }
