@@ -114,9 +114,12 @@ impl Listening {
 
     /// Turns and parks like [`run`](Self::run), until the handler was given so many records.
     pub fn run_until_written(&mut self, engine: &Engine, records: usize) {
-        while engine.written().len() < records {
-            assert!(self.listener.advance(), "nobody stopped the engine");
-        }
+        self.listener.run_until(|_| engine.written().len() >= records);
+    }
+
+    /// Turns and parks like [`run`](Self::run), until so many flushes were answered.
+    pub fn run_until_flushed(&mut self, flushes: u64) {
+        self.listener.run_until(|answered| answered >= flushes);
     }
 
     /// One turn.
@@ -201,6 +204,11 @@ impl Caller {
                 if refused == Refused::Closed { Fate::Late } else { Fate::Dropped }
             }
         }
+    }
+
+    /// What the thread has seen by now is what everybody sees who reads a later time, see `Ticker`.
+    pub fn share_clock(&self) {
+        self.engine.core.transport.shared.ticker.is_the_same_for_all();
     }
 
     /// The thread ends.

@@ -6,7 +6,6 @@
 
 #![cfg(treering_loom)]
 
-use std::env;
 use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;

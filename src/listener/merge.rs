@@ -7,7 +7,8 @@
 //!
 //! **Causal order**: the cut-off is read *before any tail*, and no record with a later key is taken. Had A's record
 //! not been visible when A's tail was read, it was committed after the cut-off, and whatever it caused was stamped
-//! later still: it is held back as well.
+//! later still: it is held back as well. That takes a clock that is the same on all cores, and cores that agree on
+//! when a store became visible (x86-64 and Armv8 do); see `Ticker`.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -94,16 +94,21 @@ impl Listener {
 
     /// Takes turns until the engine is closed and everything was handed out, or a deadline passed.
     pub(crate) fn run(&mut self) {
-        while self.advance() {}
+        while let Some(step) = self.advance() {
+            self.wait(step);
+        }
     }
 
-    /// One turn, and the wait after it. `false` after the last turn.
-    pub(crate) fn advance(&mut self) -> bool {
-        let step = match self.turn() {
-            Turn::Finished => return false,
-            Turn::Busy(_) => self.idle.busy(),
-            Turn::Empty => self.idle.empty(),
-        };
+    /// One turn. Says how to wait for the next one, if there is one.
+    fn advance(&mut self) -> Option<Step> {
+        match self.turn() {
+            Turn::Finished => None,
+            Turn::Busy(_) => Some(self.idle.busy()),
+            Turn::Empty => Some(self.idle.empty()),
+        }
+    }
+
+    fn wait(&mut self, step: Step) {
         match step {
             Step::Spin(duration) => spin(duration),
             Step::Nap(duration) => {
@@ -118,7 +123,19 @@ impl Listener {
                 }
             }
         }
-        true
+    }
+
+    /// As [`run`](Self::run), but ends before it would wait where `is_done`, which is told the highest flush ticket
+    /// answered.
+    #[cfg(treering_loom)]
+    pub(crate) fn run_until(&mut self, is_done: impl Fn(u64) -> bool) {
+        while !is_done(self.answered)
+            && let Some(step) = self.advance()
+        {
+            if !is_done(self.answered) {
+                self.wait(step);
+            }
+        }
     }
 
     /// One look at the world, see the module's documentation.
