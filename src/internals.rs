@@ -18,12 +18,10 @@ use crate::listener::{Books, Control, Core, Handlers, Listener};
 use crate::record::{Thread, Value};
 use crate::ring::{Payload, Producer, Refused};
 use crate::stats::Report;
-use crate::sync::Arc;
+use crate::sync::{Arc, Mutex};
 use crate::transport::{NoRing, Transport};
 
 pub use crate::listener::Wait;
-
-use written::Written;
 
 /// Severe enough to need no headroom, so that rings can be tiny.
 const LEVEL: Level = Level::Error;
@@ -44,7 +42,7 @@ pub struct Engine {
 impl Engine {
     /// An engine with one handler, and its listener. A record takes three words of a ring, a loss record seven.
     pub fn new(ring_words: usize, rings_max: usize, wait: Wait) -> (Engine, Listening) {
-        let written = Written::default();
+        let written = Written::new();
         let (handlers, counters) = Handlers::new(vec![Box::new(Writer { written: written.clone() })]);
         let sink = written.clone();
         let core = Arc::new(Core {
@@ -96,7 +94,9 @@ impl Engine {
     pub fn settle(&self, mut listening: Listening) -> Report {
         listening.listener.count_late();
         self.written.look(|pages| assert_eq!(pages.faults, [""; 0]));
-        self.core.report()
+        let report = self.core.report();
+        assert_eq!(report.rings, listening.listener.rings(), "rings that nobody would drain");
+        report
     }
 }
 
@@ -146,6 +146,7 @@ enum Place {
 
 /// What became of a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "models look at every fate")]
 pub enum Fate {
     /// It is in a ring. `before_close` if its thread saw the engine open after the commit.
     Taken {
@@ -317,27 +318,25 @@ impl Handler for Writer {
     }
 }
 
-/// What a handler wrote. Outside of the model: an assertion sees what was done, and orders nothing.
-mod written {
-    #![expect(clippy::disallowed_types, reason = "outside of the model")]
+/// What a handler wrote. Loom must see it, or it would not try the orders in which somebody looks too early.
+#[derive(Clone, Debug)]
+struct Written(Arc<Mutex<Pages>>);
 
-    use std::sync::{Arc, Mutex, PoisonError};
+#[derive(Default, Debug)]
+struct Pages {
+    records: Vec<(u32, u64)>,
+    /// How many of the records were flushed.
+    flushed: usize,
+    told_lost: u64,
+    faults: Vec<String>,
+}
 
-    #[derive(Clone, Default, Debug)]
-    pub(super) struct Written(Arc<Mutex<Pages>>);
-
-    #[derive(Default, Debug)]
-    pub(super) struct Pages {
-        pub(super) records: Vec<(u32, u64)>,
-        /// How many of the records were flushed.
-        pub(super) flushed: usize,
-        pub(super) told_lost: u64,
-        pub(super) faults: Vec<String>,
+impl Written {
+    fn new() -> Self {
+        Written(Arc::new(Mutex::new(Pages::default())))
     }
 
-    impl Written {
-        pub(super) fn look<R>(&self, look: impl FnOnce(&mut Pages) -> R) -> R {
-            look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-        }
+    fn look<R>(&self, look: impl FnOnce(&mut Pages) -> R) -> R {
+        look(&mut self.0.lock())
     }
 }

@@ -7,6 +7,11 @@
 //!
 //! Lock order: an engine's registry lock may be taken while this one is held, never the other way round.
 
+#![cfg_attr(
+    treering_loom,
+    expect(clippy::disallowed_types, reason = "OnceLock: a chunk is made once, and loom need not know how")
+)]
+
 use std::collections::HashMap;
 use std::sync::OnceLock;
 

@@ -290,6 +290,12 @@ impl Listener {
         }
     }
 
+    /// How many rings it knows.
+    #[cfg(treering_loom)]
+    pub(crate) fn rings(&self) -> u64 {
+        self.inlets.len() as u64
+    }
+
     /// After the end: counts what was committed past the last tail.
     pub(crate) fn count_late(&mut self) {
         self.inlets.count_late();

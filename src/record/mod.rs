@@ -100,7 +100,7 @@ impl<'a> Record<'a> {
 
     /// All arguments, those of the message and those of the fields, in the order of the argument list.
     pub fn values(&self) -> Values<'a> {
-        Values::new(&self.entry.types, self.arguments, self.truncated)
+        Values::new(self.entry.types, self.arguments, self.truncated)
     }
 
     /// The argument at a position of the argument list.
