@@ -334,7 +334,7 @@ pub struct HandlerReport {
 /// let (logger, guard) = treering::builder().handler(capture).start()?;
 /// treering::info!(logger: logger, "counted");
 /// let report = guard.stop(std::time::Duration::from_secs(5))?;
-/// assert_eq!(report.handlers["Capture"].delivered, 1);
+/// assert_eq!(report.handlers["capture"].delivered, 1);
 /// # Ok(())
 /// # }
 /// ```
