@@ -14,7 +14,7 @@ use crate::handler::Handler;
 use crate::listener::{Books, Control, Core, GivenUp, Handlers, Listener, Turn, Wait, panic_text};
 use crate::os;
 use crate::overflow::Policies;
-use crate::stats::{Report, Sum};
+use crate::stats::Report;
 use crate::sync::{Arc, AtomicU32, Mutex, MutexGuard, Ordering, nap};
 use crate::transport::Transport;
 
@@ -117,7 +117,7 @@ impl Engine {
             self.core.faults.report(format_args!("the listener panicked, start {}: {text}", restart + 1));
             if restart == RESTARTS_MAX {
                 self.core.transport.shared.state.close();
-                self.give_up();
+                self.core.give_up();
                 self.core.control.finish();
             }
         }
@@ -187,43 +187,38 @@ impl Engine {
     /// Waits until everything that was logged before this call has left the handlers.
     pub(crate) fn flush(&self, timeout: Duration) -> Result<(), Error> {
         let deadline = Deadline::after(timeout);
-        let Core { control, transport, .. } = &*self.core;
+        let control = &self.core.control;
         if self.wait == Wait::Manual {
             if control.has_finished() {
                 return Ok(());
             }
-            let ticket = control.ask(&transport.shared.state);
+            let ticket = self.core.ask_for_flush();
             self.take_turn(deadline)?;
             return control.wait_for(ticket, deadline).map_err(|_| Error::timeout());
         }
         if self.is_listening_here() {
             return Err(Error::on_listener_thread());
         }
-        let ticket = control.ask(&transport.shared.state);
+        let ticket = self.core.ask_for_flush();
         control.wait_for(ticket, deadline).map_err(|_| Error::timeout())
     }
 
     /// Ends the engine: closes, drains, flushes and closes the handlers. At the deadline what is left is abandoned.
     pub(crate) fn stop(&self, timeout: Duration) -> Result<Report, Error> {
         let deadline = Deadline::after(timeout);
-        let Core { control, transport, .. } = &*self.core;
-        transport.shared.state.close();
-        control.close();
+        self.core.close();
         if self.turning.load(Ordering::Relaxed) == os::thread_id() {
             return Err(Error::on_listener_thread());
         }
-        if self.wait == Wait::Manual && !control.has_finished() {
+        if self.wait == Wait::Manual && !self.core.control.has_finished() {
             // Another thread may take the last turn first; then there is nothing left to do.
             let _ = self.take_turn(deadline);
         }
-        match control.wait_for_end(deadline) {
-            Ok(()) => {
-                if let Some(thread) = self.thread.lock().take() {
-                    // It does nothing any more but return. A panic of it was reported where it happened.
-                    let _ = thread.join();
-                }
-            }
-            Err(_) => self.give_up(),
+        if self.core.wait_for_end(deadline).is_ok()
+            && let Some(thread) = self.thread.lock().take()
+        {
+            // It does nothing any more but return. A panic of it was reported where it happened.
+            let _ = thread.join();
         }
         Ok(self.report())
     }
@@ -237,34 +232,14 @@ impl Engine {
         result
     }
 
-    /// What is not settled by now never will be.
-    fn give_up(&self) {
-        self.core.books.give_up(|| self.sum(None).pending);
-    }
-
     /// The books at this moment.
     pub(crate) fn report(&self) -> Report {
-        let abandoned = self.core.books.abandoned();
-        // What is past the last tail is late, unless a deadline has settled everything before.
-        if abandoned.is_none()
-            && self.core.control.has_finished()
-            && let Some(mut listener) = self.listener.try_lock()
-        {
-            listener.count_late();
+        // What is past the last tail is late, unless a deadline has settled everything before. The lock is free or
+        // about to be: nothing of the user's runs in the listener after its end.
+        if self.core.control.has_finished() && self.core.books.abandoned().is_none() {
+            self.listener.lock().count_late();
         }
-        self.sum(abandoned)
-    }
-
-    /// `abandoned`: how many were on their way when a stop's deadline passed, if one did.
-    fn sum(&self, abandoned: Option<u64>) -> Report {
-        let Core { transport, books, .. } = &*self.core;
-        let mut sum = Sum::default();
-        sum.handlers(books.handlers.iter().map(|handler| &**handler));
-        sum.reordered(books.reordered.load(Ordering::Relaxed));
-        abandoned.into_iter().for_each(|records| sum.abandoned(records));
-        transport.sum_settled(&mut sum);
-        transport.sum_placed(&mut sum);
-        sum.finish()
+        self.core.report()
     }
 
     /// Swaps the filter. Calls that begin after this returned obey it. The caller must be `busy`.

@@ -1,9 +1,10 @@
 //! Records kept in memory, for tests.
 
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{Batch, Handler, HandlerError};
+use crate::clock::Deadline;
 use crate::level::{Level, LevelFilter};
 use crate::record::{Record, Thread, Timestamp, Value};
 use crate::sync::{Arc, Condvar, Mutex, wait};
@@ -104,15 +105,13 @@ impl Capture {
     /// assert!(!capture.wait_for(1, Duration::from_millis(1)));
     /// ```
     pub fn wait_for(&self, records: usize, timeout: Duration) -> bool {
-        // The test's own time, not that of the records: nothing an engine does hangs on it.
-        let start = Instant::now();
+        let deadline = Deadline::after(timeout);
         let mut kept = self.shared.records.lock();
         while kept.len() < records {
-            let left = timeout.saturating_sub(start.elapsed());
-            if left.is_zero() {
+            if deadline.has_passed() {
                 return false;
             }
-            kept = wait(&self.shared.arrived, kept, Some(left));
+            kept = wait(&self.shared.arrived, kept, deadline.left());
         }
         true
     }
@@ -488,7 +487,7 @@ mod tests {
                 offer(&mut handler, [number.to_string()]).unwrap();
             }
         });
-        let start = Instant::now();
+        let start = std::time::Instant::now();
         assert!(capture.wait_for(3, Duration::from_secs(20)));
         assert!(start.elapsed() < Duration::from_secs(10), "woken by the record, not by the time");
         assert_eq!(capture.len(), 3);

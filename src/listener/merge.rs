@@ -7,7 +7,8 @@
 //!
 //! **Causal order**: the cut-off is read *before any tail*, and no record with a later key is taken. Had A's record
 //! not been visible when A's tail was read, it was committed after the cut-off, and whatever it caused was stamped
-//! later still: it is held back as well.
+//! later still: it is held back as well. That takes a clock that is the same on all cores, and cores that agree on
+//! when a store became visible (x86-64 and Armv8 do); see `Ticker`.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -217,14 +218,11 @@ impl Inlets {
     pub(crate) fn report_losses(&mut self, of: LossesOf, now: u64, batch: &mut Collected, clock: &WallClock) {
         for (index, inlet) in self.inlets.iter_mut().enumerate() {
             if of == LossesOf::ThreadsThatLeft && inlet.lease != Lease::Left {
-                continue;
+                continue; // the counts are in a cache line of the thread's
             }
             let counts = inlet.consumer.counters().cold.dropped_full.load();
-            let is_silent = inlet.lost_before == total(&counts);
-            if of == LossesOf::SilentThreads {
-                inlet.lost_before = total(&counts);
-            }
-            if of != LossesOf::SilentThreads || is_silent {
+            let lost_before = std::mem::replace(&mut inlet.lost_before, total(&counts));
+            if of != LossesOf::SilentThreads || lost_before == total(&counts) {
                 push_loss(&mut inlet.reported, counts, index, now, batch, clock);
             }
         }
@@ -234,7 +232,8 @@ impl Inlets {
     pub(crate) fn reclaim(&mut self, transport: &Transport) {
         for (index, inlet) in self.inlets.iter_mut().enumerate() {
             // Left was learnt before the tail was read, and its thread writes no more: empty means drained.
-            if inlet.lease == Lease::Left && inlet.committed == 0 {
+            let is_drained = inlet.committed == 0 || cfg!(treering_mutant = "reclaim_undrained");
+            if inlet.lease == Lease::Left && is_drained {
                 inlet.lease = Lease::Free;
                 transport.reclaim(index);
             }

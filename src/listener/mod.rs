@@ -8,12 +8,14 @@
 //! borrows it, so that a thread started anew goes on with it.
 
 mod control;
+mod core;
 mod dispatch;
 mod idle;
 mod merge;
 mod own;
 mod resolve;
 
+pub(crate) use self::core::Core;
 pub(crate) use control::Control;
 pub(crate) use dispatch::{Books, GivenUp, Handlers, panic_text};
 pub use idle::Wait;
@@ -22,35 +24,21 @@ use std::time::{Duration, Instant};
 
 use crate::callsite::Dictionary;
 use crate::clock::{self, WallClock};
-use crate::fault::Faults;
 use crate::os;
 use crate::sync::Arc;
-use crate::transport::Transport;
 use crate::wake::HeavyFence;
 
-use idle::{Idle, PARK_MAX, Step, spin};
+use idle::{Idle, PARK_MAX, Step, none_under_loom, spin};
 use merge::{Collected, Inlets, LossesOf};
 use resolve::Entries;
 
 /// Records younger than this wait for the next round, unless someone waits for this one: a thread that was between
 /// its stamp and its commit when its tail was read gets this long to be put in order by time.
-#[cfg(not(treering_loom))]
-const GRACE: Duration = Duration::from_micros(2);
-#[cfg(treering_loom)]
-const GRACE: Duration = Duration::ZERO;
+const GRACE: Duration = none_under_loom(Duration::from_micros(2));
 /// Longer than any store waits in a store buffer.
 const NAP_AFTER_CHANGE: Duration = Duration::from_millis(1);
 /// How often losses of silent threads are looked for.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
-
-/// What a listener shares with the threads that log and those that ask.
-#[derive(Debug)]
-pub(crate) struct Core {
-    pub(crate) transport: Transport,
-    pub(crate) control: Control,
-    pub(crate) books: Books,
-    pub(crate) faults: Faults,
-}
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -106,25 +94,46 @@ impl Listener {
 
     /// Takes turns until the engine is closed and everything was handed out, or a deadline passed.
     pub(crate) fn run(&mut self) {
-        loop {
-            let step = match self.turn() {
-                Turn::Finished => return,
-                Turn::Busy(_) => self.idle.busy(),
-                Turn::Empty => self.idle.empty(),
-            };
-            match step {
-                Step::Spin(duration) => spin(duration),
-                Step::Nap(duration) => {
-                    // Nobody is in a hurry: what the handlers hold can leave now.
-                    if self.flush_held().is_ok() {
-                        self.core.control.nap(duration);
-                    }
+        while let Some(step) = self.advance() {
+            self.wait(step);
+        }
+    }
+
+    /// One turn. Says how to wait for the next one, if there is one.
+    fn advance(&mut self) -> Option<Step> {
+        match self.turn() {
+            Turn::Finished => None,
+            Turn::Busy(_) => Some(self.idle.busy()),
+            Turn::Empty => Some(self.idle.empty()),
+        }
+    }
+
+    fn wait(&mut self, step: Step) {
+        match step {
+            Step::Spin(duration) => spin(duration),
+            Step::Nap(duration) => {
+                // Nobody is in a hurry: what the handlers hold can leave now.
+                if self.flush_held().is_ok() {
+                    self.core.control.nap(duration);
                 }
-                Step::Park => {
-                    if self.flush_held().is_ok() {
-                        self.park();
-                    }
+            }
+            Step::Park => {
+                if self.flush_held().is_ok() {
+                    self.park();
                 }
+            }
+        }
+    }
+
+    /// As [`run`](Self::run), but ends before it would wait where `is_done`, which is told the highest flush ticket
+    /// answered.
+    #[cfg(treering_loom)]
+    pub(crate) fn run_until(&mut self, is_done: impl Fn(u64) -> bool) {
+        while !is_done(self.answered)
+            && let Some(step) = self.advance()
+        {
+            if !is_done(self.answered) {
+                self.wait(step);
             }
         }
     }
@@ -142,8 +151,12 @@ impl Listener {
 
     fn try_turn(&mut self) -> Result<Turn, GivenUp> {
         // The order of the next steps is what makes flush, stop and the order of records right: what is asked, then
-        // the cut-off, then the registry, then the tails.
+        // the cut-off, then the registry, then the tails. Each mutant reads the tails one step too early.
+        #[cfg(treering_mutant = "tails_before_ticket")]
+        self.inlets.read_tails();
         let asked = self.core.control.asked();
+        #[cfg(treering_mutant = "tails_before_closing")]
+        self.inlets.read_tails();
         let state = &self.core.transport.shared.state;
         let closing = state.is_closed();
         if closing {
@@ -152,9 +165,19 @@ impl Listener {
             let _ = self.fence.fence(state);
         }
         let flushing = asked > self.answered;
+        #[cfg(treering_mutant = "tails_before_cutoff")]
+        self.inlets.read_tails();
         let cutoff = self.cutoff(closing, flushing);
         self.recover()?;
+        #[cfg(treering_mutant = "tails_before_leases")]
+        self.inlets.read_tails();
         self.inlets.refresh(&self.core.transport, closing, &mut self.batch);
+        #[cfg(not(any(
+            treering_mutant = "tails_before_ticket",
+            treering_mutant = "tails_before_closing",
+            treering_mutant = "tails_before_cutoff",
+            treering_mutant = "tails_before_leases"
+        )))]
         self.inlets.read_tails();
 
         let records = self.hand_out(cutoff)?;
@@ -166,6 +189,8 @@ impl Listener {
             return Ok(Turn::Finished);
         }
         if flushing {
+            #[cfg(treering_mutant = "answer_before_flush")]
+            self.core.control.answer(asked);
             self.handlers.flush_on_request(&self.core.books, &self.core.faults)?;
             self.answered = asked;
             self.core.control.answer(asked);
@@ -264,6 +289,12 @@ impl Listener {
             state.unpark();
             control.nap(NAP_AFTER_CHANGE);
         }
+    }
+
+    /// How many rings it knows.
+    #[cfg(treering_loom)]
+    pub(crate) fn rings(&self) -> u64 {
+        self.inlets.len() as u64
     }
 
     /// After the end: counts what was committed past the last tail.

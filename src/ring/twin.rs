@@ -1,23 +1,40 @@
-//! The ring of words under loom: rtrb's positions and orderings on loom's atomics, one atomic for each word.
+//! The ring of words under loom: rtrb's positions and orderings on loom's atomics, one of loom's cells for each word.
 //!
 //! rtrb is opaque to loom. This twin stands in for it in the models, so what they prove of the ring is what follows
-//! from an acquire/release pair on the tail and one on the head; that rtrb has those is read, not modelled.
+//! from an acquire/release pair on the tail and one on the head; that rtrb has those is read, not modelled. The
+//! words are plain memory, as rtrb's are: a read that its write does not happen before fails the model.
+#![allow(unsafe_code, reason = "loom's cells are accessed by pointer, which is what it checks")]
 
-use crate::sync::{Arc, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{Arc, AtomicUsize, Ordering, UnsafeCell};
 
 #[derive(Debug)]
 struct Words {
-    /// Relaxed: the tail and the head order them.
-    words: Vec<AtomicU64>,
+    /// Between head and tail the consumer's, the rest the producer's.
+    words: Vec<UnsafeCell<u64>>,
     /// Words released since the beginning. Written by the consumer.
     head: AtomicUsize,
     /// Words committed since the beginning. Written by the producer.
     tail: AtomicUsize,
 }
 
+// SAFETY: whose a word is, head and tail say; loom fails the model if two threads are at one of them unordered.
+unsafe impl Sync for Words {}
+
+impl Words {
+    fn store(&self, position: usize, word: u64) {
+        // SAFETY: the pointer is loom's own, and loom checks that nobody else is at the word.
+        self.words[position % self.words.len()].with_mut(|at| unsafe { *at = word });
+    }
+
+    fn load(&self, position: usize) -> u64 {
+        // SAFETY: as above.
+        self.words[position % self.words.len()].with(|at| unsafe { *at })
+    }
+}
+
 pub(super) fn words(capacity: usize) -> (Producer, Consumer) {
     let ring = Arc::new(Words {
-        words: (0..capacity).map(|_| AtomicU64::new(0)).collect(),
+        words: (0..capacity).map(|_| UnsafeCell::new(0)).collect(),
         head: AtomicUsize::new(0),
         tail: AtomicUsize::new(0),
     });
@@ -78,10 +95,13 @@ impl Room<'_> {
     pub(super) fn commit(self, words: usize) {
         let Producer { ring, tail, copy, .. } = self.producer;
         for (at, word) in copy[..words].iter().enumerate() {
-            ring.words[(*tail + at) % ring.words.len()].store(*word, Ordering::Relaxed);
+            ring.store(*tail + at, *word);
         }
         *tail += words;
-        ring.tail.store(*tail, Ordering::Release);
+        ring.tail.store(
+            *tail,
+            if cfg!(treering_mutant = "relaxed_tail") { Ordering::Relaxed } else { Ordering::Release },
+        );
     }
 
     fn pieces(&mut self) -> (&mut [u64], &mut [u64]) {
@@ -105,7 +125,7 @@ impl Consumer {
         let capacity = self.ring.words.len();
         self.copy.clear();
         for at in 0..words {
-            self.copy.push(self.ring.words[(self.head + at) % capacity].load(Ordering::Relaxed));
+            self.copy.push(self.ring.load(self.head + at));
         }
         let first = words.min(capacity - self.head % capacity);
         let (first, second) = self.copy.split_at(first);
@@ -114,6 +134,9 @@ impl Consumer {
 
     pub(super) fn release(&mut self, words: usize) {
         self.head += words;
-        self.ring.head.store(self.head, Ordering::Release);
+        self.ring.head.store(
+            self.head,
+            if cfg!(treering_mutant = "relaxed_head") { Ordering::Relaxed } else { Ordering::Release },
+        );
     }
 }

@@ -1,0 +1,47 @@
+//! A callsite's first run against a filter reload (I15).
+
+#![cfg(treering_loom)]
+
+use loom::sync::Arc;
+use loom::sync::atomic::{AtomicBool, Ordering};
+use loom::thread;
+use treering::internals::Gate;
+use treering_loom_tests::model;
+
+#[test]
+fn a_call_after_a_reload_obeys_it_though_the_callsite_was_registered_meanwhile() {
+    model("a_call_after_a_reload_obeys_it_though_the_callsite_was_registered_meanwhile", None, || {
+        first_runs_against_a_reload(false);
+    });
+}
+
+#[test]
+fn a_call_that_names_its_engine_obeys_a_reload_as_well() {
+    model("a_call_that_names_its_engine_obeys_a_reload_as_well", None, || first_runs_against_a_reload(true));
+}
+
+fn first_runs_against_a_reload(names_engine: bool) {
+    let gate = Gate::new(names_engine, true);
+    let has_reloaded = Arc::new(AtomicBool::new(false));
+    let calling = {
+        let (gate, has_reloaded) = (gate.clone(), has_reloaded.clone());
+        thread::spawn(move || {
+            for _ in 0..2 {
+                let is_later = has_reloaded.load(Ordering::Acquire);
+                assert!(!(gate.call() && is_later), "it began after the reload had returned");
+            }
+        })
+    };
+    let reloading = {
+        let gate = gate.clone();
+        thread::spawn(move || {
+            gate.reload(false);
+            has_reloaded.store(true, Ordering::Release);
+            assert!(!gate.call());
+        })
+    };
+    calling.join().unwrap();
+    reloading.join().unwrap();
+    assert!(!gate.call());
+    gate.leave();
+}

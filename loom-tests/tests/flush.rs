@@ -1,0 +1,84 @@
+//! A flush returns after everything that happened before it has left the handlers (I8).
+
+#![cfg(treering_loom)]
+
+use loom::sync::Arc;
+use loom::sync::atomic::{AtomicBool, Ordering};
+use loom::thread;
+use treering::internals::{Engine, Wait};
+use treering_loom_tests::{assert_settled, model};
+
+#[test]
+fn a_flush_brings_out_what_its_own_thread_logged() {
+    model("a_flush_brings_out_what_its_own_thread_logged", 3, || {
+        let (engine, mut listening) = Engine::new(16, 2, Wait::Adaptive);
+        let mut caller = engine.caller(1);
+        caller.register();
+        let flushing = {
+            let engine = engine.clone();
+            thread::spawn(move || {
+                caller.log(1);
+                engine.flush();
+                assert_eq!(engine.flushed(), [(1, 1)]);
+            })
+        };
+        listening.run_until_flushed(1);
+        flushing.join().unwrap();
+        assert_settled(&engine.settle(listening), 1, &engine.written());
+    });
+}
+
+#[test]
+fn a_flush_brings_out_what_another_thread_logged_before_it() {
+    model("a_flush_brings_out_what_another_thread_logged_before_it", 2, || {
+        let (engine, mut listening) = Engine::new(16, 2, Wait::Adaptive);
+        let has_logged = Arc::new(AtomicBool::new(false));
+        let mut caller = engine.caller(1);
+        caller.register();
+        let logging = {
+            let has_logged = has_logged.clone();
+            thread::spawn(move || {
+                caller.log(1);
+                has_logged.store(true, Ordering::Release);
+            })
+        };
+        let flushing = {
+            let engine = engine.clone();
+            thread::spawn(move || {
+                let is_before = has_logged.load(Ordering::Acquire);
+                engine.flush();
+                assert!(!is_before || engine.flushed() == [(1, 1)]);
+            })
+        };
+        listening.run_until_flushed(1);
+        listening.run_until_written(&engine, 1);
+        flushing.join().unwrap();
+        logging.join().unwrap();
+        assert_settled(&engine.settle(listening), 1, &engine.written());
+    });
+}
+
+#[test]
+fn a_flush_that_races_with_stop_returns() {
+    model("a_flush_that_races_with_stop_returns", 2, || {
+        let (engine, mut listening) = Engine::new(16, 2, Wait::Adaptive);
+        let mut caller = engine.caller(1);
+        caller.register();
+        caller.log(1);
+        let flushing = {
+            let engine = engine.clone();
+            thread::spawn(move || {
+                engine.flush();
+                assert_eq!(engine.flushed(), [(1, 1)]);
+            })
+        };
+        let stopping = {
+            let engine = engine.clone();
+            thread::spawn(move || engine.stop())
+        };
+        listening.run();
+        flushing.join().unwrap();
+        stopping.join().unwrap();
+        assert_settled(&engine.settle(listening), 1, &engine.written());
+    });
+}

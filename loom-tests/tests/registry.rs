@@ -1,0 +1,71 @@
+//! Rings come and go while the listener drains: registration against stop (I6), thread exit and reuse (I7).
+
+#![cfg(treering_loom)]
+
+use loom::thread;
+use treering::internals::{Engine, Fate, Wait};
+use treering_loom_tests::{assert_settled, model};
+
+#[test]
+fn a_ring_that_is_registered_while_the_engine_stops_is_drained_or_refused() {
+    model("a_ring_that_is_registered_while_the_engine_stops_is_drained_or_refused", 2, || {
+        let (engine, mut listening) = Engine::new(16, 2, Wait::Adaptive);
+        let mut caller = engine.caller(1);
+        let registering = thread::spawn(move || caller.log(1));
+        let stopping = {
+            let engine = engine.clone();
+            thread::spawn(move || engine.stop())
+        };
+        listening.run();
+        stopping.join().unwrap();
+        let fate = registering.join().unwrap();
+        let written = engine.written();
+        assert_settled(&engine.settle(listening), 1, &written);
+        if fate == (Fate::Taken { before_close: true }) {
+            assert_eq!(written, [(1, 1)]);
+        }
+    });
+}
+
+#[test]
+fn what_a_thread_logged_before_its_end_is_written() {
+    model("what_a_thread_logged_before_its_end_is_written", 2, || {
+        let (engine, mut listening) = Engine::new(16, 1, Wait::Adaptive);
+        let mut caller = engine.caller(1);
+        let ending = {
+            let engine = engine.clone();
+            thread::spawn(move || {
+                caller.log(1);
+                caller.leave();
+                engine.stop();
+            })
+        };
+        listening.run();
+        ending.join().unwrap();
+        let written = engine.written();
+        assert_eq!(written, [(1, 1)]);
+        assert_settled(&engine.settle(listening), 1, &written);
+    });
+}
+
+#[test]
+fn a_ring_goes_to_the_next_thread_only_when_it_is_drained() {
+    model("a_ring_goes_to_the_next_thread_only_when_it_is_drained", 2, || {
+        // One ring: the second thread gets the first one's, or a place in the one that is shared.
+        let (engine, mut listening) = Engine::new(16, 1, Wait::Adaptive);
+        let (mut first, mut second) = (engine.caller(1), engine.caller(2));
+        first.register();
+        let ending = thread::spawn(move || {
+            first.log(1);
+            first.leave();
+        });
+        let following = thread::spawn(move || _ = second.log(1));
+        listening.run_until_written(&engine, 2);
+        ending.join().unwrap();
+        following.join().unwrap();
+        let mut written = engine.written();
+        assert_settled(&engine.settle(listening), 2, &written);
+        written.sort_unstable();
+        assert_eq!(written, [(1, 1), (2, 1)], "each under the name of its thread");
+    });
+}

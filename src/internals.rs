@@ -1,0 +1,345 @@
+//! The engine in the hands of the models in `loom-tests`; exists under loom only.
+//!
+//! Loom cannot make atomics in constants, so thread-locals, statics and macros are left out of a model, and with them
+//! `engine` and `logger`. What takes their place here is as thin as it can be: an [`Engine`] that is asked, a
+//! [`Caller`] for each thread that logs, the [`Listening`] end in the model's main thread, and a [`Gate`]. Everything
+//! they call is the engine's own: transport, rings, state word, control, listener, merge, books, dictionary.
+
+#![allow(missing_docs, reason = "for the models, not for users")]
+
+use std::time::Duration;
+
+use crate::callsite::{Callsite, DISABLED, Dictionary, Metadata, NEW, Schema, Type, Verdicts, own_metadata};
+use crate::clock::Deadline;
+use crate::fault::Faults;
+use crate::handler::{Batch, Handler, HandlerError};
+use crate::level::Level;
+use crate::listener::{Books, Control, Core, Handlers, Listener};
+use crate::record::{Thread, Value};
+use crate::ring::{Payload, Producer, Refused};
+use crate::stats::Report;
+use crate::sync::{Arc, Mutex};
+use crate::transport::{NoRing, Transport};
+
+pub use crate::listener::Wait;
+
+/// Severe enough to need no headroom, so that rings can be tiny.
+const LEVEL: Level = Level::Error;
+const SCHEMA: Schema = Schema::Then(&Type::U64, &Schema::End);
+static METADATA: Metadata = own_metadata!(Error, "model", &[], &[]);
+static METADATA_OF_INSTANCE: Metadata =
+    Metadata { instance: true, ..own_metadata!(Error, "model", &[], &[]) };
+
+/// An engine, for whoever logs to it or asks something of it.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    core: Arc<Core>,
+    written: Written,
+    /// What [`Caller::log`] logs.
+    id: u32,
+}
+
+impl Engine {
+    /// An engine with one handler, and its listener. A record takes three words of a ring, a loss record seven.
+    pub fn new(ring_words: usize, rings_max: usize, wait: Wait) -> (Engine, Listening) {
+        let written = Written::new();
+        let (handlers, counters) = Handlers::new(vec![Box::new(Writer { written: written.clone() })]);
+        let sink = written.clone();
+        let core = Arc::new(Core {
+            transport: Transport::new(ring_words * 8, rings_max * ring_words * 8),
+            control: Control::new(),
+            books: Books::new(counters),
+            faults: Faults::new(Box::new(move |fault| sink.look(|pages| pages.faults.push(fault.into())))),
+        });
+        // As long as the process lives, which under loom is one execution; nothing that loom counts hangs from it.
+        let dictionary: &Dictionary = Box::leak(Box::new(Dictionary::new()));
+        let id = dictionary.resolve(Box::leak(Box::new(Callsite::new(&METADATA))), &SCHEMA) as u32;
+        let listener = Listener::new(core.clone(), handlers, dictionary, wait);
+        (Engine { core, written, id }, Listening { listener })
+    }
+
+    /// The side of a thread that has not logged yet.
+    pub fn caller(&self, thread: u32) -> Caller {
+        Caller { engine: self.clone(), thread, place: Place::Fresh }
+    }
+
+    /// As `flush` of an engine with a listener thread.
+    pub fn flush(&self) {
+        let ticket = self.core.ask_for_flush();
+        self.core.control.wait_for(ticket, never()).expect("loom has no time");
+    }
+
+    /// As `stop` of an engine with a listener thread, up to the report.
+    pub fn stop(&self) {
+        self.core.close();
+        self.core.wait_for_end(never()).expect("loom has no time");
+    }
+
+    /// What the handler was given so far, in order: thread and number.
+    pub fn written(&self) -> Vec<(u32, u64)> {
+        self.written.look(|pages| pages.records.clone())
+    }
+
+    /// What the handler had been given when it was flushed last.
+    pub fn flushed(&self) -> Vec<(u32, u64)> {
+        self.written.look(|pages| pages.records[..pages.flushed].to_vec())
+    }
+
+    /// How many records loss records told of.
+    pub fn told_lost(&self) -> u64 {
+        self.written.look(|pages| pages.told_lost)
+    }
+
+    /// The report that `stop` would have returned, once the model's threads were joined.
+    pub fn settle(&self, mut listening: Listening) -> Report {
+        listening.listener.count_late();
+        self.written.look(|pages| assert_eq!(pages.faults, [""; 0]));
+        let report = self.core.report();
+        assert_eq!(report.rings, listening.listener.rings(), "rings that nobody would drain");
+        report
+    }
+}
+
+/// The listener, which the model's main thread runs.
+#[derive(Debug)]
+pub struct Listening {
+    listener: Listener,
+}
+
+impl Listening {
+    /// As the listener's thread does, until the engine was stopped.
+    pub fn run(&mut self) {
+        self.listener.run();
+    }
+
+    /// Turns and parks like [`run`](Self::run), until the handler was given so many records.
+    pub fn run_until_written(&mut self, engine: &Engine, records: usize) {
+        self.listener.run_until(|_| engine.written().len() >= records);
+    }
+
+    /// Turns and parks like [`run`](Self::run), until so many flushes were answered.
+    pub fn run_until_flushed(&mut self, flushes: u64) {
+        self.listener.run_until(|answered| answered >= flushes);
+    }
+
+    /// One turn.
+    pub fn turn(&mut self) {
+        self.listener.turn();
+    }
+}
+
+/// A thread that logs: the way of `logger::send`, without its thread-locals.
+#[derive(Debug)]
+pub struct Caller {
+    engine: Engine,
+    thread: u32,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    Fresh,
+    Own(Box<Producer>),
+    Shared,
+    Refused,
+}
+
+/// What became of a call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "models look at every fate")]
+pub enum Fate {
+    /// It is in a ring. `before_close` if its thread saw the engine open after the commit.
+    Taken {
+        before_close: bool,
+    },
+    Late,
+    Dropped,
+}
+
+impl Caller {
+    /// Asks for a ring.
+    pub fn register(&mut self) {
+        self.place = match self.engine.core.transport.register(Thread::new(self.thread, None)) {
+            Ok(producer) => Place::Own(Box::new(producer)),
+            Err(NoRing::Full) => Place::Shared,
+            Err(NoRing::Closed) => Place::Refused,
+        };
+    }
+
+    /// Whether the thread has a ring of its own, and which.
+    pub fn ring(&self) -> Option<usize> {
+        if let Place::Own(producer) = &self.place { Some(producer.index()) } else { None }
+    }
+
+    pub fn log(&mut self, number: u64) -> Fate {
+        if matches!(self.place, Place::Fresh) {
+            self.register();
+        }
+        let Engine { core, id, .. } = &self.engine;
+        let state = &core.transport.shared.state;
+        let payload = Number(number);
+        let placed = match &mut self.place {
+            Place::Own(ring) => {
+                ring.push(*id, LEVEL, &payload).or_else(|_| ring.push_slowly(*id, LEVEL, &payload, None))
+            }
+            Place::Shared => core.transport.push_shared(*id, LEVEL, &payload, self.thread),
+            Place::Fresh | Place::Refused => Err(Refused::Closed),
+        };
+        match placed {
+            Ok(bits) => {
+                if bits != 0 {
+                    state.attend(bits);
+                }
+                #[cfg(treering_mutant = "late_by_caller")]
+                if let (true, Place::Own(ring)) = (state.is_closed(), &mut self.place) {
+                    ring.refuse_late(LEVEL);
+                }
+                Fate::Taken { before_close: bits == 0 }
+            }
+            Err(refused) => {
+                match (&mut self.place, refused) {
+                    (Place::Own(ring), Refused::NoRoom) => ring.drop_full(LEVEL),
+                    (Place::Own(ring), Refused::Closed) => ring.refuse_late(LEVEL),
+                    _ => core.transport.drop_shared(LEVEL, refused),
+                }
+                if refused == Refused::Closed { Fate::Late } else { Fate::Dropped }
+            }
+        }
+    }
+
+    /// What the thread has seen by now is what everybody sees who reads a later time, see `Ticker`.
+    pub fn share_clock(&self) {
+        self.engine.core.transport.shared.ticker.is_the_same_for_all();
+    }
+
+    /// The thread ends.
+    pub fn leave(self) {
+        if let Place::Own(producer) = self.place {
+            self.engine.core.transport.release(*producer);
+        }
+    }
+}
+
+/// A callsite in a dictionary of its own, and one engine's filter.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    dictionary: &'static Dictionary,
+    callsite: &'static Callsite,
+    verdicts: Arc<Verdicts>,
+}
+
+/// The one engine of a [`Gate`], which is the global one.
+const ENGINE: u64 = 1;
+
+impl Gate {
+    /// A callsite that has not run yet, with `logger:` or without.
+    pub fn new(names_engine: bool, allowed: bool) -> Self {
+        let metadata = if names_engine { &METADATA_OF_INSTANCE } else { &METADATA };
+        let dictionary: &Dictionary = Box::leak(Box::new(Dictionary::new()));
+        let verdicts = Arc::new(Verdicts::new());
+        dictionary.join(ENGINE, judge(allowed), verdicts.clone(), true);
+        Gate { dictionary, callsite: Box::leak(Box::new(Callsite::new(metadata))), verdicts }
+    }
+
+    /// A call, up to where its record would be written: whether it is enabled. The way of the macros and `emit`.
+    pub fn call(&self) -> bool {
+        let mut gate = self.callsite.gate();
+        if gate == NEW && !self.dictionary.link(self.callsite) {
+            return false;
+        }
+        if gate != DISABLED && gate as u32 != SCHEMA.hash() {
+            gate = self.dictionary.resolve(self.callsite, &SCHEMA);
+        }
+        let id = (gate >> 32) as u32;
+        gate != DISABLED && (!self.callsite.metadata().instance || self.verdicts.allows(id))
+    }
+
+    pub fn reload(&self, allowed: bool) {
+        self.dictionary.reload(ENGINE, judge(allowed));
+    }
+
+    /// The engine ends.
+    pub fn leave(&self) {
+        self.dictionary.leave(ENGINE);
+    }
+}
+
+#[expect(clippy::disallowed_types, reason = "loom's own way to an Arc of a trait object")]
+fn judge(allowed: bool) -> Arc<dyn Fn(&Metadata) -> bool + Send + Sync> {
+    Arc::from_std(std::sync::Arc::new(move |_: &Metadata| allowed))
+}
+
+fn never() -> Deadline {
+    Deadline::after(Duration::MAX)
+}
+
+/// The one argument of a model's records.
+struct Number(u64);
+
+#[expect(unsafe_code, reason = "see Payload")]
+// SAFETY: one word is one word.
+unsafe impl Payload for Number {
+    fn words(&self) -> usize {
+        1
+    }
+
+    unsafe fn write(&self, to: *mut u64) {
+        // SAFETY: the caller vouches for one word.
+        unsafe { to.write(self.0) };
+    }
+
+    fn write_cut(&self, into: &mut [u64]) -> usize {
+        into[0] = self.0;
+        1
+    }
+}
+
+/// The handler: buffers like a file does, so that only a flush brings its records out.
+struct Writer {
+    written: Written,
+}
+
+impl Handler for Writer {
+    fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+        for record in batch {
+            self.written.look(|pages| match (record.target(), record.value(0)) {
+                ("model", Some(Value::U64(number))) => pages.records.push((record.thread().id(), number)),
+                ("treering::loss", Some(Value::U64(lost))) => pages.told_lost += lost,
+                other => pages.faults.push(format!("no record of the model's: {other:?}")),
+            });
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), HandlerError> {
+        self.written.look(|pages| pages.flushed = pages.records.len());
+        Ok(())
+    }
+
+    fn held(&self) -> u64 {
+        self.written.look(|pages| (pages.records.len() - pages.flushed) as u64)
+    }
+}
+
+/// What a handler wrote. Loom must see it, or it would not try the orders in which somebody looks too early.
+#[derive(Clone, Debug)]
+struct Written(Arc<Mutex<Pages>>);
+
+#[derive(Default, Debug)]
+struct Pages {
+    records: Vec<(u32, u64)>,
+    /// How many of the records were flushed.
+    flushed: usize,
+    told_lost: u64,
+    faults: Vec<String>,
+}
+
+impl Written {
+    fn new() -> Self {
+        Written(Arc::new(Mutex::new(Pages::default())))
+    }
+
+    fn look<R>(&self, look: impl FnOnce(&mut Pages) -> R) -> R {
+        look(&mut self.0.lock())
+    }
+}

@@ -1,0 +1,61 @@
+//! What a listener shares with the threads that log and those that ask, and the steps of those that ask: how an
+//! engine is flushed, closed, given up and summed up.
+
+use crate::clock::Deadline;
+use crate::fault::Faults;
+use crate::stats::{Report, Sum};
+use crate::sync::Ordering;
+use crate::transport::Transport;
+
+use super::control::{Control, TimedOut};
+use super::dispatch::Books;
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) transport: Transport,
+    pub(crate) control: Control,
+    pub(crate) books: Books,
+    pub(crate) faults: Faults,
+}
+
+impl Core {
+    /// Asks for a flush. What happened before this call has left the handlers when [`Control::wait_for`] returned
+    /// for the ticket.
+    pub(crate) fn ask_for_flush(&self) -> u64 {
+        self.control.ask(&self.transport.shared.state)
+    }
+
+    /// From now on the engine takes no records. Its listener, wherever it waits, takes its last turn.
+    pub(crate) fn close(&self) {
+        self.transport.shared.state.close();
+        self.control.close();
+    }
+
+    /// Waits until the listener has come to its end, or gives up.
+    pub(crate) fn wait_for_end(&self, deadline: Deadline) -> Result<(), TimedOut> {
+        self.control.wait_for_end(deadline).inspect_err(|_| self.give_up())
+    }
+
+    /// What is not settled by now never will be.
+    pub(crate) fn give_up(&self) {
+        self.books.give_up(|| self.sum(None).pending);
+    }
+
+    /// The books at this moment. Records past the last tail are pending until the listener has counted them late.
+    pub(crate) fn report(&self) -> Report {
+        self.sum(self.books.abandoned())
+    }
+
+    /// `abandoned`: how many were on their way when a stop's deadline passed, if one did.
+    fn sum(&self, abandoned: Option<u64>) -> Report {
+        let Core { transport, books, .. } = self;
+        let mut sum = Sum::default();
+        sum.handlers(books.handlers.iter().map(|handler| &**handler));
+        sum.reordered(books.reordered.load(Ordering::Relaxed));
+        abandoned.into_iter().for_each(|records| sum.abandoned(records));
+        transport.sum_settled(&mut sum);
+        transport.sum_placed(&mut sum);
+        sum.finish()
+    }
+}
