@@ -1,5 +1,7 @@
 //! Full rings: what is lost is counted, by level, and the stream says where; what waits is delivered or counted.
 
+#![allow(clippy::print_stderr, reason = "tests print figures")]
+
 mod support;
 
 use std::collections::HashMap;

@@ -1,5 +1,7 @@
 //! Threads that come and go, calls within calls, and calls at a thread's very end.
 
+#![allow(clippy::print_stderr, reason = "tests print figures")]
+
 mod support;
 
 use std::cell::{Cell, OnceCell};
