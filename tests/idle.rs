@@ -1,6 +1,8 @@
 //! A process that does not log: what the engine costs it, and how soon it is there again. One test, so that nothing
 //! else runs in this process.
 
+#![allow(clippy::print_stderr, reason = "tests tell their figures")]
+
 mod support;
 
 use std::sync::mpsc;

@@ -1,6 +1,8 @@
 //! The order of records: first in, first out for each thread, causal always, and by time otherwise. What is out of
 //! order by time is counted.
 
+#![allow(clippy::print_stderr, reason = "tests tell their figures")]
+
 mod support;
 
 use std::io::{BufRead, BufReader, Write};

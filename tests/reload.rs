@@ -1,5 +1,7 @@
 //! Filters: from the environment, and changed while threads log.
 
+#![allow(clippy::print_stderr, reason = "tests tell their figures")]
+
 mod support;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
