@@ -1,7 +1,7 @@
 //! A process that does not log: what the engine costs it, and how soon it is there again. One test, so that nothing
 //! else runs in this process.
 
-#![allow(clippy::print_stderr, reason = "tests print figures")]
+#![allow(clippy::print_stderr, reason = "tests tell their figures")]
 
 mod support;
 

@@ -1,7 +1,7 @@
 //! The order of records: first in, first out for each thread, causal always, and by time otherwise. What is out of
 //! order by time is counted.
 
-#![allow(clippy::print_stderr, reason = "tests print figures")]
+#![allow(clippy::print_stderr, reason = "tests tell their figures")]
 
 mod support;
 
@@ -205,13 +205,13 @@ fn threads_that_hand_over_by_a_spin_flag_alternate_but_for_what_a_processor_read
     let mut swapped = 0;
     let mut by_number = numbers.clone();
     by_number.sort_unstable();
-    for pair in by_number.windows(2).filter(|pair| pair[1].1 < pair[0].1) {
+    for pair in by_number.windows(2).filter(|pair| pair[1].1 <= pair[0].1) {
         swapped += 1;
         assert!(pair[0].1 - pair[1].1 < AHEAD_MAX_TICKS, "{pair:?}");
     }
     let wrong = numbers.iter().zip(0..).filter(|((n, _), expected)| n != expected).count();
     assert!(wrong <= 2 * swapped, "{wrong} out of turn, {swapped} of them by their stamps");
-    eprintln!("{swapped} of {} hand-overs have the times of cause and effect swapped", 2 * TURNS);
+    eprintln!("{swapped} of {} hand-overs have the times of cause and effect swapped or equal", 2 * TURNS);
 }
 
 #[test]

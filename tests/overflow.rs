@@ -1,6 +1,6 @@
 //! Full rings: what is lost is counted, by level, and the stream says where; what waits is delivered or counted.
 
-#![allow(clippy::print_stderr, reason = "tests print figures")]
+#![allow(clippy::print_stderr, reason = "tests tell their figures")]
 
 mod support;
 
@@ -66,9 +66,8 @@ fn compare(report: &Report, logged: [u64; 5], received: &Received) {
     assert_eq!(report.dispatched, received.by_level.iter().sum::<u64>());
     assert_eq!(report.dropped, received.lost, "the stream tells of every loss");
     assert_eq!(report.dropped_by_level, received.lost_by_level);
-    for level in 0..5 {
-        assert_eq!(logged[level], received.by_level[level] + received.lost_by_level[level], "level {level}");
-    }
+    let (arrived, lost) = (received.by_level, received.lost_by_level);
+    assert_eq!(std::array::from_fn(|level| arrived[level] + lost[level]), logged);
     let each = &report.handlers["each"];
     assert_eq!(each.offered, report.dispatched + received.loss_records);
     assert_eq!(each.delivered, each.offered);

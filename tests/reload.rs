@@ -1,6 +1,6 @@
 //! Filters: from the environment, and changed while threads log.
 
-#![allow(clippy::print_stderr, reason = "tests print figures")]
+#![allow(clippy::print_stderr, reason = "tests tell their figures")]
 
 mod support;
 

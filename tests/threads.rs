@@ -1,6 +1,6 @@
 //! Threads that come and go, calls within calls, and calls at a thread's very end.
 
-#![allow(clippy::print_stderr, reason = "tests print figures")]
+#![allow(clippy::print_stderr, reason = "tests tell their figures")]
 
 mod support;
 
@@ -206,9 +206,8 @@ impl Drop for LogsAtEnd {
     fn drop(&mut self) {
         let name = self.1;
         match &self.0 {
-            Some(logger) => {
-                (0..3).for_each(|n| info!(logger: logger, "{name} {n} {}", Some("eager").unwrap()))
-            }
+            Some(logger) => (0..3)
+                .for_each(|n| info!(logger: logger, "{name} {n} {}", fmt::from_fn(|f| f.write_str("eager")))),
             None => (0..3).for_each(|n| info!("{name} {n} {}", fmt::from_fn(|f| f.write_str("eager")))),
         }
     }
