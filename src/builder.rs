@@ -50,6 +50,7 @@ pub struct Builder {
     filter: Option<String>,
     ring_capacity: usize,
     memory_cap: usize,
+    ordered_stamps: bool,
     policies: Policies,
     wait: Wait,
     thread_name: String,
@@ -72,6 +73,7 @@ pub fn builder() -> Builder {
         filter: None,
         ring_capacity: RING_CAPACITY,
         memory_cap: MEMORY_CAP,
+        ordered_stamps: false,
         policies: Policies::default(),
         wait: Wait::default(),
         thread_name: "treering".to_owned(),
@@ -120,6 +122,19 @@ impl Builder {
     /// ```
     pub fn memory_cap(mut self, bytes: usize) -> Self {
         self.memory_cap = bytes;
+        self
+    }
+
+    /// Whether a call's stamp waits for everything its thread has read before it.
+    ///
+    /// The processor may read its counter some nanoseconds before an earlier load has its value. So when two threads
+    /// hand over through nothing but an atomic flag, and both log within that time, the effect may carry the earlier
+    /// stamp and come first; hand-overs by a lock, a channel or a condition variable are always in order. With this
+    /// they all are, and each call takes a slower way into its ring; `docs/guarantees.md` has the figures.
+    ///
+    /// Default: no.
+    pub fn ordered_stamps(mut self, yes: bool) -> Self {
+        self.ordered_stamps = yes;
         self
     }
 
@@ -289,6 +304,7 @@ impl Builder {
             filter,
             ring_capacity: ring_capacity / 64 * 64,
             memory_cap,
+            ordered_stamps: self.ordered_stamps,
             policies: self.policies,
             wait: self.wait,
             thread_name: self.thread_name,

@@ -47,6 +47,18 @@ impl Ticker {
         }
     }
 
+    /// The counter for a record, not read before earlier loads of this thread completed.
+    pub(crate) fn stamp_after_loads(&self) -> u64 {
+        #[cfg(not(treering_loom))]
+        {
+            raw::ticks_after_loads()
+        }
+        #[cfg(treering_loom)]
+        {
+            self.stamp()
+        }
+    }
+
     /// The counter for the listener's cut-off: read after everything before it and before everything after it.
     pub(crate) fn ordered(&self) -> u64 {
         #[cfg(not(treering_loom))]
@@ -284,10 +296,14 @@ mod raw {
             unsafe { _rdtsc() }
         }
 
-        pub(in super::super) fn ticks_ordered() -> u64 {
+        pub(in super::super) fn ticks_after_loads() -> u64 {
             // SAFETY: SSE2 is part of x86-64.
             unsafe { _mm_lfence() };
-            let ticks = ticks();
+            ticks()
+        }
+
+        pub(in super::super) fn ticks_ordered() -> u64 {
+            let ticks = ticks_after_loads();
             // SAFETY: as above.
             unsafe { _mm_lfence() };
             ticks
@@ -316,10 +332,14 @@ mod raw {
             ticks
         }
 
-        pub(in super::super) fn ticks_ordered() -> u64 {
+        pub(in super::super) fn ticks_after_loads() -> u64 {
             // SAFETY: a barrier; no operands.
             unsafe { asm!("isb", options(nostack, preserves_flags)) };
-            let ticks = ticks();
+            ticks()
+        }
+
+        pub(in super::super) fn ticks_ordered() -> u64 {
+            let ticks = ticks_after_loads();
             // SAFETY: as above.
             unsafe { asm!("isb", options(nostack, preserves_flags)) };
             ticks
@@ -339,6 +359,10 @@ mod raw {
 
         pub(in super::super) fn ticks() -> u64 {
             crate::os::monotonic_nanos()
+        }
+
+        pub(in super::super) fn ticks_after_loads() -> u64 {
+            ticks()
         }
 
         pub(in super::super) fn ticks_ordered() -> u64 {

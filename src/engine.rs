@@ -1,6 +1,7 @@
 //! One engine: its rings, its listener, its filter, its end. Neither thread-locals nor statics; those are `logger`'s
 //! and `global`'s.
 
+use std::ops::DerefMut;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::listener::{Books, Control, Core, GivenUp, Handlers, Listener, Turn, W
 use crate::os;
 use crate::overflow::Policies;
 use crate::stats::Report;
-use crate::sync::{Arc, AtomicU32, Mutex, MutexGuard, Ordering, nap};
+use crate::sync::{Arc, AtomicU32, Loan, Mutex, Ordering, nap};
 use crate::transport::Transport;
 
 /// How often a listener that panicked (a bug of ours) is started anew.
@@ -29,6 +30,7 @@ pub(crate) struct Settings {
     pub(crate) filter: Filter,
     pub(crate) ring_capacity: usize,
     pub(crate) memory_cap: usize,
+    pub(crate) ordered_stamps: bool,
     pub(crate) policies: Policies,
     pub(crate) wait: Wait,
     pub(crate) thread_name: String,
@@ -48,7 +50,7 @@ pub(crate) struct Engine {
     /// How long the drop of a guard and the end of the process may wait, together.
     exit_timeout: Mutex<Duration>,
     wait: Wait,
-    listener: Mutex<Listener>,
+    listener: Loan<Listener>,
     thread: Mutex<Option<JoinHandle<()>>>,
     /// The kernel's number of the thread that takes turns now, or 0.
     turning: AtomicU32,
@@ -73,14 +75,14 @@ impl Engine {
             );
         }
         let core = Arc::new(Core {
-            transport: Transport::new(settings.ring_capacity, settings.memory_cap),
+            transport: Transport::new(settings.ring_capacity, settings.memory_cap, settings.ordered_stamps),
             control: Control::new(),
             books: Books::new(counters),
             faults,
         });
         let engine = Arc::new(Engine {
             number: DICTIONARY.next_number(),
-            listener: Mutex::new(Listener::new(core.clone(), handlers, &DICTIONARY, wait)),
+            listener: Loan::new(Listener::new(core.clone(), handlers, &DICTIONARY, wait)),
             core,
             verdicts: Arc::new(Verdicts::new()),
             policies,
@@ -111,7 +113,7 @@ impl Engine {
             self.core.faults.report(format_args!("cannot bind the listener to core {core}: {error}"));
         }
         for restart in 0..=RESTARTS_MAX {
-            let run = AssertUnwindSafe(|| self.listener.lock().run());
+            let run = AssertUnwindSafe(|| self.listener.borrow().run());
             let Err(panic) = catch_unwind(run) else { break };
             let text = panic_text(&*panic);
             self.core.faults.report(format_args!("the listener panicked, start {}: {text}", restart + 1));
@@ -172,9 +174,9 @@ impl Engine {
     }
 
     /// Another thread's turn may be in a handler that hangs.
-    fn borrow_listener(&self, deadline: Deadline) -> Result<MutexGuard<'_, Listener>, Error> {
+    fn borrow_listener(&self, deadline: Deadline) -> Result<impl DerefMut<Target = Listener>, Error> {
         loop {
-            if let Some(listener) = self.listener.try_lock() {
+            if let Some(listener) = self.listener.try_borrow() {
                 return Ok(listener);
             }
             if deadline.has_passed() {
@@ -237,7 +239,7 @@ impl Engine {
         // What is past the last tail is late, unless a deadline has settled everything before. The lock is free or
         // about to be: nothing of the user's runs in the listener after its end.
         if self.core.control.has_finished() && self.core.books.abandoned().is_none() {
-            self.listener.lock().count_late();
+            self.listener.borrow().count_late();
         }
         self.core.report()
     }

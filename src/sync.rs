@@ -12,13 +12,27 @@ pub(crate) use real::*;
 
 #[cfg(not(treering_loom))]
 mod real {
+    use std::cell::Cell;
+    use std::ops::{Deref, DerefMut};
+    use std::sync::PoisonError;
     pub(crate) use std::sync::atomic::{
         AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence,
     };
-    pub(crate) use std::sync::{Arc, Condvar, MutexGuard};
+    pub(crate) use std::sync::{Arc, Condvar};
     use std::time::Duration;
 
-    /// A mutex without poison.
+    thread_local! {
+        /// How many of our locks this thread holds, or waits for.
+        static LOCKS: Cell<u32> = const { Cell::new(0) };
+    }
+
+    /// Whether the calling thread holds one of our locks, or waits for one: then the call comes from a signal
+    /// handler or an allocator that interrupts us, and must take none.
+    pub(crate) fn holds_a_lock() -> bool {
+        LOCKS.get() > 0
+    }
+
+    /// A mutex without poison, whose holder can be told: see [`holds_a_lock`].
     #[derive(Debug, Default)]
     pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
 
@@ -28,28 +42,79 @@ mod real {
         }
 
         pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-            self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+            let mark = Mark::new();
+            MutexGuard { guard: self.0.lock().unwrap_or_else(PoisonError::into_inner), mark }
         }
+    }
 
-        pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-            match self.0.try_lock() {
-                Ok(guard) => Some(guard),
-                Err(std::sync::TryLockError::Poisoned(poison)) => Some(poison.into_inner()),
-                Err(std::sync::TryLockError::WouldBlock) => None,
-            }
+    /// Access to what a [`Mutex`] guards.
+    pub(crate) struct MutexGuard<'a, T> {
+        // Dropped in this order: the mark outlives the lock.
+        guard: std::sync::MutexGuard<'a, T>,
+        mark: Mark,
+    }
+
+    impl<T> Deref for MutexGuard<'_, T> {
+        type Target = T;
+
+        fn deref(&self) -> &T {
+            &self.guard
+        }
+    }
+
+    impl<T> DerefMut for MutexGuard<'_, T> {
+        fn deref_mut(&mut self) -> &mut T {
+            &mut self.guard
+        }
+    }
+
+    /// One lock more in [`LOCKS`].
+    struct Mark;
+
+    impl Mark {
+        fn new() -> Self {
+            LOCKS.set(LOCKS.get() + 1);
+            Mark
+        }
+    }
+
+    impl Drop for Mark {
+        fn drop(&mut self) {
+            LOCKS.set(LOCKS.get() - 1);
         }
     }
 
     /// Waits for a notification, at most `timeout` (`None`: without an end).
     pub(crate) fn wait<'a, T>(
         condvar: &Condvar,
-        guard: MutexGuard<'a, T>,
+        MutexGuard { guard, mark }: MutexGuard<'a, T>,
         timeout: Option<Duration>,
     ) -> MutexGuard<'a, T> {
-        match timeout {
-            None => condvar.wait(guard).unwrap_or_else(std::sync::PoisonError::into_inner),
-            Some(timeout) => {
-                condvar.wait_timeout(guard, timeout).unwrap_or_else(std::sync::PoisonError::into_inner).0
+        let guard = match timeout {
+            None => condvar.wait(guard).unwrap_or_else(PoisonError::into_inner),
+            Some(timeout) => condvar.wait_timeout(guard, timeout).unwrap_or_else(PoisonError::into_inner).0,
+        };
+        MutexGuard { guard, mark }
+    }
+
+    /// Something that one thread at a time borrows for long, and runs the user's code with: who has it may log.
+    #[derive(Debug)]
+    pub(crate) struct Loan<T>(std::sync::Mutex<T>);
+
+    impl<T> Loan<T> {
+        pub(crate) const fn new(value: T) -> Self {
+            Loan(std::sync::Mutex::new(value))
+        }
+
+        pub(crate) fn borrow(&self) -> std::sync::MutexGuard<'_, T> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+
+        pub(crate) fn try_borrow(&self) -> Option<std::sync::MutexGuard<'_, T>> {
+            match self.0.try_lock() {
+                Ok(guard) => Some(guard),
+                Err(std::sync::TryLockError::Poisoned(poison)) => Some(poison.into_inner()),
+                Err(std::sync::TryLockError::WouldBlock) => None,
             }
         }
     }
@@ -113,10 +178,6 @@ mod modelled {
 
         pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
             self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-        }
-
-        pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-            self.0.try_lock().ok()
         }
     }
 

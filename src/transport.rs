@@ -73,9 +73,9 @@ pub(crate) enum NoRing {
 }
 
 impl Transport {
-    pub(crate) fn new(capacity_bytes: usize, memory_cap: usize) -> Self {
+    pub(crate) fn new(capacity_bytes: usize, memory_cap: usize, ordered_stamps: bool) -> Self {
         Transport {
-            shared: Arc::new(Shared::new()),
+            shared: Arc::new(Shared::new(ordered_stamps)),
             outside: OutsideCounters::new(),
             capacity_words: capacity_bytes / 8,
             rings_max: memory_cap / capacity_bytes,

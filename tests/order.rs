@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use support::{Gate, LONG, each};
 use treering::format::Format;
 use treering::record::Record;
-use treering::{Overflow, handler, info};
+use treering::{Builder, Overflow, handler, info};
 
 /// The raw stamp, then the message.
 struct Stamped;
@@ -140,14 +140,19 @@ fn a_record_that_waited_for_room_has_the_time_at_which_it_found_it() {
 
 /// Two threads log in turn, `turns` times each, and hand over to each other by `wait_for` and `hand_over`; what came
 /// out: each record's number and stamp.
-fn alternate(turns: u64, wait_for: impl Fn(u64) + Sync, hand_over: impl Fn(u64) + Sync) -> Vec<(u64, u64)> {
+fn alternate(
+    builder: Builder,
+    turns: u64,
+    wait_for: impl Fn(u64) + Sync,
+    hand_over: impl Fn(u64) + Sync,
+) -> Vec<(u64, u64)> {
     let numbers = Arc::new(Mutex::new(Vec::new()));
     let kept = numbers.clone();
     let take = each(move |record| {
         let number = record.value(0).and_then(|value| value.as_u64()).unwrap();
         kept.lock().unwrap().push((number, record.stamp()));
     });
-    let (logger, guard) = treering::builder().overflow(Overflow::block(LONG)).handler(take).start().unwrap();
+    let (logger, guard) = builder.overflow(Overflow::block(LONG)).handler(take).start().unwrap();
     std::thread::scope(|scope| {
         for parity in 0..2 {
             let (logger, wait_for, hand_over) = (&logger, &wait_for, &hand_over);
@@ -173,6 +178,7 @@ fn threads_that_hand_over_to_each_other_by_a_lock_alternate_in_the_output() {
     const TURNS: u64 = 100_000;
     let (turn, changed) = (Mutex::new(0), Condvar::new());
     let numbers = alternate(
+        treering::builder(),
         TURNS,
         |n| drop(changed.wait_while(turn.lock().unwrap(), |turn| *turn != n).unwrap()),
         |n| {
@@ -190,18 +196,7 @@ fn threads_that_hand_over_to_each_other_by_a_lock_alternate_in_the_output() {
 fn threads_that_hand_over_by_a_spin_flag_alternate_but_for_what_a_processor_reads_ahead() {
     const TURNS: u64 = 100_000;
     const AHEAD_MAX_TICKS: u64 = 1_000;
-    let turn = AtomicU64::new(0);
-    let numbers = alternate(
-        TURNS,
-        |n| {
-            let mut looks = 0_u32;
-            while turn.load(Ordering::Acquire) != n {
-                looks += 1;
-                if looks.is_multiple_of(512) { std::thread::yield_now() } else { std::hint::spin_loop() }
-            }
-        },
-        |n| turn.store(n, Ordering::Release),
-    );
+    let numbers = alternate_by_a_spin_flag(treering::builder(), TURNS);
     let mut swapped = 0;
     let mut by_number = numbers.clone();
     by_number.sort_unstable();
@@ -212,6 +207,25 @@ fn threads_that_hand_over_by_a_spin_flag_alternate_but_for_what_a_processor_read
     let wrong = numbers.iter().zip(0..).filter(|((n, _), expected)| n != expected).count();
     assert!(wrong <= 2 * swapped, "{wrong} out of turn, {swapped} of them by their stamps");
     eprintln!("{swapped} of {} hand-overs have the times of cause and effect swapped or equal", 2 * TURNS);
+}
+
+#[test]
+fn with_ordered_stamps_they_alternate_strictly() {
+    let numbers = alternate_by_a_spin_flag(treering::builder().ordered_stamps(true), 100_000);
+    assert!(numbers.iter().zip(0..).all(|((n, _), expected)| *n == expected));
+    assert!(numbers.windows(2).all(|pair| pair[0].1 < pair[1].1));
+}
+
+fn alternate_by_a_spin_flag(builder: Builder, turns: u64) -> Vec<(u64, u64)> {
+    let turn = AtomicU64::new(0);
+    let wait_for = |n| {
+        let mut looks = 0_u32;
+        while turn.load(Ordering::Acquire) != n {
+            looks += 1;
+            if looks.is_multiple_of(512) { std::thread::yield_now() } else { std::hint::spin_loop() }
+        }
+    };
+    alternate(builder, turns, wait_for, |n| turn.store(n, Ordering::Release))
 }
 
 #[test]

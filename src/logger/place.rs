@@ -4,8 +4,9 @@
 //! a call empties from reserve to commit. A second const cell, the [`Mode`], written in cold paths only, says what
 //! an empty slot means. A third thread-local, with `Drop`, hands the rings back when the thread ends.
 //!
-//! Whoever takes one of our locks is [`busy`] meanwhile: the slots are empty and the mode says so. A signal handler
-//! or an allocator that logs there is counted as nested; it cannot meet a lock that its own thread holds.
+//! Cold paths work [`busy`]: the slots are empty meanwhile and the mode says so. A signal handler or an allocator
+//! that logs there, or while the thread holds any lock of ours, is counted as nested; it cannot meet a lock that its
+//! own thread holds.
 
 use std::cell::Cell;
 use std::sync::Weak;
@@ -14,7 +15,7 @@ use crate::engine::Engine;
 use crate::os;
 use crate::record::Thread;
 use crate::ring::{Producer, Shared, Slot};
-use crate::sync::{Arc, AtomicU64, Ordering};
+use crate::sync::{Arc, AtomicU64, Ordering, holds_a_lock};
 use crate::transport::NoRing;
 
 thread_local! {
@@ -162,6 +163,9 @@ fn shares(number: u64) -> bool {
 /// then it must not touch our locks.
 #[cold]
 pub(crate) fn busy<R>(work: impl FnOnce(&mut Places) -> R) -> Option<R> {
+    if holds_a_lock() {
+        return None;
+    }
     let mut mode = MODE.get();
     match mode {
         Mode::Busy => return None,

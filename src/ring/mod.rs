@@ -79,11 +79,14 @@ pub(crate) struct Shared {
     /// The engine's state word, in a line of its own.
     pub(crate) state: CachePadded<State>,
     pub(crate) ticker: Ticker,
+    /// Whether stamps must not be read before earlier loads of the thread are done. Then all calls take the slow
+    /// way, so that the fast one need not ask.
+    ordered_stamps: bool,
 }
 
 impl Shared {
-    pub(crate) fn new() -> Self {
-        Shared { state: CachePadded::new(State::new()), ticker: Ticker::default() }
+    pub(crate) fn new(ordered_stamps: bool) -> Self {
+        Shared { state: CachePadded::new(State::new()), ticker: Ticker::default(), ordered_stamps }
     }
 }
 
@@ -92,9 +95,9 @@ pub(crate) fn ring(capacity: usize, shared: Arc<Shared>) -> (Producer, Consumer)
     let (producer, consumer) = spsc::words(capacity);
     let counters = Arc::new(RingCounters::new());
     let headroom = capacity / 8;
-    let producer = Producer {
+    let mut producer = Producer {
         words: producer,
-        extra: extra(headroom),
+        extra: [NEVER; Level::COUNT],
         shared,
         counters: counters.clone(),
         headroom,
@@ -102,6 +105,7 @@ pub(crate) fn ring(capacity: usize, shared: Arc<Shared>) -> (Producer, Consumer)
         loss_is_pending: false,
         index: 0,
     };
+    producer.set_loss_pending(false);
     (producer, Consumer { words: consumer, counters })
 }
 
@@ -156,8 +160,8 @@ impl Producer {
         Ok(self.shared.state.after_commit())
     }
 
-    /// Places a record that [`push`](Self::push) could not: behind a pad, behind a loss record, cut, or with the
-    /// number of its thread. Waits for nothing; no code of the user's runs.
+    /// Places a record that [`push`](Self::push) could not: behind a pad, behind a loss record, cut, with an ordered
+    /// stamp, or with the number of its thread. Waits for nothing; no code of the user's runs.
     #[cold]
     pub(crate) fn push_slowly(
         &mut self,
@@ -170,8 +174,9 @@ impl Producer {
             return Err(Refused::Closed);
         }
         let front = HEADER_WORDS + usize::from(thread.is_some());
-        let is_cut = front + payload.words() > self.record_words_max;
-        let words = if is_cut { self.record_words_max } else { front + payload.words() };
+        let wanted = payload.words().saturating_add(front);
+        let is_cut = wanted > self.record_words_max;
+        let words = wanted.min(self.record_words_max);
         let loss = if self.loss_is_pending { LOSS_WORDS } else { 0 };
         let headroom = extra(self.headroom)[level.index()];
 
@@ -179,7 +184,8 @@ impl Producer {
             return Err(Refused::NoRoom);
         };
         let to = room.behind(pad);
-        let stamp = self.shared.ticker.stamp();
+        let ticker = &self.shared.ticker;
+        let stamp = if self.shared.ordered_stamps { ticker.stamp_after_loads() } else { ticker.stamp() };
         if loss > 0 {
             to[0] = header(LOSS_WORDS, LOSS_ID, 0);
             to[1] = stamp;
@@ -235,7 +241,8 @@ impl Producer {
 
     fn set_loss_pending(&mut self, pending: bool) {
         self.loss_is_pending = pending;
-        self.extra = if pending { [NEVER; Level::COUNT] } else { extra(self.headroom) };
+        let is_slow = pending || self.shared.ordered_stamps;
+        self.extra = if is_slow { [NEVER; Level::COUNT] } else { extra(self.headroom) };
     }
 }
 
