@@ -53,7 +53,8 @@ impl Engine {
         });
         // As long as the process lives, which under loom is one execution; nothing that loom counts hangs from it.
         let dictionary: &Dictionary = Box::leak(Box::new(Dictionary::new()));
-        let id = dictionary.resolve(Box::leak(Box::new(Callsite::new(&METADATA))), &SCHEMA) as u32;
+        let gate = dictionary.resolve(Box::leak(Box::new(Callsite::new(&METADATA))), &SCHEMA);
+        let id = (gate >> 32) as u32;
         let listener = Listener::new(core.clone(), handlers, dictionary, wait);
         (Engine { core, written, id }, Listening { listener })
     }
