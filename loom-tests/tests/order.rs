@@ -1,4 +1,4 @@
-//! A cause is written before its effect (D7), and each thread's records in the order it logged them (I2), around the
+//! A cause is written before its effect (causal order), and each thread's records in the order it logged them (I2), around the
 //! end of the ring and through a full one.
 
 #![cfg(treering_loom)]

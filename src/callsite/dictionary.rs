@@ -2,7 +2,7 @@
 //!
 //! One lock, the *dictionary lock*, orders everything that can change a gate: the first run of a callsite, a new
 //! instance, a filter reload, the start and the end of an engine. So no callsite registers with an old verdict
-//! (I15), and a call that begins after a reload returned obeys it. The dictionary only grows: entries live as
+//! (I15 of loom-tests/README.md), and a call that begins after a reload returned obeys it. The dictionary only grows: entries live as
 //! long as the process, so that an id stays good wherever it travels inside it.
 //!
 //! Lock order: an engine's registry lock may be taken while this one is held, never the other way round.
