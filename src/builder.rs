@@ -11,7 +11,7 @@ use crate::handler::Handler;
 use crate::level::Level;
 use crate::listener::Wait;
 use crate::logger::Logger;
-use crate::logger::place::busy;
+use crate::logger::place::{self, Place, busy};
 use crate::overflow::{Overflow, Policies};
 use crate::ring::{CAPACITY_MAX_BYTES, CAPACITY_MIN_BYTES};
 use crate::stats::Report;
@@ -436,6 +436,12 @@ impl Guard {
     /// ```
     pub fn set_filter(&self, directives: &str) -> Result<(), Error> {
         self.logger.set_filter(directives)
+    }
+
+    /// See [`Logger::register_thread`].
+    pub fn register_thread(&self) {
+        let place = if self.is_global { Place::Global } else { Place::Instance };
+        place::register(place, &self.logger.engine);
     }
 
     /// Hands out what is there, on the calling thread, and returns how many records that were. For engines built

@@ -121,7 +121,7 @@ impl LevelFilter {
 /// Calls above it cost nothing: their arguments are never evaluated, at whatever level an engine listens.
 ///
 /// ```
-/// use treering::{LevelFilter, STATIC_MAX_LEVEL};
+/// use treering::level::{LevelFilter, STATIC_MAX_LEVEL};
 /// assert!(STATIC_MAX_LEVEL <= LevelFilter::ALL); // equal, if no such feature is set
 /// ```
 pub const STATIC_MAX_LEVEL: LevelFilter = {
@@ -164,7 +164,7 @@ impl FromStr for LevelFilter {
 /// The text names no level; those there are: `off error warn info debug trace`.
 ///
 /// ```
-/// let error: treering::UnknownLevel = "loud".parse::<treering::Level>().unwrap_err();
+/// let error: treering::level::UnknownLevel = "loud".parse::<treering::Level>().unwrap_err();
 /// assert_eq!(error.to_string(), "not a level: one of off, error, warn, info, debug, trace");
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

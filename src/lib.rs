@@ -60,7 +60,7 @@
 //!
 //! There are no default features. `max_level_off`, `max_level_error`, `max_level_warn`, `max_level_info`,
 //! `max_level_debug` and `max_level_trace` compile calls above the named level out of the program;
-//! `release_max_level_*` do so where debug assertions are off. [`STATIC_MAX_LEVEL`] is the result. Only a binary
+//! `release_max_level_*` do so where debug assertions are off. [`STATIC_MAX_LEVEL`](level::STATIC_MAX_LEVEL) is the result. Only a binary
 //! should set them: the most restrictive one wins.
 //!
 //! # Limits
@@ -101,32 +101,32 @@ mod macros; // textual: the panic hook uses them
 #[path = "private.rs"]
 pub mod __private;
 #[cfg(not(treering_loom))]
-mod builder; // 10
-mod callsite; // 2
+mod builder;
+mod callsite;
 mod clock;
 #[cfg(not(treering_loom))]
-mod engine; // 8
-mod error; // 0
+mod engine;
+mod error;
 mod fault;
 mod filter;
-pub mod format; // 5
+pub mod format;
 #[cfg(not(treering_loom))]
-mod global; // 11
-pub mod handler; // 6
+mod global;
+pub mod handler;
 #[cfg(treering_loom)]
 #[doc(hidden)]
 pub mod internals;
-mod level;
-mod listener; // 7
+pub mod level;
+mod listener;
 #[cfg(not(treering_loom))]
-mod logger; // 9
+mod logger;
 mod os;
 mod output;
 mod overflow;
-pub mod record; // 3
-mod ring; // 4
-mod stats;
-mod sync; // 1
+pub mod record;
+mod ring;
+pub mod stats;
+mod sync;
 mod transport;
 mod wake;
 
@@ -135,12 +135,15 @@ pub use builder::{Builder, Guard, builder};
 pub use error::Error;
 #[cfg(not(treering_loom))]
 pub use global::{flush, init, shutdown};
-pub use level::{Level, LevelFilter, STATIC_MAX_LEVEL, UnknownLevel};
+#[doc(inline)]
+pub use level::{Level, LevelFilter};
 pub use listener::Wait;
 #[cfg(not(treering_loom))]
 pub use logger::Logger;
 pub use overflow::Overflow;
+#[doc(inline)]
 pub use record::Record;
-pub use stats::{HandlerReport, Handlers, Report};
+#[doc(inline)]
+pub use stats::Report;
 #[doc(hidden)]
 pub use treering_macros::__log;

@@ -327,12 +327,16 @@ impl Report {
     /// # }
     /// ```
     pub fn assert_balanced(&self) {
+        assert!(self.is_balanced(), "the books do not balance: {self:#?}");
+    }
+
+    /// Whether both ledgers balance and nothing is pending; see [`assert_balanced`](Report::assert_balanced).
+    pub fn is_balanced(&self) -> bool {
         let fates = self.dispatched + self.dropped + self.late + self.abandoned;
-        assert!(self.pending == 0 && self.submitted == fates, "the engine's books do not balance: {self:#?}");
-        for h in &self.handlers {
-            let fates = h.filtered + h.delivered + h.failed + h.abandoned + h.held + h.in_flight;
-            assert!(h.offered == fates, "the books of handler {} do not balance: {self:#?}", h.name);
-        }
+        let of_handler = |h: &HandlerReport| {
+            h.offered == h.filtered + h.delivered + h.failed + h.abandoned + h.held + h.in_flight
+        };
+        self.pending == 0 && self.submitted == fates && self.handlers.iter().all(of_handler)
     }
 }
 

@@ -3,7 +3,8 @@
 
 mod common;
 
-use treering::{Level, STATIC_MAX_LEVEL, debug, error, info, log, trace, warn};
+use treering::level::STATIC_MAX_LEVEL;
+use treering::{Level, debug, error, info, log, trace, warn};
 
 #[test]
 fn a_call_that_is_compiled_out_evaluates_nothing() {

@@ -302,3 +302,15 @@ fn a_destructor_that_logs_after_the_stop_is_late() {
     report.assert_balanced();
     assert_eq!((report.submitted, report.dispatched, report.late), (7, 1, 6));
 }
+
+#[test]
+fn a_thread_that_registers_twice_has_one_ring() {
+    let (logger, guard) = treering::builder().start().unwrap();
+    for _ in 0..3 {
+        logger.register_thread();
+        guard.register_thread();
+        info!(logger: logger, "here");
+    }
+    let report = guard.stop(LONG).unwrap();
+    assert_eq!((report.rings, report.submitted), (1, 3));
+}

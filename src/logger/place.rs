@@ -62,6 +62,16 @@ pub(crate) struct Places {
     instances: Option<Box<Vec<Lent>>>,
 }
 
+impl Places {
+    /// Whether the thread has a ring of this engine there, or the leave to share one.
+    fn has(&self, place: Place, number: u64) -> bool {
+        let is_own = place == Place::Global && self.global.as_ref().is_some_and(|lent| lent.number == number);
+        let listed =
+            |lent: &Lent| lent.number == number && (place == Place::Instance || lent.producer.is_none());
+        is_own || self.instances.as_ref().is_some_and(|list| list.iter().any(listed))
+    }
+}
+
 /// Which of a thread's places a call uses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Place {
@@ -136,6 +146,9 @@ pub(crate) fn access<R>(place: Place, number: u64, work: impl FnOnce(&mut Produc
 pub(crate) fn register(place: Place, engine: &Arc<Engine>) {
     let mut stale = Vec::new();
     busy(|places| {
+        if places.has(place, engine.number) {
+            return;
+        }
         let Some(lent) = lend(engine) else { return };
         let before = if place == Place::Global { places.global.take() } else { None };
         stale.extend(before.map(|before| before.or_shared()));
