@@ -199,6 +199,11 @@ impl Transport {
         }
     }
 
+    /// Whether a ring with so many words in it could fill up before long.
+    pub(crate) fn is_crowded(&self, words: usize) -> bool {
+        words > self.capacity_words / 8
+    }
+
     /// Whether [`look`](Self::look) would show a change.
     pub(crate) fn has_changed(&self, seen: u64) -> bool {
         self.generation.load(Ordering::Acquire) != seen

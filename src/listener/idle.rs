@@ -16,8 +16,8 @@ use crate::clock;
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 #[non_exhaustive]
 pub enum Wait {
-    /// Looks every few microseconds while there is traffic, naps up to a millisecond for the next 100 ms, then
-    /// parks. The default. Only the first call after 100 ms of silence pays for a wake (one system call).
+    /// Looks some ten thousand times a second while there is traffic, and every few microseconds while rings fill
+    /// quickly; naps up to a millisecond for the next 100 ms, then parks. The default. Only the first call after 100 ms of silence pays for a wake (one system call).
     ///
     /// Before it parks the listener interrupts each core that runs a thread of this process, by `membarrier`, at
     /// most ten times a second. Where that is felt, choose [`Spin`](Wait::Spin) or [`Poll`](Wait::Poll).
@@ -38,6 +38,9 @@ pub enum Wait {
 
 /// Between two looks at the rings under traffic: looking back to back would steal the producers' cache lines.
 const LOOK_INTERVAL: Duration = none_under_loom(Duration::from_micros(3));
+/// Between two looks where rings fill slowly. A listener that spun instead would take a core from the program for
+/// nothing but to be 50 µs earlier; a ring that is less than an eighth full does not fill in this time.
+const DOZE: Duration = none_under_loom(Duration::from_micros(50));
 /// Without a record for this long, naps begin.
 const SPIN_MAX: Duration = none_under_loom(Duration::from_micros(50));
 /// The first nap; each is twice as long as the one before.
@@ -54,7 +57,9 @@ pub(crate) const PARK_MAX: Duration = Duration::from_secs(1);
 pub(crate) enum Step {
     /// Look again at once, or after a few microseconds of spinning.
     Spin(Duration),
-    /// Sleep for so long; requests end it early.
+    /// Sleep for so long, for there is traffic, but not so much that a ring fills up meanwhile; requests end it early.
+    Doze(Duration),
+    /// Sleep for so long, for there is little traffic, and let what handlers hold go before; requests end it early.
     Nap(Duration),
     /// Sleep until woken.
     Park,
@@ -80,13 +85,15 @@ impl Idle {
         self.wait == Wait::Manual
     }
 
-    /// The round found records, or holds some back.
-    pub(crate) fn busy(&mut self) -> Step {
+    /// The round found records, or holds some back. `is_crowded`: so many that a ring could fill up in a sleep.
+    pub(crate) fn busy(&mut self, is_crowded: bool) -> Step {
         self.last_record = clock::now();
         self.nap = NAP_MIN;
         match self.wait {
             Wait::Poll(interval) => Step::Nap(interval),
-            Wait::Spin | Wait::Adaptive | Wait::Park | Wait::Manual => Step::Spin(LOOK_INTERVAL),
+            Wait::Spin => Step::Spin(LOOK_INTERVAL),
+            _ if is_crowded || DOZE.is_zero() => Step::Spin(LOOK_INTERVAL),
+            Wait::Adaptive | Wait::Park | Wait::Manual => Step::Doze(DOZE),
         }
     }
 
@@ -133,7 +140,8 @@ mod tests {
     #[test]
     fn under_silence_the_listener_spins_then_naps_longer_and_longer_then_parks() {
         let mut idle = Idle::new(Wait::Adaptive);
-        assert_eq!(idle.busy(), Step::Spin(LOOK_INTERVAL));
+        assert_eq!(idle.busy(true), Step::Spin(LOOK_INTERVAL));
+        assert_eq!(idle.busy(false), Step::Doze(DOZE));
         assert_eq!(idle.empty(), Step::Spin(LOOK_INTERVAL));
         idle.last_record -= SPIN_MAX;
         let naps: Vec<_> = (0..7).map(|_| idle.empty()).collect();

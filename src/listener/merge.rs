@@ -41,6 +41,8 @@ pub(crate) struct Inlets {
     heap: BinaryHeap<Reverse<(u64, usize)>>,
     /// The registry's generation at the last look.
     seen: u64,
+    /// Words in the fullest ring when the tails were read.
+    fullest: usize,
 }
 
 #[derive(Debug)]
@@ -130,7 +132,7 @@ impl Collected {
 
 impl Inlets {
     pub(crate) fn new() -> Self {
-        Inlets { inlets: Vec::new(), heap: BinaryHeap::new(), seen: 0 }
+        Inlets { inlets: Vec::new(), heap: BinaryHeap::new(), seen: 0, fullest: 0 }
     }
 
     /// Looks at the registry, if it has changed. Between batches only: a ring's thread may be another one after it.
@@ -162,11 +164,13 @@ impl Inlets {
     /// Reads all tails afresh: what this round may take.
     pub(crate) fn read_tails(&mut self) {
         self.heap.clear();
+        self.fullest = 0;
         for (index, inlet) in self.inlets.iter_mut().enumerate() {
             if inlet.lease == Lease::Free {
                 continue;
             }
             inlet.committed = inlet.consumer.committed_words();
+            self.fullest = self.fullest.max(inlet.committed);
             if let Some(key) = inlet.next_key() {
                 self.heap.push(Reverse((key, index)));
             }
@@ -243,6 +247,11 @@ impl Inlets {
     /// Whether records were too young for the last cut-off.
     pub(crate) fn hold_back(&self) -> bool {
         !self.heap.is_empty()
+    }
+
+    /// Words in the fullest ring when the tails were read last.
+    pub(crate) fn fullest_words(&self) -> usize {
+        self.fullest
     }
 
     /// How many rings there are.

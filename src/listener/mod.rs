@@ -103,7 +103,10 @@ impl Listener {
     fn advance(&mut self) -> Option<Step> {
         match self.turn() {
             Turn::Finished => None,
-            Turn::Busy(_) => Some(self.idle.busy()),
+            Turn::Busy(_) => {
+                let is_crowded = self.core.transport.is_crowded(self.inlets.fullest_words());
+                Some(self.idle.busy(is_crowded))
+            }
             Turn::Empty => Some(self.idle.empty()),
         }
     }
@@ -111,6 +114,7 @@ impl Listener {
     fn wait(&mut self, step: Step) {
         match step {
             Step::Spin(duration) => spin(duration),
+            Step::Doze(duration) => self.core.control.nap(duration),
             Step::Nap(duration) => {
                 // Nobody is in a hurry: what the handlers hold can leave now.
                 if self.flush_held().is_ok() {
