@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::engine::{Engine, Settings};
+use crate::engine::{Engine, Settings, Start};
 use crate::error::Error;
 use crate::fault::Faults;
 use crate::filter::Filter;
@@ -273,14 +273,14 @@ impl Builder {
     /// # }
     /// ```
     pub fn start(self) -> Result<(Logger, Guard), Error> {
-        let (settings, handlers) = self.check(false)?;
-        let engine = busy(|_| Engine::start(settings, handlers, false)).ok_or_else(Error::interrupts)??;
+        let (engine, start) = self.build(false)?;
+        busy(|_| engine.start(start, false)).ok_or_else(Error::interrupts)??;
         let logger = Logger { engine };
         Ok((logger.clone(), Guard { logger, is_global: false }))
     }
 
     /// The settings, if all of them can be; `global` says that `RUST_LOG` counts.
-    pub(crate) fn check(self, global: bool) -> Result<(Settings, Vec<Box<dyn Handler>>), Error> {
+    pub(crate) fn build(self, global: bool) -> Result<(Arc<Engine>, Start), Error> {
         let Builder { ring_capacity, memory_cap, .. } = self;
         if !(CAPACITY_MIN_BYTES..=CAPACITY_MAX_BYTES).contains(&ring_capacity) {
             return Err(Error::config(format!(
@@ -301,18 +301,16 @@ impl Builder {
             (None, false) => Filter::default(),
         };
         let settings = Settings {
-            filter,
             ring_capacity: ring_capacity / 64 * 64,
             memory_cap,
             ordered_stamps: self.ordered_stamps,
             policies: self.policies,
             wait: self.wait,
-            thread_name: self.thread_name,
-            affinity: self.affinity,
             exit_timeout: self.exit_timeout,
             faults: self.faults,
         };
-        Ok((settings, self.handlers))
+        let start = Start { filter, thread_name: self.thread_name, affinity: self.affinity };
+        Ok((Engine::new(settings, self.handlers), start))
     }
 
     /// A typo in the environment must not keep a server from starting.

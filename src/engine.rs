@@ -1,18 +1,17 @@
 //! One engine: its rings, its listener, its filter, its end. Neither thread-locals nor statics; those are `logger`'s
 //! and `global`'s.
 
+use std::cell::Cell;
 use std::ops::DerefMut;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::callsite::{DICTIONARY, Metadata, Verdicts};
 use crate::clock::{self, Deadline};
 use crate::error::Error;
-use crate::fault::Faults;
+use crate::fault::{Faults, guarded};
 use crate::filter::Filter;
 use crate::handler::Handler;
-use crate::listener::{Books, Control, Core, GivenUp, Handlers, Listener, Turn, Wait, panic_text};
+use crate::listener::{Books, Control, Core, GivenUp, Handlers, Listener, Turn, Wait};
 use crate::os;
 use crate::overflow::Policies;
 use crate::stats::Report;
@@ -24,19 +23,46 @@ const RESTARTS_MAX: u32 = 1;
 /// Between two looks whether another thread's turn is over.
 const TURN_NAP: Duration = Duration::from_micros(200);
 
-/// Everything the builder decides.
+thread_local! {
+    /// Whether this thread takes a turn, of whatever engine.
+    static LISTENING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// This thread takes turns as long as this lives.
+struct Listening {
+    before: bool,
+}
+
+impl Listening {
+    fn here() -> Self {
+        Listening { before: LISTENING.replace(true) }
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        LISTENING.set(self.before);
+    }
+}
+
+/// Everything the builder decides of how an engine works.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    pub(crate) filter: Filter,
     pub(crate) ring_capacity: usize,
     pub(crate) memory_cap: usize,
     pub(crate) ordered_stamps: bool,
     pub(crate) policies: Policies,
     pub(crate) wait: Wait,
-    pub(crate) thread_name: String,
-    pub(crate) affinity: Option<usize>,
     pub(crate) exit_timeout: Duration,
     pub(crate) faults: Faults,
+}
+
+/// What it needs to start.
+#[derive(Debug)]
+pub(crate) struct Start {
+    pub(crate) filter: Filter,
+    pub(crate) thread_name: String,
+    pub(crate) affinity: Option<usize>,
 }
 
 /// See the module's documentation.
@@ -51,7 +77,6 @@ pub(crate) struct Engine {
     exit_timeout: Mutex<Duration>,
     wait: Wait,
     listener: Loan<Listener>,
-    thread: Mutex<Option<JoinHandle<()>>>,
     /// The kernel's number of the thread that takes turns now, or 0.
     turning: AtomicU32,
     /// The thread that polled last, or 0: nobody else would make room for it.
@@ -59,77 +84,98 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Starts an engine: its filter counts and its listener runs when this returns.
-    ///
-    /// The caller must be `busy` (see `logger`): the dictionary lock is taken.
-    pub(crate) fn start(
-        settings: Settings,
-        handlers: Vec<Box<dyn Handler>>,
-        global: bool,
-    ) -> Result<Arc<Engine>, Error> {
-        let Settings { filter, policies, wait, thread_name, affinity, exit_timeout, faults, .. } = settings;
+    /// An engine that does not run yet. Runs code of the user's: the handlers say their names.
+    pub(crate) fn new(settings: Settings, handlers: Vec<Box<dyn Handler>>) -> Arc<Engine> {
         let (handlers, counters) = Handlers::new(handlers);
-        if !clock::counter_is_steady() {
-            faults.report(
-                "this processor's counter does not run at one rate: times may be wrong by any amount",
-            );
-        }
         let core = Arc::new(Core {
             transport: Transport::new(settings.ring_capacity, settings.memory_cap, settings.ordered_stamps),
             control: Control::new(),
             books: Books::new(counters),
-            faults,
+            faults: settings.faults,
         });
-        let engine = Arc::new(Engine {
+        if !clock::counter_is_steady() {
+            core.faults.report(
+                "this processor's counter does not run at one rate: times may be wrong by any amount",
+            );
+        }
+        Arc::new(Engine {
             number: DICTIONARY.next_number(),
-            listener: Loan::new(Listener::new(core.clone(), handlers, &DICTIONARY, wait)),
+            listener: Loan::new(Listener::new(core.clone(), handlers, &DICTIONARY, settings.wait)),
             core,
             verdicts: Arc::new(Verdicts::new()),
-            policies,
-            exit_timeout: Mutex::new(exit_timeout),
-            wait,
-            thread: Mutex::new(None),
+            policies: settings.policies,
+            exit_timeout: Mutex::new(settings.exit_timeout),
+            wait: settings.wait,
             turning: AtomicU32::new(0),
             polling: AtomicU32::new(0),
-        });
-        if wait != Wait::Manual {
-            let run = engine.clone();
-            let thread = std::thread::Builder::new()
+        })
+    }
+
+    /// Starts it: its filter counts and its listener runs when this returns. Runs no code of the user's; the caller
+    /// must be `busy` (see `logger`).
+    pub(crate) fn start(
+        self: &Arc<Self>,
+        Start { filter, thread_name, affinity }: Start,
+        global: bool,
+    ) -> Result<(), Error> {
+        if self.wait != Wait::Manual {
+            let engine = self.clone();
+            // Nobody joins it: `stop` waits for the listener's end, behind which only destructors of the user's
+            // thread-locals run, for as long as they like.
+            std::thread::Builder::new()
                 .name(thread_name)
-                .spawn(move || run.listen(affinity))
+                .spawn(move || engine.listen(affinity))
                 .map_err(Error::thread_spawn)?;
-            *engine.thread.lock() = Some(thread);
         }
-        DICTIONARY.join(engine.number, judge(filter), engine.verdicts.clone(), global);
-        Ok(engine)
+        DICTIONARY.join(self.number, judge(filter), self.verdicts.clone(), global);
+        Ok(())
     }
 
     /// The listener's thread.
     fn listen(&self, affinity: Option<usize>) {
+        /// However the thread ends, nobody waits for it after that.
+        struct End<'a>(&'a Engine);
+
+        impl Drop for End<'_> {
+            fn drop(&mut self) {
+                self.0.end_now();
+                self.0.turning.store(0, Ordering::Relaxed);
+            }
+        }
+
+        let _end = End(self);
+        let _here = Listening::here();
         self.turning.store(os::thread_id(), Ordering::Relaxed);
         if let Some(core) = affinity
             && let Err(error) = os::pin_to_core(core)
         {
             self.core.faults.report(format_args!("cannot bind the listener to core {core}: {error}"));
         }
-        for restart in 0..=RESTARTS_MAX {
-            let run = AssertUnwindSafe(|| self.listener.borrow().run());
-            let Err(panic) = catch_unwind(run) else { break };
-            let text = panic_text(&*panic);
-            self.core.faults.report(format_args!("the listener panicked, start {}: {text}", restart + 1));
-            if restart == RESTARTS_MAX {
-                self.core.transport.shared.state.close();
-                self.core.give_up();
-                self.core.control.finish();
-            }
+        for start in 0..=RESTARTS_MAX {
+            let Err(panic) = guarded(|| self.listener.borrow().run()) else { break };
+            self.core.faults.report(format_args!("the listener panicked, start {}: {panic}", start + 1));
         }
-        self.turning.store(0, Ordering::Relaxed);
     }
 
-    /// Whether the calling thread is the one that must not wait for the listener.
+    /// The listener will take no more turns: what it has not settled is abandoned.
+    fn end_now(&self) {
+        if !self.core.control.has_finished() {
+            self.core.transport.shared.state.close();
+            self.core.give_up();
+            self.core.control.finish();
+        }
+    }
+
+    /// Whether the calling thread is the one that must not wait for this engine's listener.
     pub(crate) fn is_listening_here(&self) -> bool {
         let here = os::thread_id();
         self.turning.load(Ordering::Relaxed) == here || self.polling.load(Ordering::Relaxed) == here
+    }
+
+    /// Whether the calling thread must not wait for room in one of this engine's rings: it makes the room, or it
+    /// makes room in another engine's, which may wait for this one.
+    pub(crate) fn must_not_wait_here(&self) -> bool {
+        LISTENING.get() || self.is_listening_here()
     }
 
     /// Takes one turn on the calling thread, without a listener thread.
@@ -152,25 +198,41 @@ impl Engine {
         if self.turning.load(Ordering::Relaxed) == here {
             return Err(Error::on_listener_thread());
         }
-        let mut listener = self.borrow_listener(deadline)?;
-        if self.core.control.has_finished() {
-            return Err(Error::not_running());
-        }
-        self.turning.store(here, Ordering::Relaxed);
-        self.polling.store(here, Ordering::Relaxed);
-        let turn = catch_unwind(AssertUnwindSafe(|| {
-            let turn = listener.turn();
-            if turn != Turn::Finished {
-                // GivenUp: the next turn says so.
-                let _: Result<(), GivenUp> = listener.flush_held();
+        let mut panics = 0;
+        let turn = loop {
+            let turn = guarded(|| {
+                let mut listener = self.borrow_listener(deadline)?;
+                if self.core.control.has_finished() {
+                    return Err(Error::not_running());
+                }
+                let _here = Listening::here();
+                self.turning.store(here, Ordering::Relaxed);
+                self.polling.store(here, Ordering::Relaxed);
+                let mut turn = listener.turn();
+                if turn != Turn::Finished {
+                    // A deadline that passed meanwhile shows in the next turn.
+                    let _: Result<(), GivenUp> = listener.flush_held();
+                    if !self.is_open() {
+                        // Stopped by a handler, which could not wait for this.
+                        turn = listener.turn();
+                    }
+                }
+                Ok(turn)
+            });
+            self.turning.store(0, Ordering::Relaxed);
+            match turn {
+                Ok(turn) => break turn?,
+                Err(panic) => {
+                    self.core.faults.report(format_args!("the listener panicked: {panic}"));
+                    panics += 1;
+                }
             }
-            turn
-        }));
-        self.turning.store(0, Ordering::Relaxed);
-        turn.or_else(|panic| {
-            self.core.faults.report(format_args!("the listener panicked: {}", panic_text(&*panic)));
-            Ok(Turn::Empty)
-        })
+            if panics > RESTARTS_MAX {
+                self.end_now();
+                return Err(Error::not_running());
+            }
+        };
+        Ok(turn)
     }
 
     /// Another thread's turn may be in a handler that hangs.
@@ -196,13 +258,18 @@ impl Engine {
             }
             let ticket = self.core.ask_for_flush();
             self.take_turn(deadline)?;
-            return control.wait_for(ticket, deadline).map_err(|_| Error::timeout());
+            return self.wait_for_flush(ticket, deadline);
         }
         if self.is_listening_here() {
             return Err(Error::on_listener_thread());
         }
-        let ticket = self.core.ask_for_flush();
-        control.wait_for(ticket, deadline).map_err(|_| Error::timeout())
+        self.wait_for_flush(self.core.ask_for_flush(), deadline)
+    }
+
+    fn wait_for_flush(&self, ticket: u64, deadline: Deadline) -> Result<(), Error> {
+        let waited = self.core.control.wait_for(ticket, deadline);
+        // A listener that came to its end by a deadline, or by dying, left records behind.
+        if waited.is_err() || self.core.books.abandoned().is_some() { Err(Error::timeout()) } else { Ok(()) }
     }
 
     /// Ends the engine: closes, drains, flushes and closes the handlers. At the deadline what is left is abandoned.
@@ -216,12 +283,8 @@ impl Engine {
             // Another thread may take the last turn first; then there is nothing left to do.
             let _ = self.take_turn(deadline);
         }
-        if self.core.wait_for_end(deadline).is_ok()
-            && let Some(thread) = self.thread.lock().take()
-        {
-            // It does nothing any more but return. A panic of it was reported where it happened.
-            let _ = thread.join();
-        }
+        // Where the deadline passed, the report says what that left behind.
+        let _ = self.core.wait_for_end(deadline);
         Ok(self.report())
     }
 

@@ -1,5 +1,7 @@
-//! Where the engine's own faults go: one hook, rate-limited, never the engine's own stream.
+//! Where the engine's own faults go: one hook, rate-limited, never the engine's own stream. And the boundary behind
+//! which code of the user's may fail: whatever it panics with, and however its values drop, ends there.
 
+use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -35,6 +37,7 @@ impl Faults {
     }
 
     /// Tells the hook, unless it was told too much lately; then the next line that passes says how many were not.
+    /// `fault` is ours: what the user's `Display` says was made text by [`guarded`] before.
     pub(crate) fn report(&self, fault: impl fmt::Display) {
         let suppressed = {
             let mut budget = self.budget.lock();
@@ -54,8 +57,33 @@ impl Faults {
             n => format!("{fault} ({n} faults before this one were not shown)"),
         };
         // A hook that panics has nobody to tell it to.
-        let _ = catch_unwind(AssertUnwindSafe(|| (self.hook)(&text)));
+        let _ = guarded(|| (self.hook)(&text));
     }
+}
+
+/// Runs code of the user's. A panic of it ends here, as text.
+pub(crate) fn guarded<R>(work: impl FnOnce() -> R) -> Result<R, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+        let text = panic_text(&*panic).to_owned();
+        discard(panic);
+        text
+    })
+}
+
+/// Drops something of the user's. If that panics, what it panicked with is leaked: dropping it could go on for ever.
+pub(crate) fn discard<T>(value: T) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+        std::mem::forget(panic);
+    }
+}
+
+/// What a panic said.
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("with a value that is no text")
 }
 
 impl fmt::Debug for Faults {

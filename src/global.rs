@@ -1,13 +1,13 @@
 //! The process-wide engine: the one that calls without `logger:` go to. Nothing below knows of it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Once, OnceLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::builder::{Builder, Guard};
 use crate::callsite::{Callsite, DICTIONARY};
 use crate::clock::WallClock;
-use crate::engine::Engine;
+use crate::engine::{Engine, Start};
 use crate::error::Error;
 use crate::format::{Format, Text};
 use crate::level::Level;
@@ -121,38 +121,49 @@ impl Builder {
     /// # }
     /// ```
     pub fn init(self) -> Result<Guard, Error> {
-        let (settings, handlers) = self.check(true)?;
-        let engine = install(|| Engine::start(settings, handlers, true))?;
+        let (engine, start) = self.build(true)?;
+        install(&engine, start)?;
         Ok(Guard { logger: Logger { engine }, is_global: true })
     }
 }
 
-/// Makes `start`ed engine the process's. The caller has checked everything else.
-fn install(start: impl FnOnce() -> Result<Arc<Engine>, Error>) -> Result<Arc<Engine>, Error> {
-    let before;
-    let engine = {
-        let installed = busy(|_| {
-            let mut place = ENGINE.lock();
-            if place.as_ref().is_some_and(|engine| engine.is_open()) {
-                return Err(Error::already_running());
-            }
-            let engine = start()?;
-            Ok((engine.clone(), place.replace(engine)))
-        });
-        let installed = installed.ok_or_else(Error::interrupts)??;
-        before = installed.1;
-        installed.0
-    };
-    drop(before); // the last handle of a stopped engine frees it: not under the lock
-    static HOOKS: Once = Once::new();
-    HOOKS.call_once(|| {
-        PROCESS.get_or_init(std::process::id);
-        if let Err(error) = os::at_exit(stop_at_exit) {
-            engine.core.faults.report(format_args!("records may be lost at exit: {error}"));
+/// Starts an engine as the process's, if there is none that runs.
+fn install(engine: &Arc<Engine>, start: Start) -> Result<(), Error> {
+    let before = busy(|_| {
+        let mut place = ENGINE.lock();
+        if place.as_ref().is_some_and(|engine| engine.is_open()) {
+            return Err(Error::already_running());
         }
-        record_panics();
+        engine.start(start, true)?;
+        Ok(place.replace(engine.clone()))
     });
-    Ok(engine)
+    // The last handle of a stopped engine frees it, and what the user gave it: not while we are busy.
+    drop(before.ok_or_else(Error::interrupts)??);
+    install_hooks(engine);
+    Ok(())
+}
+
+/// Which hooks of the process are in place.
+struct Hooks {
+    at_exit: bool,
+    on_panic: bool,
+}
+
+fn install_hooks(engine: &Engine) {
+    static HOOKS: Mutex<Hooks> = Mutex::new(Hooks { at_exit: false, on_panic: false });
+    PROCESS.get_or_init(std::process::id);
+    let mut hooks = HOOKS.lock();
+    if !hooks.at_exit {
+        match os::at_exit(stop_at_exit) {
+            Ok(()) => hooks.at_exit = true,
+            Err(error) => engine.core.faults.report(format_args!("records may be lost at exit: {error}")),
+        }
+    }
+    // A thread that panics may not change the hook; the next `init` will.
+    if !hooks.on_panic && !std::thread::panicking() {
+        record_panics();
+        hooks.on_panic = true;
+    }
 }
 
 /// Runs when the process returns from main or calls `exit`.

@@ -256,7 +256,10 @@ impl Verdicts {
         let (chunk, at) = Self::place(id);
         // Relaxed: a verdict guards no data; calls that begin after a reload returned see it by the
         // happens-before of that return.
-        self.chunks[chunk].get().is_some_and(|bytes| bytes[at].load(Ordering::Relaxed) != 0)
+        self.chunks
+            .get(chunk)
+            .and_then(OnceLock::get)
+            .is_some_and(|bytes| bytes[at].load(Ordering::Relaxed) != 0)
     }
 
     fn set(&self, id: u32, allowed: bool) {

@@ -5,12 +5,10 @@
 //! Whatever was settled by then is settled; what was not gets its fate once and for all, and after that the
 //! listener counts nothing and hands nothing out any more, even if the handler returns.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use crate::clock;
-use crate::fault::Faults;
+use crate::fault::{Faults, discard, guarded};
 use crate::handler::{Batch, Cost, Handler, HandlerError, Item};
 use crate::level::LevelFilter;
 use crate::stats::{HandlerCounters, add};
@@ -90,7 +88,7 @@ impl Handlers {
         books: &Books,
         faults: &Faults,
     ) -> Result<(), GivenUp> {
-        self.runners.iter_mut().for_each(|runner| runner.ask_level(&batch.items));
+        self.runners.iter_mut().for_each(|runner| runner.ask_level(&batch.items, faults));
         books.settle(|| {
             inlets.settle_dispatched();
             self.runners.iter().for_each(|runner| runner.offer(batch.items.len()));
@@ -107,7 +105,8 @@ impl Handlers {
     /// Flushes the handlers that hold records: all, or those that have held some for too long.
     pub(crate) fn flush(&mut self, all: bool, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
         for runner in &mut self.runners {
-            if runner.holds_since.is_some_and(|since| all || clock::now() - since > HELD_MAX) {
+            let is_due = |since| (all && !runner.is_failing) || clock::now() - since > HELD_MAX;
+            if runner.holds_since.is_some_and(is_due) {
                 runner.finish_call(books, faults, "flush", |handler| handler.flush())?;
             }
         }
@@ -132,9 +131,11 @@ impl Handlers {
             })?;
         }
         // Files and sockets are closed when `stop` returns, not when the last handle is dropped.
-        let runners = std::mem::take(&mut self.runners);
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(runners))) {
-            faults.report(format_args!("a handler panicked when it was dropped: {}", panic_text(&*panic)));
+        for runner in self.runners.drain(..).rev() {
+            let counters = runner.counters.clone();
+            if let Err(text) = guarded(|| drop(runner)) {
+                faults.report(format_args!("handler {} panicked when it was dropped: {text}", counters.name));
+            }
         }
         Ok(())
     }
@@ -165,20 +166,38 @@ struct Runner {
     /// Its level for the batch in hand, and how many records of the batch pass it.
     max_level: LevelFilter,
     passing: usize,
+    /// Since when it holds records, or when it last failed to let them go.
     holds_since: Option<Instant>,
+    /// The last flush failed: the next one can wait.
+    is_failing: bool,
+    /// It has held records before: after an error that does not say what is lost, what it no longer holds is.
+    buffers: bool,
 }
 
 impl Runner {
     fn new(handler: Box<dyn Handler>) -> Self {
-        let name = catch_unwind(AssertUnwindSafe(|| handler.name())).unwrap_or_else(|_| "unnamed".into());
-        let counters = Arc::new(HandlerCounters::new(name));
-        Runner { handler, counters, max_level: LevelFilter::ALL, passing: 0, holds_since: None }
+        let name = guarded(|| handler.name()).unwrap_or_else(|_| "unnamed".into());
+        Runner {
+            handler,
+            counters: Arc::new(HandlerCounters::new(name)),
+            max_level: LevelFilter::ALL,
+            passing: 0,
+            holds_since: None,
+            is_failing: false,
+            buffers: false,
+        }
     }
 
-    fn ask_level(&mut self, items: &[Item]) {
-        // A handler that cannot even say its level is offered everything, and fails there, where it is counted.
-        self.max_level =
-            catch_unwind(AssertUnwindSafe(|| self.handler.max_level())).unwrap_or(LevelFilter::ALL);
+    /// A handler that cannot say its level keeps the one that it said before.
+    fn ask_level(&mut self, items: &[Item], faults: &Faults) {
+        match guarded(|| self.handler.max_level()) {
+            Ok(max_level) => self.max_level = max_level,
+            Err(text) => {
+                let name = &self.counters.name;
+                faults
+                    .report(format_args!("handler {name} panicked when it was asked for its level: {text}"));
+            }
+        }
         self.passing = self.count_passing(items);
     }
 
@@ -206,52 +225,41 @@ impl Runner {
                 max_level: self.max_level,
                 cursor: &self.counters.cursor,
             };
-            let result = catch_unwind(AssertUnwindSafe(|| self.handler.handle(&call)));
-            let outcome = self.judge(result, items, faults);
+            let ended = call_handler(|| self.handler.handle(&call));
+            if let Err(ended) = &ended {
+                faults.report(format_args!("handler {}: {}", self.counters.name, ended.text));
+            }
+            let outcome = self.judge(ended.err().map(|ended| ended.cost), items);
             let (settled, rest) = items.split_at(outcome.items);
             let passed = self.count_passing(settled);
             self.passing -= passed;
-            self.settle(passed, outcome.failed, books)?;
+            self.settle(passed, outcome.loss, books)?;
             items = rest;
         }
         Ok(())
     }
 
     /// What a call did with the items it was given.
-    fn judge(
-        &self,
-        result: Result<Result<(), HandlerError>, Box<dyn Any + Send>>,
-        items: &[Item],
-        faults: &Faults,
-    ) -> Outcome {
-        let name = &self.counters.name;
-        let cost = match result {
-            Ok(Ok(())) => return Outcome { items: items.len(), failed: 0 },
-            Ok(Err(error)) => {
-                faults.report(format_args!("handler {name}: {error}"));
-                error.cost
-            }
-            Err(panic) => {
-                faults.report(format_args!("handler {name} panicked: {}", panic_text(&*panic)));
-                Cost::Current
-            }
-        };
+    fn judge(&self, cost: Option<Cost>, items: &[Item]) -> Outcome {
+        let Some(cost) = cost else { return Outcome { items: items.len(), loss: Loss::Of(0) } };
         // The position behind the nth record that passes.
         let behind = |n: usize| {
             let passing = items.iter().enumerate().filter(|(_, item)| item.passes(self.max_level));
             passing.map(|(at, _)| at + 1).nth(n)
         };
         match cost {
-            Cost::Lost(records) => Outcome { items: items.len(), failed: records },
+            Cost::Lost(records) => Outcome { items: items.len(), loss: Loss::Of(records) },
             Cost::After(settled) => match behind(settled) {
-                Some(items) => Outcome { items, failed: 1 },
-                None => Outcome { items: items.len(), failed: 0 },
+                Some(items) => Outcome { items, loss: Loss::Of(1) },
+                None => Outcome { items: items.len(), loss: Loss::Of(0) },
             },
             Cost::Current => {
                 // It may have failed before it asked for the first record: that one is what it costs.
                 let position = self.counters.cursor.position.load(Ordering::Relaxed).min(items.len());
                 let first = behind(0).unwrap_or(items.len());
-                Outcome { items: position.max(first), failed: 1 }
+                // A handler that buffers may have failed to let go of more than this one.
+                let loss = if self.buffers { Loss::OfWhatVanished } else { Loss::Of(1) };
+                Outcome { items: position.max(first), loss }
             }
         }
     }
@@ -267,28 +275,25 @@ impl Runner {
         if books.abandoned().is_some() {
             return Err(GivenUp);
         }
-        let name = &self.counters.name;
-        let failed = match catch_unwind(AssertUnwindSafe(|| call(&mut *self.handler))) {
-            Ok(Ok(())) => 0,
-            Ok(Err(error)) => {
-                faults.report(format_args!("handler {name}, {what}: {error}"));
-                match error.cost {
-                    Cost::Lost(records) => records,
-                    Cost::Current | Cost::After(_) => 0,
-                }
-            }
-            Err(panic) => {
-                faults.report(format_args!("handler {name} panicked in {what}: {}", panic_text(&*panic)));
-                0
-            }
+        let ended = call_handler(|| call(&mut *self.handler));
+        if let Err(ended) = &ended {
+            faults.report(format_args!("handler {}, {what}: {}", self.counters.name, ended.text));
+        }
+        self.is_failing = ended.is_err();
+        self.holds_since = self.holds_since.map(|_| clock::now());
+        let loss = match ended.map_err(|ended| ended.cost) {
+            Ok(()) => Loss::Of(0),
+            Err(Cost::Lost(records)) => Loss::Of(records),
+            Err(Cost::Current | Cost::After(_)) => Loss::OfWhatVanished,
         };
-        self.settle(0, failed, books)
+        self.settle(0, loss, books)
     }
 
-    /// After a call: `taken` records more were taken, `failed` of these or of those held before are lost, and the
-    /// rest was delivered but for what the handler holds now.
-    fn settle(&mut self, taken: usize, failed: u64, books: &Books) -> Result<(), GivenUp> {
-        let held = catch_unwind(AssertUnwindSafe(|| self.handler.held())).unwrap_or(0);
+    /// After a call: `taken` records more were taken, some of these or of those held before are lost, and the rest
+    /// was delivered but for what the handler holds now.
+    fn settle(&mut self, taken: usize, loss: Loss, books: &Books) -> Result<(), GivenUp> {
+        let held = guarded(|| self.handler.held()).unwrap_or(0);
+        self.buffers |= held > 0;
         self.holds_since = match (held, self.holds_since) {
             (0, _) => None,
             (_, None) => Some(clock::now()),
@@ -299,8 +304,10 @@ impl Runner {
         books.settle(|| {
             let had = counters.held.load(Ordering::Relaxed) + taken as u64;
             // A handler that miscounts must not make records out of nothing.
-            let failed = failed.min(had);
-            let held = held.min(had - failed);
+            let (failed, held) = match loss {
+                Loss::Of(failed) => (failed.min(had), held.min(had - failed.min(had))),
+                Loss::OfWhatVanished => (had - held.min(had), held.min(had)),
+            };
             counters.held.store(held, Ordering::Release);
             counters.in_hand.store(in_hand, Ordering::Relaxed);
             counters.cursor.reset();
@@ -316,17 +323,38 @@ impl std::fmt::Debug for Runner {
     }
 }
 
-/// How many items a call is done with, and how many records it lost.
+/// How many items a call is done with, and what it lost.
 struct Outcome {
     items: usize,
-    failed: u64,
+    loss: Loss,
 }
 
-/// What a panic said.
-pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("with a value that is no text")
+/// Records that a call cost.
+#[derive(Clone, Copy)]
+enum Loss {
+    /// So many.
+    Of(u64),
+    /// Whatever the handler had and holds no more: it failed without saying how far it came.
+    OfWhatVanished,
+}
+
+/// How a handler's call failed.
+struct Failure {
+    cost: Cost,
+    text: String,
+}
+
+/// Calls a handler. Its error and its panic end here; so does what they do when they are shown and dropped.
+fn call_handler(call: impl FnOnce() -> Result<(), HandlerError>) -> Result<(), Failure> {
+    match guarded(call) {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => {
+            let cost = error.cost;
+            let text = guarded(|| error.to_string());
+            discard(error);
+            let text = text.unwrap_or_else(|panic| format!("an error that cannot be shown ({panic})"));
+            Err(Failure { cost, text })
+        }
+        Err(panic) => Err(Failure { cost: Cost::Current, text: format!("panicked: {panic}") }),
+    }
 }

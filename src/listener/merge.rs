@@ -11,7 +11,7 @@
 //! when a store became visible (x86-64 and Armv8 do); see `Ticker`.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap};
 
 use crate::clock::WallClock;
 use crate::handler::Item;
@@ -83,6 +83,8 @@ pub(crate) struct Collected {
     pub(crate) words: Vec<u64>,
     /// By ring number, and behind those the threads that share a ring.
     pub(crate) threads: Vec<Arc<Thread>>,
+    /// Where in `threads` those are that share a ring, by number.
+    sharing: HashMap<u32, usize>,
     /// Hand-out of this batch has begun: it must not be handed out again.
     pub(crate) begun: bool,
 }
@@ -120,13 +122,11 @@ impl Collected {
     }
 
     /// The position in `threads` of a thread that has no ring of its own.
-    pub(crate) fn sharing_thread(&mut self, rings: usize, id: u32) -> usize {
-        let known = self.threads[rings..].iter().position(|thread| thread.id() == id);
-        rings
-            + known.unwrap_or_else(|| {
-                self.threads.push(Arc::new(Thread::new(id, None)));
-                self.threads.len() - 1 - rings
-            })
+    pub(crate) fn sharing_thread(&mut self, id: u32) -> usize {
+        *self.sharing.entry(id).or_insert_with(|| {
+            self.threads.push(Arc::new(Thread::new(id, None)));
+            self.threads.len() - 1
+        })
     }
 }
 
@@ -140,6 +140,7 @@ impl Inlets {
         debug_assert!(batch.is_empty());
         let Inlets { inlets, seen, .. } = self;
         batch.threads.truncate(inlets.len());
+        batch.sharing.clear();
         transport.look(seen, closing, |index, consumer, thread, lease| {
             if let Some(consumer) = consumer {
                 debug_assert_eq!(index, inlets.len());
@@ -185,7 +186,6 @@ impl Inlets {
         clock: &WallClock,
         entries: &mut Entries,
     ) {
-        let rings = self.inlets.len();
         while let Some(Reverse((key, index))) = self.heap.pop() {
             if key > cutoff || batch.is_full() {
                 self.heap.push(Reverse((key, index)));
@@ -194,7 +194,7 @@ impl Inlets {
             // A run: everything of this ring that comes before the next ring's next record.
             let bound = self.heap.peek().map_or(cutoff, |Reverse((next, _))| cutoff.min(*next));
             let inlet = &mut self.inlets[index];
-            inlet.collect_run(index, rings, bound, batch, clock, entries);
+            inlet.collect_run(index, bound, batch, clock, entries);
             if let Some(key) = inlet.next_key() {
                 self.heap.push(Reverse((key, index)));
             }
@@ -254,11 +254,6 @@ impl Inlets {
         self.fullest
     }
 
-    /// How many rings there are.
-    pub(crate) fn len(&self) -> usize {
-        self.inlets.len()
-    }
-
     /// After the last drain: counts records that were committed past it as late.
     pub(crate) fn count_late(&mut self) {
         self.inlets.iter_mut().for_each(Inlet::count_late);
@@ -305,7 +300,6 @@ impl Inlet {
     fn collect_run(
         &mut self,
         index: usize,
-        rings: usize,
         bound: u64,
         batch: &mut Collected,
         clock: &WallClock,
@@ -325,7 +319,7 @@ impl Inlet {
                     if header.id == LOSS_ID {
                         push_loss(reported, loss_counts(arguments), index, stamp, batch, clock);
                     } else {
-                        push_record(header, stamp, arguments, index, rings, batch, clock, entries);
+                        push_record(header, stamp, arguments, index, batch, clock, entries);
                         *collected += 1;
                     }
                 }
@@ -354,19 +348,17 @@ fn stamp_of(record: &[u64]) -> u64 {
     record.get(1).copied().unwrap_or(0)
 }
 
-#[expect(clippy::too_many_arguments, reason = "one record's way from the ring into the batch, called once")]
 fn push_record(
     header: Header,
     stamp: u64,
     arguments: &[u64],
     index: usize,
-    rings: usize,
     batch: &mut Collected,
     clock: &WallClock,
     entries: &mut Entries,
 ) {
     let (thread, arguments) = match (header.has_thread, arguments) {
-        (true, [id, rest @ ..]) => (batch.sharing_thread(rings, *id as u32), rest),
+        (true, [id, rest @ ..]) => (batch.sharing_thread(*id as u32), rest),
         _ => (index, arguments),
     };
     let start = batch.words.len();

@@ -17,7 +17,7 @@ mod resolve;
 
 pub(crate) use self::core::Core;
 pub(crate) use control::Control;
-pub(crate) use dispatch::{Books, GivenUp, Handlers, panic_text};
+pub(crate) use dispatch::{Books, GivenUp, Handlers};
 pub use idle::Wait;
 
 use std::time::{Duration, Instant};
@@ -248,7 +248,7 @@ impl Listener {
     }
 
     fn tell_clock_step(&mut self, nanos: i64) {
-        let thread = self.batch.sharing_thread(self.inlets.len(), os::thread_id());
+        let thread = self.batch.sharing_thread(os::thread_id());
         let stamp = self.core.transport.shared.ticker.stamp();
         self.batch.push_own(own::CLOCK_STEP, &[nanos as u64], stamp, thread, &self.clock);
     }

@@ -60,6 +60,8 @@ pub(crate) struct Places {
     global: Option<Box<Lent<Producer>>>,
     #[expect(clippy::box_collection, reason = "a slot holds one pointer")]
     instances: Option<Box<Vec<Lent>>>,
+    /// The thread hands nothing back any more, so it must not be lent anything.
+    is_torn_down: bool,
 }
 
 impl Places {
@@ -146,7 +148,7 @@ pub(crate) fn access<R>(place: Place, number: u64, work: impl FnOnce(&mut Produc
 pub(crate) fn register(place: Place, engine: &Arc<Engine>) {
     let mut stale = Vec::new();
     busy(|places| {
-        if places.has(place, engine.number) {
+        if places.is_torn_down || places.has(place, engine.number) {
             return;
         }
         let Some(lent) = lend(engine) else { return };
@@ -193,18 +195,34 @@ pub(crate) fn busy<R>(work: impl FnOnce(&mut Places) -> R) -> Option<R> {
         Mode::Fresh | Mode::TornDown => {}
     }
     MODE.set(Mode::Busy);
-    let mut places = Places { global: GLOBAL.with(Slot::remove), instances: INSTANCES.with(Slot::remove) };
-    let result = work(&mut places);
-    if mode != Mode::TornDown {
-        mode = Mode::Ready { global: places.global.is_some() };
-        if let Some(lent) = places.global {
+    let places = Places {
+        global: GLOBAL.with(Slot::remove),
+        instances: INSTANCES.with(Slot::remove),
+        is_torn_down: mode == Mode::TornDown,
+    };
+    let mut busy = Busy { places };
+    Some(work(&mut busy.places))
+}
+
+/// Puts a thread's places back when it is busy no more, however that ends.
+struct Busy {
+    places: Places,
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        if self.places.is_torn_down {
+            return MODE.set(Mode::TornDown);
+        }
+        let global = self.places.global.take();
+        let mode = Mode::Ready { global: global.is_some() };
+        if let Some(lent) = global {
             GLOBAL.with(|slot| slot.install(lent));
         }
-        let instances = places.instances.unwrap_or_default();
+        let instances = self.places.instances.take().unwrap_or_default();
         INSTANCES.with(|slot| slot.install(instances));
+        MODE.set(mode);
     }
-    MODE.set(mode);
-    Some(result)
 }
 
 /// Counts a call that interrupts another one of its own thread.
@@ -230,8 +248,10 @@ impl Lent<Producer> {
 }
 
 impl Lent {
+    /// Does not upgrade: the last handle of an engine drops what the user gave it.
     fn is_stale(&self) -> bool {
-        self.engine.upgrade().is_none_or(|engine| !engine.is_open())
+        let is_closed = |producer: &Producer| producer.shared().state.is_closed();
+        self.engine.strong_count() == 0 || self.producer.as_ref().is_some_and(is_closed)
     }
 }
 

@@ -163,7 +163,7 @@ impl Waiting {
     fn new(engine: &Engine, level: Level) -> Self {
         let patience = engine.policies.at(level).patience();
         // Nobody else makes room for these.
-        let must_not = patience.is_zero() || place::must_not_wait() || engine.is_listening_here();
+        let must_not = patience.is_zero() || place::must_not_wait() || engine.must_not_wait_here();
         engine.core.transport.shared.state.wake();
         Waiting { deadline: Deadline::after(if must_not { Duration::ZERO } else { patience }), steps: 0 }
     }
