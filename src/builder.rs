@@ -48,6 +48,7 @@ const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
 #[must_use = "a builder does nothing until `init` or `start`"]
 pub struct Builder {
     filter: Option<String>,
+    default_filter: Option<String>,
     ring_capacity: usize,
     memory_cap: usize,
     ordered_stamps: bool,
@@ -71,6 +72,7 @@ pub struct Builder {
 pub fn builder() -> Builder {
     Builder {
         filter: None,
+        default_filter: None,
         ring_capacity: RING_CAPACITY,
         memory_cap: MEMORY_CAP,
         ordered_stamps: false,
@@ -85,8 +87,18 @@ pub fn builder() -> Builder {
 }
 
 impl Builder {
-    /// Which records are wanted, in `RUST_LOG`'s syntax: `info,my_server::db=debug`. What is wrong with it is
-    /// reported by [`init`](Builder::init).
+    /// Which records are wanted: directives as in `RUST_LOG`, separated by commas. It replaces the environment's; see
+    /// [`default_filter`](Builder::default_filter) for one that does not. What is wrong with it is reported by
+    /// [`init`](Builder::init) and [`start`](Builder::start).
+    ///
+    /// | directive | passes |
+    /// |---|---|
+    /// | `info` | INFO and above, where no target is named below |
+    /// | `my_server::db=debug` | DEBUG and above of targets whose name begins with `my_server::db` |
+    /// | `my_server::db` | everything of these targets |
+    /// | `noisy=off` | nothing of these targets |
+    ///
+    /// The longest target that fits counts; what fits none is off. Levels: `off error warn info debug trace`.
     ///
     /// Default: for the process-wide engine the environment's `RUST_LOG`, and without that, and for all others,
     /// `info`.
@@ -97,6 +109,24 @@ impl Builder {
     pub fn filter(mut self, directives: impl Into<String>) -> Self {
         self.filter = Some(directives.into());
         self
+    }
+
+    /// Which records the process-wide engine wants where the environment's `RUST_LOG` says nothing. For the others it is
+    /// as [`filter`](Builder::filter).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), treering::Error> {
+    /// let _guard = treering::builder().default_filter("info,my_server::db=debug").init()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn default_filter(mut self, directives: impl Into<String>) -> Self {
+        self.default_filter = Some(directives.into());
+        self
+    }
+
+    pub(crate) fn has_no_handler(&self) -> bool {
+        self.handlers.is_empty()
     }
 
     /// The size of each thread's ring in bytes. A record of up to 3/8 of it always arrives whole; a longer one
@@ -295,11 +325,16 @@ impl Builder {
         if self.thread_name.contains('\0') {
             return Err(Error::config("thread_name holds a NUL, which no thread's name may"));
         }
-        let filter = match (&self.filter, global) {
-            (Some(directives), _) => Filter::parse(directives)?,
-            (None, true) => self.filter_of_environment(),
-            (None, false) => Filter::default(),
+        let filter = match &self.filter {
+            Some(directives) => Filter::parse(directives)?,
+            None => {
+                let default = self.default_filter.as_deref().map_or(Ok(Filter::default()), Filter::parse)?;
+                if global { self.filter_of_environment(default) } else { default }
+            }
         };
+        if self.wait == Wait::Poll(Duration::ZERO) {
+            return Err(Error::config("Wait::Poll without a pause between two looks is Wait::Spin"));
+        }
         let settings = Settings {
             ring_capacity: ring_capacity / 64 * 64,
             memory_cap,
@@ -314,8 +349,8 @@ impl Builder {
     }
 
     /// A typo in the environment must not keep a server from starting.
-    fn filter_of_environment(&self) -> Filter {
-        let Ok(directives) = std::env::var("RUST_LOG") else { return Filter::default() };
+    fn filter_of_environment(&self, default: Filter) -> Filter {
+        let Ok(directives) = std::env::var("RUST_LOG") else { return default };
         let (filter, error) = Filter::parse_leniently(&directives);
         if let Some(error) = error {
             self.faults.report(format_args!("RUST_LOG: {error}"));

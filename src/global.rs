@@ -10,6 +10,7 @@ use crate::clock::WallClock;
 use crate::engine::{Engine, Start};
 use crate::error::Error;
 use crate::format::{Format, Text};
+use crate::handler::Console;
 use crate::level::Level;
 use crate::logger::place::{self, Place, busy};
 use crate::logger::send::{self, Encoded};
@@ -105,6 +106,8 @@ impl Builder {
     /// Starts the process-wide engine, which calls without `logger:` go to. Dropping its guard flushes it; the end
     /// of the process stops it.
     ///
+    /// Without a handler it gets [`Console::stderr`], as by [`treering::init`](init).
+    ///
     /// The first call also installs a panic hook, which logs each panic before the present hook runs.
     ///
     /// # Errors
@@ -120,7 +123,10 @@ impl Builder {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn init(self) -> Result<Guard, Error> {
+    pub fn init(mut self) -> Result<Guard, Error> {
+        if self.has_no_handler() {
+            self = self.handler(Console::stderr());
+        }
         let (engine, start) = self.build(true)?;
         install(&engine, start)?;
         Ok(Guard { logger: Logger { engine }, is_global: true })
@@ -239,7 +245,7 @@ fn record_panics() {
 /// }
 /// ```
 pub fn init() -> Result<Guard, Error> {
-    crate::builder().handler(crate::handler::Console::stderr()).init()
+    crate::builder().init()
 }
 
 /// Waits until everything that was logged before this call, by any thread, has left the process-wide engine's
@@ -278,6 +284,61 @@ pub fn flush(timeout: Duration) -> Result<(), Error> {
 /// ```
 pub fn shutdown(timeout: Duration) -> Result<Report, Error> {
     Logger { engine: running()? }.stop(timeout)
+}
+
+/// The process-wide engine's books at this moment. See [`Logger::stats`](crate::Logger::stats).
+///
+/// # Errors
+/// [`is_not_running`](Error::is_not_running) before `init()`.
+///
+/// ```
+/// # fn main() -> Result<(), treering::Error> {
+/// let _guard = treering::init()?;
+/// treering::info!("counted");
+/// assert_eq!(treering::stats()?.submitted, 1);
+/// # Ok(())
+/// # }
+/// ```
+pub fn stats() -> Result<Report, Error> {
+    Ok(Logger { engine: running()? }.stats())
+}
+
+/// Swaps the process-wide engine's filter. See [`Logger::set_filter`](crate::Logger::set_filter).
+///
+/// # Errors
+/// [`is_not_running`](Error::is_not_running) before `init()`, and those of
+/// [`Logger::set_filter`](crate::Logger::set_filter).
+///
+/// ```
+/// # fn main() -> Result<(), treering::Error> {
+/// let _guard = treering::init()?;
+/// treering::set_filter("info,my_server::db=debug")?;
+/// # Ok(())
+/// # }
+/// ```
+pub fn set_filter(directives: &str) -> Result<(), Error> {
+    Logger { engine: running()? }.set_filter(directives)
+}
+
+/// Gives the calling thread its ring of the process-wide engine now, so that its first call does not pay for it: some
+/// tens of microseconds.
+///
+/// # Errors
+/// [`is_not_running`](Error::is_not_running) before `init()`.
+///
+/// ```
+/// # fn main() -> Result<(), treering::Error> {
+/// let _guard = treering::init()?;
+/// std::thread::spawn(|| {
+///     treering::register_thread().unwrap();
+///     treering::info!("as quick as any other call");
+/// });
+/// # Ok(())
+/// # }
+/// ```
+pub fn register_thread() -> Result<(), Error> {
+    place::register(Place::Global, &running()?);
+    Ok(())
 }
 
 fn running() -> Result<Arc<Engine>, Error> {

@@ -143,6 +143,12 @@ pub const STATIC_MAX_LEVEL: LevelFilter = {
     LevelFilter(level as u8)
 };
 
+impl fmt::Display for LevelFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(Level::ALL.into_iter().rev().find(|level| self.allows(*level)).map_or("OFF", Level::as_str))
+    }
+}
+
 impl From<Level> for LevelFilter {
     fn from(level: Level) -> Self {
         LevelFilter(level as u8)

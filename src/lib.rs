@@ -134,7 +134,7 @@ mod wake;
 pub use builder::{Builder, Guard, builder};
 pub use error::Error;
 #[cfg(not(treering_loom))]
-pub use global::{flush, init, shutdown};
+pub use global::{flush, init, register_thread, set_filter, shutdown, stats};
 #[doc(inline)]
 pub use level::{Level, LevelFilter};
 pub use listener::Wait;

@@ -278,8 +278,9 @@ pub struct Report {
     pub abandoned: u64,
     /// Records that are on their way: the difference.
     pub pending: u64,
-    /// Records that were inside a handler's call when a stop's deadline passed; they are part of
-    /// [`dispatched`](Report::dispatched), and whether they were written is not known.
+    /// Records in the hands of handlers, summed over them and with the engine's own: part of the handlers' ledgers, not
+    /// of the engine's. After a stop's deadline: inside a call that had not returned; whether they were written is not
+    /// known.
     pub in_flight: u64,
     /// Records whose arguments were cut because they were too long for the ring; beside the ledger.
     pub truncated: u64,
@@ -328,6 +329,16 @@ impl Report {
     /// ```
     pub fn assert_balanced(&self) {
         assert!(self.is_balanced(), "the books do not balance: {self:#?}");
+    }
+
+    /// Calls of this level that passed the filter.
+    pub fn submitted_at(&self, level: Level) -> u64 {
+        self.submitted_by_level[level.index()]
+    }
+
+    /// Records of this level that found no room.
+    pub fn dropped_at(&self, level: Level) -> u64 {
+        self.dropped_by_level[level.index()]
     }
 
     /// Whether both ledgers balance and nothing is pending; see [`assert_balanced`](Report::assert_balanced).

@@ -169,7 +169,7 @@ fn a_handler_whose_thread_local_takes_its_time_does_not_hold_up_a_stop() {
 fn an_init_that_is_refused_leaves_the_thread_as_it_was() {
     let test = "an_init_that_is_refused_leaves_the_thread_as_it_was";
     let child = in_child(test, &[], || {
-        struct Explosive(#[expect(dead_code, reason = "for its drop")] Bomb);
+        struct Explosive(#[allow(dead_code, reason = "for its drop")] Bomb);
         impl Handler for Explosive {
             fn handle(&mut self, _: &Batch<'_>) -> Result<(), HandlerError> {
                 Ok(())

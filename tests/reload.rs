@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use support::{LONG, SOON, each, in_child, text};
-use treering::{Overflow, debug, error, info, trace, warn};
+use treering::{Level, Overflow, debug, error, info, trace, warn};
 
 /// What a child's log calls wrote: `target level` of each.
 #[track_caller]
@@ -214,5 +214,28 @@ fn calls_to_the_process_wide_engine_that_begin_after_a_reload_obey_it() {
     });
     if let Some(output) = output {
         assert!(output.status.success(), "{}", text(&output));
+    }
+}
+
+#[test]
+fn an_engine_without_a_handler_writes_to_stderr_and_rust_log_goes_before_the_default() {
+    let test = "an_engine_without_a_handler_writes_to_stderr_and_rust_log_goes_before_the_default";
+    let run = || {
+        let guard = treering::builder().default_filter("error").init().unwrap();
+        info!("an info");
+        treering::register_thread().unwrap();
+        error!("an error");
+        treering::set_filter("info").unwrap();
+        info!("another info");
+        let report = treering::stats().unwrap();
+        assert_eq!(report.submitted_at(Level::Error), 1);
+        guard.stop(SOON).unwrap().assert_balanced();
+    };
+    for (env, first) in [(vec![], false), (vec![("RUST_LOG", "info")], true)] {
+        let Some(output) = in_child(test, &env, run) else { return };
+        let text = text(&output);
+        assert!(output.status.success(), "{text}");
+        assert_eq!(text.contains("an info"), first, "{text}");
+        assert!(text.contains("an error") && text.contains("another info"), "{text}");
     }
 }

@@ -672,7 +672,7 @@ fn a_handler_that_panics_or_fails_loses_that_record_and_the_others_get_everythin
     let each = &report.handlers["each"];
     assert_eq!((each.offered, each.delivered, each.failed), (10, 8, 2));
     assert_eq!((before.len(), after.len()), (10, 10));
-    assert_eq!(*faults.lock().unwrap(), ["handler each panicked: three", "handler each: five"]);
+    assert_eq!(*faults.lock().unwrap(), ["handler each: panicked: three", "handler each: five"]);
 }
 
 /// Fails in the way that its function says, once for each batch, until it says `None`.
@@ -750,7 +750,7 @@ fn handlers_are_flushed_and_closed_in_reverse_order_at_the_stop_and_a_panic_ther
     let report = guard.stop(SOON).unwrap();
     report.assert_balanced();
     assert!(report.is_lossless());
-    let expected = ["handle a", "handle b", "flush a", "flush b", "close b", "close a", "drop a", "drop b"];
+    let expected = ["handle a", "handle b", "flush a", "flush b", "close b", "close a", "drop b", "drop a"];
     assert_eq!(*notes.lock().unwrap(), expected);
 }
 

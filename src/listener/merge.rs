@@ -249,6 +249,12 @@ impl Inlets {
         !self.heap.is_empty()
     }
 
+    /// How many rings there are.
+    #[cfg(treering_loom)]
+    pub(crate) fn len(&self) -> usize {
+        self.inlets.len()
+    }
+
     /// Words in the fullest ring when the tails were read last.
     pub(crate) fn fullest_words(&self) -> usize {
         self.fullest
@@ -387,7 +393,8 @@ fn push_loss(
     let lost: ByLevel = std::array::from_fn(|level| counts[level].saturating_sub(reported[level]));
     if total(&lost) > 0 {
         *reported = std::array::from_fn(|level| counts[level].max(reported[level]));
-        batch.push_own(own::LOSS, &own::loss_arguments(&lost), stamp, index, clock);
+        let arguments = own::loss_arguments(&lost, batch.threads[index].id());
+        batch.push_own(own::LOSS, &arguments, stamp, index, clock);
     }
 }
 

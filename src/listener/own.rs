@@ -17,15 +17,22 @@ pub(super) const LOSS: &Entry = &Entry {
             Piece::Argument(0, Spec::DISPLAY),
             Piece::Literal(" records lost here, the thread's ring was full")
         ],
-        &[count("error", 1), count("warn", 2), count("info", 3), count("debug", 4), count("trace", 5)]
+        &[
+            count("error", 1),
+            count("warn", 2),
+            count("info", 3),
+            count("debug", 4),
+            count("trace", 5),
+            count("thread", 6)
+        ]
     ),
-    types: &[&Type::U64, &Type::U64, &Type::U64, &Type::U64, &Type::U64, &Type::U64],
+    types: &[&Type::U64, &Type::U64, &Type::U64, &Type::U64, &Type::U64, &Type::U64, &Type::U64],
 };
 
-/// The total, then the counts by level.
-pub(super) fn loss_arguments(lost: &ByLevel) -> [u64; 6] {
+/// The total, then the counts by level, then the number of the thread.
+pub(super) fn loss_arguments(lost: &ByLevel, thread: u32) -> [u64; 7] {
     let [error, warn, info, debug, trace] = *lost;
-    [crate::stats::total(lost), error, warn, info, debug, trace]
+    [crate::stats::total(lost), error, warn, info, debug, trace, thread.into()]
 }
 
 /// The wall clock was set; the argument is by how many nanoseconds.
