@@ -31,7 +31,7 @@ impl Received {
         if record.target() == LOSS {
             let counts: Vec<u64> = record.values().map(|value| value.as_u64().unwrap()).collect();
             self.lost += counts[0];
-            for (level, count) in counts[1..].iter().enumerate() {
+            for (level, count) in counts[1..6].iter().enumerate() {
                 self.lost_by_level[level] += count;
             }
             self.loss_records += 1;
