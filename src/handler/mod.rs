@@ -75,7 +75,8 @@ pub trait Handler: Send {
     /// few milliseconds while records are held, and for each `flush()` and `stop()` of the engine.
     ///
     /// # Errors
-    /// [`HandlerError::lost`] with the number of records that were held and cannot be delivered any more.
+    /// [`HandlerError::lost`] with the number of records that were held and cannot be delivered any more. After any
+    /// other error, and after a panic, whatever was held and is held no more counts as failed.
     ///
     /// ```
     /// use treering::handler::{Batch, Handler, HandlerError};
