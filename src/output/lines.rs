@@ -16,7 +16,8 @@
 //! last one while the disk is full. An error that only says "not now" (`EAGAIN`) drops nothing until
 //! [`KEEP_BYTES_MAX`] are waiting.
 //!
-//! Nothing here knows records: whoever formats hands over the finished bytes of one, and never sees those of others.
+//! Nothing here knows records: whoever formats hands over the finished bytes of one. Only our own format appends to
+//! the buffer itself.
 
 use std::io::{self, Write};
 
@@ -73,14 +74,29 @@ impl<W: Write> Lines<W> {
     /// Takes one record. One without bytes is delivered by that.
     #[inline]
     pub(crate) fn push(&mut self, record: &[u8]) {
-        if record.is_empty() {
-            return;
+        if !record.is_empty() {
+            self.append(|bytes| bytes.extend_from_slice(record));
         }
+    }
+
+    /// Takes one record from code of ours that appends to what is held, without a copy; it must append something,
+    /// and touch nothing else. What it left unfinished (it panicked) is taken back.
+    #[inline]
+    pub(crate) fn append(&mut self, format: impl FnOnce(&mut Vec<u8>)) {
+        self.take_back();
         if self.is_after_torn && self.ends.is_empty() {
             self.bytes.push(b'\n');
         }
-        self.bytes.extend_from_slice(record);
+        let start = self.bytes.len();
+        format(&mut self.bytes);
+        debug_assert!(self.bytes.len() > start, "a record without bytes");
         self.ends.push(self.bytes.len());
+    }
+
+    /// Cuts off what has no end.
+    #[inline]
+    fn take_back(&mut self) {
+        self.bytes.truncate(self.ends.last().copied().unwrap_or(0));
     }
 
     /// How many records have not left entirely.
@@ -100,6 +116,7 @@ impl<W: Write> Lines<W> {
     /// When the system refuses. A record that was begun stays held, and is continued by the next call; how many
     /// others are lost stands in the error.
     pub(crate) fn write(&mut self) -> Result<(), Failed> {
+        self.take_back();
         let result = self.send();
         self.settle();
         self.put_off = 0;
@@ -149,7 +166,7 @@ impl<W: Write> Lines<W> {
         let begun = usize::from(self.sent > 0);
         let lost = self.ends.len() - begun;
         self.ends.truncate(begun);
-        self.bytes.truncate(self.ends.last().copied().unwrap_or(0));
+        self.take_back();
         Failed { lost: lost as u64, source }
     }
 }
@@ -322,6 +339,29 @@ mod tests {
         lines.write().unwrap();
         assert_eq!(lines.held(), 0);
         assert!(lines.out.written.split_inclusive(|&b| b == b'\n').all(|l| l.len() == 100 && l[0] == b'b'));
+    }
+
+    #[test]
+    fn what_was_left_unfinished_is_taken_back() {
+        use std::panic::{AssertUnwindSafe, catch_unwind};
+        let mut lines = Lines::new(Scripted::default());
+        let unfinished = |lines: &mut Lines<Scripted>| {
+            let append = AssertUnwindSafe(|| {
+                lines.append(|bytes| {
+                    bytes.extend_from_slice(b"half of a li");
+                    std::panic::resume_unwind(Box::new(()));
+                });
+            });
+            catch_unwind(append).unwrap_err();
+        };
+        lines.push(b"whole\n");
+        unfinished(&mut lines);
+        assert_eq!(lines.held(), 1);
+        lines.write().unwrap();
+        unfinished(&mut lines);
+        lines.append(|bytes| bytes.extend_from_slice(b"next\n"));
+        lines.write().unwrap();
+        assert_eq!(lines.out.written, b"whole\nnext\n");
     }
 
     #[test]
