@@ -3,6 +3,8 @@
 //! `level`, `target=level` and `target`, separated by commas. A directive counts for its target and everything
 //! whose name begins with it; where several count, the longest target wins, and of equal ones the last.
 
+use std::ffi::OsStr;
+
 use crate::callsite::Metadata;
 use crate::error::Error;
 use crate::level::{Level, LevelFilter};
@@ -31,11 +33,24 @@ impl Filter {
         error.map_or(Ok(filter), Err)
     }
 
-    /// The directives that parse, and the first error.
-    pub(crate) fn parse_leniently(text: &str) -> (Self, Option<Error>) {
+    /// The filter that an environment variable asks for, and what its author is to be told. A typo must neither keep
+    /// a server from starting nor turn its errors off unheard: what does not parse is left out, and if nothing is
+    /// left, `info` it is.
+    pub(crate) fn of_environment(value: &OsStr) -> (Self, Vec<String>) {
+        let Some(text) = value.to_str() else {
+            return (Filter::default(), vec![format!("{value:?} is not UTF-8, so `{DEFAULT}` counts")]);
+        };
+        let (filter, error) = Filter::parse_leniently(text);
+        let notes = error.map(|error| error.to_string()).into_iter().chain(misspelt(text, &filter));
+        let notes = notes.collect();
+        (filter, notes)
+    }
+
+    /// The directives that parse, or the default if none does, and the first error.
+    fn parse_leniently(text: &str) -> (Self, Option<Error>) {
         let mut directives: Vec<Directive> = Vec::new();
         let mut error = None;
-        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        for part in parts(text) {
             match parse_directive(part) {
                 Ok(directive) => {
                     directives.retain(|known| known.target != directive.target);
@@ -46,11 +61,16 @@ impl Filter {
                 }
             }
         }
-        if text.trim().is_empty() {
-            directives.push(Directive { target: String::new(), level: DEFAULT.into() });
+        if directives.is_empty() {
+            return (Filter::default(), error);
         }
         directives.sort_by_key(|directive| std::cmp::Reverse(directive.target.len()));
         (Filter { directives }, error)
+    }
+
+    /// Whether a directive counts for all targets.
+    fn is_general(&self) -> bool {
+        self.directives.last().is_some_and(|directive| directive.target.is_empty())
     }
 
     /// Whether records of this callsite are wanted.
@@ -66,6 +86,21 @@ impl Default for Filter {
     fn default() -> Self {
         Filter { directives: vec![Directive { target: String::new(), level: DEFAULT.into() }] }
     }
+}
+
+fn parts(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty())
+}
+
+/// A word that is legal as a target but may be a misspelt level, where everything outside the targets is off.
+fn misspelt(text: &str, filter: &Filter) -> Option<String> {
+    let word = parts(text)
+        .filter(|_| !filter.is_general())
+        .find(|part| !part.contains("::") && parse_directive(part).is_ok() && !part.contains('='))?;
+    Some(format!(
+        "`{word}` is no level, so it is taken for a target, and what no target matches is off; \
+         `{word}=trace` says the same without this note"
+    ))
 }
 
 fn parse_directive(text: &str) -> Result<Directive, &'static str> {
@@ -147,5 +182,39 @@ mod tests {
         assert!(Filter::parse("a[b]=info").is_err());
         assert!(Filter::parse("=info").is_err());
         assert!(Filter::parse("info,,").is_ok());
+    }
+
+    #[test]
+    fn where_nothing_parses_the_default_counts() {
+        for text in ["my::db=loud", "a[b]=info,=", ",", " , "] {
+            let (filter, error) = Filter::parse_leniently(text);
+            assert_eq!(filter, Filter::default(), "{text}");
+            assert_eq!(error.is_some(), text.contains('='), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_word_that_may_be_a_misspelt_level_is_told_of() {
+        let notes = |text: &str| Filter::of_environment(text.as_ref()).1;
+        for text in ["inof", "my_server::db=debug,inof", "inof,hyper=warn"] {
+            let notes = notes(text);
+            assert_eq!(notes.len(), 1, "{text}");
+            assert!(notes[0].contains("`inof` is no level"), "{notes:?}");
+        }
+        let quiet =
+            ["", "off", "info,my_server", "my_server,warn", "my_server=trace", "my_server::db", "a::b=info"];
+        for text in quiet {
+            assert_eq!(notes(text), [""; 0], "{text}");
+        }
+        assert_eq!(notes("inof,a=loud").len(), 2, "an error and a note");
+    }
+
+    #[test]
+    fn an_environment_that_is_not_utf_8_is_told_of_and_counts_as_the_default() {
+        use std::os::unix::ffi::OsStrExt;
+        let (filter, notes) = Filter::of_environment(OsStr::from_bytes(b"debug\xff"));
+        assert_eq!(filter, Filter::default());
+        assert_eq!(notes.len(), 1);
+        assert!(notes[0].contains("not UTF-8"), "{notes:?}");
     }
 }

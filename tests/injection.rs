@@ -9,7 +9,7 @@ use treering::format::Text;
 use treering::{handler, info};
 
 /// What attackers send.
-const EVIL: [&str; 12] = [
+const EVIL: [&str; 14] = [
     "\u{1b}[2J\u{1b}[1;1H",
     "\n2026-11-22T13:37:55.123456789Z INFO  app: forged",
     "\r\n2026-11-22T13:37:55.123456789Z INFO  app: forged",
@@ -19,15 +19,26 @@ const EVIL: [&str; 12] = [
     "C1: \u{9b}31m and \u{85}",
     "bidi: \u{202e}drowssap\u{202c} \u{2066}isolate\u{2069} \u{200f}mark \u{61c}",
     "separators: \u{2028} \u{2029}",
-    "invisible: \u{200b}\u{feff}",
+    "invisible: \u{200b}\u{feff} \u{ad} \u{180e} \u{2060}\u{2064} \u{206a}\u{206f} \u{fff9}\u{fffb}",
+    "smuggled in tags: \u{e0001}\u{e0068}\u{e0069}\u{e007f}",
+    "signs: \u{600} \u{6dd} \u{70f} \u{890} \u{8e2} \u{110bd} \u{110cd} \u{13430} \u{1bca0} \u{1d173}",
     "quotes: \" = \\ \\n \\\"",
     "\u{1b}]0;title\x07\u{1b}]52;c;Y2xpcGJvYXJk\x07",
 ];
 
+/// All of general category Cf, as DerivedGeneralCategory.txt of Unicode 16.0.0 lists it.
+const FORMAT_CHARACTERS: &str = "\
+    00AD 0600..0605 061C 06DD 070F 0890..0891 08E2 180E 200B..200F 202A..202E 2060..2064 2066..206F FEFF FFF9..FFFB \
+    110BD 110CD 13430..1343F 1BCA0..1BCA3 1D173..1D17A E0001 E0020..E007F";
+
 /// Whether a file may hold this character besides the newline at the end of a line.
 fn is_harmless(c: char) -> bool {
-    !c.is_control()
-        && !matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    let code = |text| u32::from_str_radix(text, 16).unwrap();
+    let is_format_character = FORMAT_CHARACTERS.split(' ').any(|range| {
+        let (first, last) = range.split_once("..").unwrap_or((range, range));
+        (code(first)..=code(last)).contains(&u32::from(c))
+    });
+    !c.is_control() && !is_format_character && !matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 #[derive(Debug)]
@@ -89,4 +100,34 @@ fn nothing_that_comes_from_outside_reaches_the_file_raw() {
     let escaped = "as an argument: \\n2026-11-22T13:37:55.123456789Z INFO  app: forged";
     assert!(text.contains(escaped), "it can still be read");
     assert!(text.contains("as an argument: \\u{1b}[2J\\u{1b}[1;1H"));
+}
+
+#[test]
+fn a_small_record_makes_no_huge_line() {
+    const TEXT_BYTES_MAX: usize = 1 << 20;
+    let capture = handler::Capture::new();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("app.log");
+    let builder = treering::builder().handler(handler::File::append(&path).unwrap());
+    let (logger, guard) = builder.handler(capture.clone()).start().unwrap();
+    let (numbers, width) = (vec![7_u8; 2000], 65_535);
+    info!(logger: logger, "before {numbers:width$?} between {:>width$} after {}", "é", "all");
+    info!(logger: logger, "{:.width$?}|{:>1$}|", [0.5_f64; 200], width);
+    info!(logger: logger, "{:>width$}", "alone");
+    assert!(guard.stop(SOON).unwrap().is_lossless());
+
+    let messages: Vec<_> = capture.records().iter().map(|record| record.message().to_owned()).collect();
+    assert!(messages[0].starts_with("before [      "));
+    assert!(messages[0].ends_with("…[truncated] between …[truncated] after all"));
+    assert!(messages[1].starts_with("[0.5000") && messages[1].ends_with("|…[truncated]|"));
+    assert_eq!(messages[2], format!("{:>width$}", "alone"));
+    for message in &messages[..2] {
+        let length = message.len();
+        assert!((TEXT_BYTES_MAX..TEXT_BYTES_MAX + 40 * 2100).contains(&length), "{length}");
+    }
+    let lines = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(lines.lines().count(), messages.len());
+    for (line, message) in lines.lines().zip(&messages) {
+        assert!(line.ends_with(message.as_str()));
+    }
 }

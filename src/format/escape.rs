@@ -4,14 +4,15 @@
 //! and thread names may come from an attacker who wants to forge a line, drive the reader's terminal or reverse
 //! what they read. So characters that are not seen but do something are written out:
 //!
-//! | characters                                       | become                   |
-//! |--------------------------------------------------|--------------------------|
-//! | newline, carriage return, tab                    | `\n`, `\r`, `\t`         |
-//! | the rest of C0, DEL, C1                          | `\u{1b}`, `\u{7f}`, ...  |
-//! | U+2028, U+2029 (line and paragraph separator)    | `\u{2028}`, ...          |
-//! | U+200E, U+200F, U+061C, U+202A-202E, U+2066-2069 | `\u{202e}`, ... (bidi)   |
-//! | U+200B-200D, U+FEFF                              | `\u{200b}`, ... (unseen) |
+//! | characters                                      | become                           |
+//! |-------------------------------------------------|----------------------------------|
+//! | newline, carriage return, tab                   | `\n`, `\r`, `\t`                 |
+//! | the rest of C0, DEL, C1                         | `\u{1b}`, `\u{7f}`, ...          |
+//! | U+2028, U+2029 (line and paragraph separator)   | `\u{2028}`, ...                  |
+//! | format characters: general category Cf, that is | `\u{202e}`, `\u{200b}`, ...      |
+//! | bidi marks, zero widths, soft hyphen, tags, ... |                                  |
 //!
+//! Cf is that of Unicode 16.0, and the whole block of tags. Emoji that are joined by U+200D come out in their parts.
 //! Everything else is copied as it is, the backslash too: a line is for reading, and `C:\new` should look so. Who
 //! must tell an escaped newline from a backslash and an `n` reads quoted field values, where the backslash is
 //! doubled, or JSON.
@@ -129,15 +130,38 @@ fn harm(c: char) -> Harm {
         '\n' => Harm::Backslash('n'),
         '\r' => Harm::Backslash('r'),
         '\t' => Harm::Backslash('t'),
-        '\0'..='\x1f'
-        | '\x7f'..='\u{9f}'
-        | '\u{61c}'
-        | '\u{200b}'..='\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2066}'..='\u{2069}'
-        | '\u{feff}' => Harm::Unicode,
+        '\0'..='\x1f' | '\x7f'..='\u{9f}' => Harm::Unicode,
+        '\u{2028}' | '\u{2029}' => Harm::Unicode,
+        _ if is_format_character(c) => Harm::Unicode,
         _ => Harm::None,
     }
+}
+
+/// General category Cf of Unicode 16.0, and the tags that are not assigned.
+fn is_format_character(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{600}'..='\u{605}'
+            | '\u{61c}'
+            | '\u{6dd}'
+            | '\u{70f}'
+            | '\u{890}'..='\u{891}'
+            | '\u{8e2}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{2064}'
+            | '\u{2066}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{110bd}'
+            | '\u{110cd}'
+            | '\u{13430}'..='\u{1343f}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e007f}'
+    )
 }
 
 /// Copies runs between characters that do harm, and writes those out.
@@ -176,18 +200,42 @@ mod tests {
     use proptest::prelude::*;
     use std::fmt::Write as _;
 
-    /// Said again, in other words than the code's.
+    /// C0, DEL, C1, the separators, and the lines of DerivedGeneralCategory.txt of Unicode 16.0.0 that say Cf; last
+    /// the tags that are not assigned.
     fn forbidden() -> Vec<char> {
-        let ranges: [(u32, u32); 8] = [
-            (0x00, 0x1f),
-            (0x7f, 0x9f),
-            (0x061c, 0x061c),
-            (0x200b, 0x200f),
+        let ranges = [
+            (0x0000, 0x001f),
+            (0x007f, 0x009f),
             (0x2028, 0x2029),
+            (0x00ad, 0x00ad),
+            (0x0600, 0x0605),
+            (0x061c, 0x061c),
+            (0x06dd, 0x06dd),
+            (0x070f, 0x070f),
+            (0x0890, 0x0891),
+            (0x08e2, 0x08e2),
+            (0x180e, 0x180e),
+            (0x200b, 0x200f),
             (0x202a, 0x202e),
-            (0x2066, 0x2069),
+            (0x2060, 0x2064),
+            (0x2066, 0x206f),
             (0xfeff, 0xfeff),
+            (0xfff9, 0xfffb),
+            (0x110bd, 0x110bd),
+            (0x110cd, 0x110cd),
+            (0x13430, 0x1343f),
+            (0x1bca0, 0x1bca3),
+            (0x1d173, 0x1d17a),
+            (0xe0001, 0xe0001),
+            (0xe0020, 0xe007f),
+            (0xe0000, 0xe0000),
+            (0xe0002, 0xe001f),
         ];
+        assert_eq!(
+            ranges[3..24].iter().map(|(first, last)| last - first + 1).sum::<u32>(),
+            170,
+            "Cf of 16.0.0"
+        );
         ranges
             .iter()
             .flat_map(|&(first, last)| first..=last)
@@ -236,6 +284,8 @@ mod tests {
         assert_eq!(escaped("\x1b[2J\0"), "\\u{1b}[2J\\u{0}");
         assert_eq!(escaped("a\u{202e}b"), "a\\u{202e}b");
         assert_eq!(escaped("Zoë 日本 C:\\new"), "Zoë 日本 C:\\new");
+        assert_eq!(escaped("❤\u{fe0f} 🎉 é e\u{301} สวัสดี"), "❤\u{fe0f} 🎉 é e\u{301} สวัสดี");
+        assert_eq!(escaped("pass\u{ad}word\u{e0041}"), "pass\\u{ad}word\\u{e0041}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! From a record to the bytes of a line: the [`Format`] trait, and the formats that come with treering.
 //!
-//! A format appends to a buffer that its handler owns and writes, so it neither allocates for each record nor
+//! A format appends to a buffer that its handler owns and uses again, so it neither allocates for each record nor
 //! knows where the bytes go. Escaping is part of it: what came from outside must not look like anything else.
 
 pub(crate) mod escape;
@@ -31,8 +31,9 @@ use crate::record::Record;
 /// let handler = treering::handler::Console::stderr().format(Brief);
 /// ```
 pub trait Format: Send {
-    /// Appends one record to `out`, with the newline (or whatever ends a record) after it. What `out` holds
-    /// already are other records: they are to be left as they are.
+    /// Appends one record to `out`, with the newline (or whatever ends a record) after it. The handlers of this
+    /// crate give a buffer that is empty, and keep the lines of other records elsewhere; a record for which nothing
+    /// is appended counts as delivered. A format that calls another one may have begun the line.
     ///
     /// [`Record::message`] and the fields' texts are raw: a format that writes lines escapes what came from
     /// outside, as [`Text`] does.

@@ -76,7 +76,7 @@ impl Console {
     /// ```
     #[must_use]
     pub fn format(mut self, format: impl Format + 'static) -> Self {
-        self.stream.format = Box::new(format);
+        self.stream.set_format(format);
         self
     }
 }

@@ -134,15 +134,15 @@ pub trait Handler: Send {
         LevelFilter::ALL
     }
 
-    /// Its name in reports. Asked once, when the handler is attached.
+    /// Its name in reports. Asked once, when the handler is attached. Default: the type's, without its path and its
+    /// parameters.
     ///
     /// ```
     /// use treering::handler::{Console, Handler};
     /// assert_eq!(Console::stderr().name(), "stderr");
     /// ```
     fn name(&self) -> String {
-        let full = std::any::type_name::<Self>();
-        full.rsplit("::").next().unwrap_or(full).to_owned()
+        short_name(std::any::type_name::<Self>()).to_owned()
     }
 }
 
@@ -223,5 +223,37 @@ impl StdError for HandlerError {
 impl From<std::io::Error> for HandlerError {
     fn from(source: std::io::Error) -> Self {
         HandlerError::new(source)
+    }
+}
+
+/// The last part of a type's path, without parameters.
+fn short_name(full: &str) -> &str {
+    let path = full.split('<').next().unwrap_or(full);
+    match path.rsplit("::").next() {
+        Some(name) if !name.is_empty() => name,
+        // A type in a function of an impl: its path has `<impl … for …>` in the middle.
+        _ => full.rsplit("::").next().unwrap_or(full),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Gen<T>(T);
+
+    impl<T: Send> Handler for Gen<T> {
+        fn handle(&mut self, _: &Batch<'_>) -> Result<(), HandlerError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_default_name_is_the_type_without_path_and_parameters() {
+        assert_eq!(Gen(Vec::<String>::new()).name(), "Gen");
+        assert_eq!(Gen(()).name(), "Gen");
+        assert_eq!(short_name("app::Print"), "Print");
+        assert_eq!(short_name("Print"), "Print");
+        assert_eq!(short_name("app::<impl app::Named for app::Server>::run::Print"), "Print");
     }
 }

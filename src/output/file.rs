@@ -114,8 +114,7 @@ mod tests {
             let path = directory.path().join("app.log");
             fs::write(&path, before).unwrap();
             let mut lines = append(&path).unwrap();
-            lines.begin().extend_from_slice(b"new\n");
-            lines.end();
+            lines.push(b"new\n");
             lines.write().unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap(), after);
         }

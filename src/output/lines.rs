@@ -5,9 +5,9 @@
 //! a line that is two halves of different records; so [`Lines`] goes on where it was stopped:
 //!
 //! ```text
-//!   bytes   ┌─ first held ─┬───────────┬────────── … ─┬─ being formatted ┄
+//!   bytes   ┌─ first held ─┬───────────┬────────── … ─┐
 //!           │ torn line    │ line      │ line         │
-//!           └───────▲──────┴───────────┴──────────────┴┄
+//!           └───────▲──────┴───────────┴──────────────┘
 //!                  sent    ends[0]     ends[1]
 //! ```
 //! Between calls the bytes begin with the first record that has not left entirely. `sent > 0` means that it was
@@ -16,7 +16,8 @@
 //! last one while the disk is full. An error that only says "not now" (`EAGAIN`) drops nothing until
 //! [`KEEP_BYTES_MAX`] are waiting.
 //!
-//! Nothing here knows records: whoever formats says where one ends.
+//! Nothing here knows records: whoever formats hands over the finished bytes of one. Only our own format appends to
+//! the buffer itself.
 
 use std::io::{self, Write};
 
@@ -70,28 +71,32 @@ impl<W: Write> Lines<W> {
         &self.out
     }
 
-    /// Where the next record's bytes are to be appended; [`end`](Lines::end) ends it. What was appended without an
-    /// end (a format panicked) is taken back.
+    /// Takes one record. One without bytes is delivered by that.
     #[inline]
-    pub(crate) fn begin(&mut self) -> &mut Vec<u8> {
+    pub(crate) fn push(&mut self, record: &[u8]) {
+        if !record.is_empty() {
+            self.append(|bytes| bytes.extend_from_slice(record));
+        }
+    }
+
+    /// Takes one record from code of ours that appends to what is held, without a copy; it must append something,
+    /// and touch nothing else. What it left unfinished (it panicked) is taken back.
+    #[inline]
+    pub(crate) fn append(&mut self, format: impl FnOnce(&mut Vec<u8>)) {
         self.take_back();
         if self.is_after_torn && self.ends.is_empty() {
             self.bytes.push(b'\n');
         }
-        &mut self.bytes
+        let start = self.bytes.len();
+        format(&mut self.bytes);
+        debug_assert!(self.bytes.len() > start, "a record without bytes");
+        self.ends.push(self.bytes.len());
     }
 
+    /// Cuts off what has no end.
     #[inline]
     fn take_back(&mut self) {
         self.bytes.truncate(self.ends.last().copied().unwrap_or(0));
-    }
-
-    /// Ends the record that was appended. One without bytes is delivered by that.
-    #[inline]
-    pub(crate) fn end(&mut self) {
-        if self.bytes.len() > self.ends.last().copied().unwrap_or(0) {
-            self.ends.push(self.bytes.len());
-        }
     }
 
     /// How many records have not left entirely.
@@ -105,7 +110,7 @@ impl<W: Write> Lines<W> {
         self.bytes.len() - self.sent >= self.put_off + WRITE_BYTES
     }
 
-    /// Writes all records that were ended, in one `write(2)` unless the system takes less.
+    /// Writes all records, in one `write(2)` unless the system takes less.
     ///
     /// # Errors
     /// When the system refuses. A record that was begun stays held, and is continued by the next call; how many
@@ -225,8 +230,7 @@ mod tests {
         let mut lines = Lines::new(out);
         let mut lost = 0;
         for number in 0..records {
-            lines.begin().extend_from_slice(line(number).as_bytes());
-            lines.end();
+            lines.push(line(number).as_bytes());
             if (number + 1) % every == 0 || number + 1 == records {
                 lost += lines.write().map_or_else(|failed| failed.lost, |()| 0);
                 check(&lines, number + 1, lost);
@@ -294,19 +298,15 @@ mod tests {
     fn a_torn_line_is_continued_however_often_that_fails() {
         let steps = [Step::Takes(2), Step::Refuses(28), Step::Refuses(28), Step::Takes(1), Step::Refuses(28)];
         let mut lines = Lines::new(Scripted::new(steps));
-        lines.begin().extend_from_slice(b"first\n");
-        lines.end();
-        lines.begin().extend_from_slice(b"second\n");
-        lines.end();
+        lines.push(b"first\n");
+        lines.push(b"second\n");
         assert_eq!(lines.write().unwrap_err().lost, 1);
         assert_eq!(lines.held(), 1);
-        lines.begin().extend_from_slice(b"third\n");
-        lines.end();
+        lines.push(b"third\n");
         assert_eq!(lines.write().unwrap_err().lost, 1);
         assert_eq!(lines.write().unwrap_err().lost, 0);
         assert_eq!(lines.held(), 1);
-        lines.begin().extend_from_slice(b"fourth\n");
-        lines.end();
+        lines.push(b"fourth\n");
         lines.write().unwrap();
         assert_eq!(lines.out.written, b"first\nfourth\n");
     }
@@ -324,10 +324,7 @@ mod tests {
         let mut lines = Lines::new(Scripted::new(forever));
         let (mut offered, mut lost) = (0, 0);
         for _ in 0..4 * KEEP_BYTES_MAX / 100 {
-            lines.begin().extend_from_slice(&[b'a'; 99]);
-            lines.begin().extend_from_slice(&[b'b'; 99]);
-            lines.bytes.push(b'\n');
-            lines.end();
+            lines.push(&[[b'b'; 99].as_slice(), b"\n"].concat());
             offered += 1;
             if lines.is_full() {
                 lost += lines.write().unwrap_err().lost;
@@ -345,22 +342,40 @@ mod tests {
     }
 
     #[test]
-    fn what_a_format_left_unfinished_is_taken_back() {
+    fn what_was_left_unfinished_is_taken_back() {
+        use std::panic::{AssertUnwindSafe, catch_unwind};
         let mut lines = Lines::new(Scripted::default());
-        lines.begin().extend_from_slice(b"whole\n");
-        lines.end();
-        lines.begin().extend_from_slice(b"half of a li");
+        let unfinished = |lines: &mut Lines<Scripted>| {
+            let append = AssertUnwindSafe(|| {
+                lines.append(|bytes| {
+                    bytes.extend_from_slice(b"half of a li");
+                    std::panic::resume_unwind(Box::new(()));
+                });
+            });
+            catch_unwind(append).unwrap_err();
+        };
+        lines.push(b"whole\n");
+        unfinished(&mut lines);
         assert_eq!(lines.held(), 1);
         lines.write().unwrap();
-        lines.begin().extend_from_slice(b"next\n");
-        lines.end();
-        lines.begin();
-        lines.end(); // a record without bytes
-        assert_eq!(lines.held(), 1);
+        unfinished(&mut lines);
+        lines.append(|bytes| bytes.extend_from_slice(b"next\n"));
         lines.write().unwrap();
         assert_eq!(lines.out.written, b"whole\nnext\n");
+    }
+
+    #[test]
+    fn a_record_without_bytes_is_no_line() {
+        let mut lines = Lines::after_torn_line(Scripted::default());
+        lines.push(b"");
+        assert_eq!(lines.held(), 0);
         lines.write().unwrap();
-        assert_eq!(lines.out.calls, 2, "nothing to write, no write");
+        assert_eq!(lines.out.calls, 0, "nothing to write, no write");
+        lines.push(b"next\n");
+        lines.push(b"");
+        assert_eq!(lines.held(), 1);
+        lines.write().unwrap();
+        assert_eq!(lines.out.written, b"\nnext\n");
     }
 
     #[test]
@@ -370,9 +385,7 @@ mod tests {
         lines.write().unwrap();
         assert_eq!(lines.out.calls, 0, "no line, no write");
         for (text, lost) in [("lost\n", 1), ("first\n", 0), ("second\n", 0), ("third\n", 0)] {
-            lines.begin().extend_from_slice(b"left unfinished");
-            lines.begin().extend_from_slice(text.as_bytes());
-            lines.end();
+            lines.push(text.as_bytes());
             assert_eq!(lines.write().map_or_else(|failed| failed.lost, |()| 0), lost);
         }
         assert_eq!(lines.out.written, b"\nfirst\nsecond\nthird\n");

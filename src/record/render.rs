@@ -19,6 +19,15 @@ use crate::callsite::{Align, Count, Kind, Piece, Spec, Style};
 /// The largest width and precision; std's own limit, where it panics at the call.
 const MAX_COUNT: u64 = u16::MAX as u64;
 
+/// A width and a precision may be arguments, and count for each element of a list: a record of two kilobytes could
+/// ask for a line of hundreds of megabytes. So what all placeholders with a spec make of one record is bounded, by
+/// this and [`TEXT_PER_RECORD_BYTE`] together. `{}` needs no bound: it prints what is in the record.
+const TEXT_BYTES_MAX: usize = 1024 * 1024;
+
+/// So many bytes of text more for each byte of the record, so that a long record in a large ring is printed whole:
+/// the elements of a list take 5 each in `{:?}`, and some 30 as options in `{:#?}`.
+const TEXT_PER_RECORD_BYTE: usize = 32;
+
 /// Takes a message apart into the program's text and that of its arguments.
 pub(crate) trait MessageWriter {
     /// A piece of the format string.
@@ -32,12 +41,18 @@ impl Record<'_> {
     /// Writes the message; one that is empty writes nothing.
     pub(crate) fn write_message(&self, out: &mut impl MessageWriter) -> fmt::Result {
         let mut values = self.values();
+        let mut left = TEXT_BYTES_MAX + size_of_val(self.arguments) * TEXT_PER_RECORD_BYTE;
         for piece in self.entry.metadata.pieces {
             match piece {
                 Piece::Literal(text) => out.literal(text)?,
                 Piece::Argument(position, spec) => {
                     let value = values.seek(*position).unwrap_or(Value::Missing);
-                    print_argument(&value, spec, &values, &mut ArgumentOf(out))?;
+                    let out = &mut ArgumentOf(out);
+                    if is_plain(spec) {
+                        print_plain(&value, out)?;
+                    } else {
+                        print_bounded(&value, &Shape::of(spec, &values), &mut left, out)?;
+                    }
                 }
             }
         }
@@ -52,6 +67,34 @@ impl<W: MessageWriter> Write for ArgumentOf<'_, W> {
     #[inline]
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.0.argument(text)
+    }
+}
+
+/// Prints a value, but for what is beyond the bytes that are left to its record.
+fn print_bounded(value: &Value<'_>, shape: &Shape, left: &mut usize, out: &mut dyn Write) -> fmt::Result {
+    let mut bounded = Bounded { out, left, is_cut: false };
+    let result = print(value, shape, &mut bounded);
+    if bounded.is_cut { out.write_str("…[truncated]") } else { result }
+}
+
+/// Refuses what is too much, so that nobody goes on making it.
+struct Bounded<'a> {
+    out: &'a mut dyn Write,
+    left: &'a mut usize,
+    is_cut: bool,
+}
+
+impl Write for Bounded<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if let Some(left) = self.left.checked_sub(text.len()) {
+            *self.left = left;
+            return self.out.write_str(text);
+        }
+        let fitting = text.floor_char_boundary(*self.left);
+        *self.left = 0;
+        self.out.write_str(&text[..fitting])?;
+        self.is_cut = true;
+        Err(fmt::Error)
     }
 }
 
@@ -165,7 +208,9 @@ fn is_plain(spec: &Spec) -> bool {
         && !spec.alternate
 }
 
-/// Prints what a placeholder with this spec does. Its width and precision may be other arguments, among `values`.
+/// Prints what a placeholder with this spec does, unbounded. Its width and precision may be other arguments, among
+/// `values`.
+#[cfg(test)]
 pub(super) fn print_argument(
     value: &Value<'_>,
     spec: &Spec,

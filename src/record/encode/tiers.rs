@@ -2,15 +2,14 @@
 //!
 //! Method resolution tries a receiver's references in a fixed order; implementing one method name for different
 //! numbers of references makes that order a list of preferences, on stable and without `unsafe` in the expansion.
-//! The traits must be in scope; `as _` keeps them out of the user's names, and no trait of the user's that every type
-//! has will call a method `treering_slot`.
+//! The traits must be in scope; `__private::tiers` has them `as _`, which keeps them out of the user's names, and no
+//! trait of the user's that every type has will call a method `treering_slot`.
 //!
 //! Around the whole call, `$p` being `$crate::__private`:
 //!
 //! ```text
 //! #[allow(unused_imports)]
-//! use $p::{AnyField as _, BoxedErrorField as _, DebugField as _, DeferredPlace as _, DisplayField as _, EagerPlace as _,
-//!          EncodeField as _, ErrorField as _};
+//! use $p::tiers::*;
 //! ```
 //!
 //! **A placeholder of a message**, or a field with `%` or `?`. `a0` is bound to a reference to the user's value; the
