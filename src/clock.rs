@@ -1,28 +1,52 @@
 //! The only reader of time: a raw counter at the call, wall-clock time on the listener.
 //!
 //! A call stamps its record with the raw counter (the TSC, `cntvct_el0`, or `CLOCK_MONOTONIC` where there is
-//! neither): some ten cycles and no call into the system. The listener turns stamps into wall-clock time by two
-//! *anchors*, moments at which it read the counter and the system's clock together. There is no calibration
-//! sleep: a record is never older than the way from the first anchor to the last, so the error of the measured
-//! rate times the age of a record stays below the resolution of the clock.
+//! neither): some ten cycles and no call into the system. The listener turns stamps into wall-clock time by
+//! *anchors*, moments at which it read the counter and both clocks of the system together. It looks at them before
+//! it converts, about once a second if it comes by that often, so the error of the measured rate times the age of a
+//! record stays below the resolution of the clock. There is no calibration sleep.
 //!
-//! About once a second the listener anchors anew. What the system's clock says differently by then is slewed over
-//! the next second; a step of more than [`STEP_NANOS`] is followed at once, and reported to the caller, which puts
-//! a record about it into the stream.
+//! An anchor tells three things, each by the one clock that knows it: where the counter is, by the wall clock; its
+//! rate, by the monotonic clock, which nobody sets; and whether the counter can be believed, by comparing the two
+//! ways from the last anchor to this one. Times follow the line through the newest anchor, but for a *bend*: it
+//! begins at the newest stamp that has its time, where it agrees with the time that was handed out, and leads to the
+//! line within a second, or two where it is ahead.
+//!
+//! ```text
+//!   time                             / the line through the newest anchor
+//!    ^                        ..---*
+//!    |                ..---''    /  `- the end of the bend, at the anchor or later
+//!    |  handed  _.o''          /
+//!    |    out -'   `- the newest stamp that has a time
+//!    +------------------------------> counter
+//! ```
+//!
+//! So times do not go back, however seldom the listener looks. Where the two are more than [`STEP_NANOS`] apart the
+//! wall clock was set, or the machine slept and its counter with it: that is followed at once, and reported to the
+//! caller, which puts a record about it into the stream.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant, SystemTime};
 
 #[cfg(treering_loom)]
 use crate::sync::{AtomicU64, Ordering};
 
 /// A difference above which the wall clock was set, not corrected: one second.
-const STEP_NANOS: i64 = 1_000_000_000;
-/// How often the listener compares its mapping with the system's clock, once the rate is known well.
+const STEP_NANOS: f64 = 1e9;
+/// How long a bend is, if nothing demands a longer one: until the next anchor, where the listener is busy.
+const BEND_NANOS: f64 = 1e9;
+/// How often the listener compares its mapping with the system's clocks, once the rate is known well.
 const ANCHOR_INTERVAL: Duration = Duration::from_secs(1);
 /// Readings of which the quickest becomes the anchor.
 const ANCHOR_TRIES: u32 = 3;
-/// While the first anchor is younger than this, every conversion anchors anew: the rate is not known well yet.
-const WARM_UP: Duration = Duration::from_secs(2);
+/// Over less than this the reading of the clocks takes a good part of what is measured: the guess is as good.
+const WINDOW_MIN: Duration = Duration::from_micros(10);
+/// The rate is measured over at most so long, and the longest wait for an anchor: it changes by 500 ppm where the
+/// system's clocks are slewed.
+const WINDOW_MAX: Duration = Duration::from_secs(16);
+/// What the counter may be off between two anchors, and a thousandth of the time between them: twice the slewing of
+/// the system's clocks, and a preemption between two readings.
+const LEAP_NANOS: f64 = 1e6;
 
 /// Reads the raw counter.
 ///
@@ -164,15 +188,30 @@ pub(crate) fn now() -> Instant {
 /// Turns stamps into wall-clock time. Owned by the listener.
 #[derive(Debug)]
 pub(crate) struct WallClock {
-    first: Anchor,
-    /// The newest anchor's counter, and the wall-clock time that this mapping gives it. The two lines meet here.
-    origin: u64,
-    origin_nanos: i64,
+    /// The newest anchor: the line goes through it.
+    last: Anchor,
     nanos_per_tick: f64,
+    /// Not the guess any more.
+    is_measured: bool,
+    bend: Bend,
+    /// The anchor from which the rate is measured, and none later than the last.
+    base: Anchor,
+    /// The newest stamp that has its time.
+    newest: Cell<u64>,
     next_anchor: Instant,
 }
 
-/// One moment on both clocks.
+/// Where times leave the line. Before it they are parallel to the line, after it on the line.
+#[derive(Clone, Copy, Default, Debug)]
+struct Bend {
+    /// Ticks after the newest anchor; negative before it.
+    begin: i64,
+    end: i64,
+    /// How far beside the line, for each tick before the end.
+    nanos_per_tick: f64,
+}
+
+/// One moment on the counter, the wall clock and the monotonic clock.
 #[derive(Clone, Copy, Debug)]
 struct Anchor {
     ticks: u64,
@@ -192,22 +231,31 @@ impl Anchor {
         });
         tries.min_by_key(|(width, _)| *width).expect("there are tries").1
     }
+
+    fn ticks_until(self, later: Anchor) -> i64 {
+        later.ticks.wrapping_sub(self.ticks) as i64
+    }
 }
 
 impl WallClock {
-    /// Sets the first anchor. Cost: two reads of the system's clock.
+    /// Sets the first anchor. Cost: a few reads of the system's clocks.
     pub(crate) fn new() -> Self {
-        let first = Anchor::read();
+        WallClock::begin(Anchor::read())
+    }
+
+    fn begin(first: Anchor) -> Self {
         WallClock {
-            first,
-            origin: first.ticks,
-            origin_nanos: first.nanos,
+            last: first,
             nanos_per_tick: raw::NANOS_PER_TICK_GUESS,
+            is_measured: false,
+            bend: Bend::default(),
+            base: first,
+            newest: Cell::new(first.ticks),
             next_anchor: first.at,
         }
     }
 
-    /// Compares with the system's clock if it is time to. Returns by how many nanoseconds the wall clock was set,
+    /// Compares with the system's clocks if it is time to. Returns by how many nanoseconds the wall clock was set,
     /// if it was.
     pub(crate) fn anchor(&mut self) -> Option<i64> {
         // Under loom stamps count from 0 and have no time.
@@ -217,40 +265,79 @@ impl WallClock {
         self.adjust(Anchor::read())
     }
 
-    /// See [`anchor`](Self::anchor); the anchor is handed in, so that tests can set the clock.
+    /// See [`anchor`](Self::anchor); the anchor is handed in, so that tests can set the clocks.
     fn adjust(&mut self, anchor: Anchor) -> Option<i64> {
-        let age = anchor.at - self.first.at;
-        self.next_anchor = if age < WARM_UP { anchor.at + age / 64 } else { anchor.at + ANCHOR_INTERVAL };
-        let ticks = anchor.ticks.wrapping_sub(self.first.ticks) as i64;
+        // What is measured over a short time is used for a shorter one.
+        let age = anchor.at - self.base.at;
+        self.next_anchor = anchor.at + if age < ANCHOR_INTERVAL { age / 64 } else { ANCHOR_INTERVAL };
+
+        let ticks = self.last.ticks_until(anchor);
         if ticks <= 0 {
-            return None;
+            return self.begin_anew(anchor);
         }
-        // The counter's rate against the monotonic clock, which nobody sets.
-        let rate = age.as_nanos() as f64 / ticks as f64;
-        let predicted = self.nanos_at(anchor.ticks);
-        let difference = anchor.nanos - predicted;
-        self.origin = anchor.ticks;
-        if difference.abs() > STEP_NANOS {
-            self.origin_nanos = anchor.nanos;
-            self.nanos_per_tick = rate;
-            return Some(difference);
+        // A stamp beyond the anchor is of a core whose counter is ahead: the others do not wait for it.
+        let join = (self.newest.get().wrapping_sub(self.last.ticks) as i64).clamp(0, ticks);
+        let handed_out = self.nanos_at(self.last.ticks.wrapping_add(join as u64));
+        self.measure(anchor);
+        self.bend_from(anchor, ticks - join, handed_out)
+    }
+
+    /// The counter was restarted. How long it was since the last anchor, only the monotonic clock knows.
+    fn begin_anew(&mut self, anchor: Anchor) -> Option<i64> {
+        let expected = self.nanos_at(self.last.ticks) + (anchor.at - self.last.at).as_nanos() as i64;
+        let handed_out = self.nanos_at(self.newest.get());
+        self.base = anchor;
+        self.bend_from(anchor, 0, expected.max(handed_out))
+    }
+
+    /// The counter's rate against the monotonic clock.
+    fn measure(&mut self, anchor: Anchor) {
+        let elapsed = (anchor.at - self.last.at).as_nanos() as f64;
+        let set = (anchor.nanos - self.last.nanos) as f64 - elapsed;
+        let leapt = self.last.ticks_until(anchor) as f64 * self.nanos_per_tick - elapsed;
+        if self.is_measured && leapt.abs() > LEAP_NANOS + elapsed / 1_000.0 {
+            if (leapt - set).abs() < leapt.abs() / 2.0 {
+                // The counter and the wall clock agree: the machine slept, and of the three only the monotonic clock
+                // stood still.
+                self.base = anchor;
+                return;
+            }
+            // Or the rate was wrong, or is another one now. If it was a leap, the next anchor finds that.
+            self.base = self.last;
         }
-        if age < WARM_UP {
-            // The rate itself was wrong, not the system's clock.
-            self.origin_nanos = anchor.nanos.max(predicted.min(anchor.nanos + 1_000));
-            self.nanos_per_tick = rate;
-        } else {
-            // Slew: reach the system's clock at the next anchor.
-            self.origin_nanos = predicted;
-            self.nanos_per_tick =
-                rate * (1.0 + difference as f64 / ANCHOR_INTERVAL.as_nanos() as f64).max(0.0);
+        let age = anchor.at - self.base.at;
+        if age >= WINDOW_MIN {
+            self.nanos_per_tick = age.as_nanos() as f64 / self.base.ticks_until(anchor) as f64;
+            self.is_measured = true;
         }
+        if age >= WINDOW_MAX {
+            self.base = anchor;
+        }
+    }
+
+    /// From now on times follow the line through this anchor, and lead there from a time that was handed out for a
+    /// stamp some `ticks` earlier.
+    fn bend_from(&mut self, anchor: Anchor, ticks: i64, handed_out: i64) -> Option<i64> {
+        self.last = anchor;
+        self.newest.set(anchor.ticks.wrapping_sub(ticks as u64));
+        self.bend = Bend::default();
+        let ahead = handed_out.saturating_sub(anchor.nanos) as f64 + ticks as f64 * self.nanos_per_tick;
+        if ahead.abs() > STEP_NANOS {
+            return Some(-ahead as i64);
+        }
+        // Times run at half their speed at least, so that they do not go back.
+        let length = (BEND_NANOS.max(2.0 * ahead) / self.nanos_per_tick) as i64;
+        let length = length.max(ticks).max(1);
+        // Rounded up: a nanosecond back is back, too.
+        let nanos_per_tick = (ahead + 0.5) / length as f64;
+        self.bend = Bend { begin: -ticks, end: length - ticks, nanos_per_tick };
         None
     }
 
     /// Wall-clock time of a stamp.
     #[inline]
     pub(crate) fn time_of(&self, stamp: u64) -> Timestamp {
+        self.newest.set(self.newest.get().max(stamp));
         Timestamp::from_nanos(self.nanos_at(stamp).max(0) as u64)
     }
 
@@ -261,8 +348,10 @@ impl WallClock {
 
     #[inline]
     fn nanos_at(&self, stamp: u64) -> i64 {
-        let ticks = stamp.wrapping_sub(self.origin) as i64;
-        self.origin_nanos + (ticks as f64 * self.nanos_per_tick) as i64
+        let Bend { begin, end, nanos_per_tick } = self.bend;
+        let ticks = stamp.wrapping_sub(self.last.ticks) as i64;
+        let beside = (end - ticks.max(begin).min(end)) as f64 * nanos_per_tick;
+        self.last.nanos.saturating_add((ticks as f64 * self.nanos_per_tick + beside) as i64)
     }
 }
 
@@ -372,61 +461,4 @@ mod raw {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A wall clock that began at `first`, on a counter of 2 ticks a nanosecond.
-    fn clock(first: Anchor) -> WallClock {
-        WallClock {
-            first,
-            origin: first.ticks,
-            origin_nanos: first.nanos,
-            nanos_per_tick: 0.4,
-            next_anchor: first.at,
-        }
-    }
-
-    fn later(first: Anchor, nanos: u64, wall_error: i64) -> Anchor {
-        Anchor {
-            ticks: first.ticks + 2 * nanos,
-            nanos: first.nanos + nanos as i64 + wall_error,
-            at: first.at + Duration::from_nanos(nanos),
-        }
-    }
-
-    #[test]
-    fn a_stamp_maps_to_the_time_at_which_it_was_taken() {
-        let wall = WallClock::new();
-        let stamp = Ticker::default().stamp();
-        let now = system_nanos();
-        std::thread::sleep(Duration::from_millis(20));
-        let mut wall = wall;
-        wall.anchor();
-        let error = wall.time_of(stamp).as_nanos() as i64 - now;
-        assert!(error.abs() < 200_000, "{error} ns beside the system's clock");
-    }
-
-    #[test]
-    fn a_small_difference_is_slewed_and_time_never_goes_back() {
-        let first = Anchor { ticks: 1_000, nanos: 1_700_000_000_000_000_000, at: Instant::now() };
-        let mut wall = clock(first);
-        assert_eq!(wall.adjust(later(first, 5_000_000_000, 0)), None);
-        assert_eq!(wall.adjust(later(first, 6_000_000_000, -300_000)), None);
-        let before = wall.nanos_at(first.ticks + 2 * 6_000_000_000 - 1);
-        let at = wall.nanos_at(first.ticks + 2 * 6_000_000_000 + 1);
-        assert!(before <= at);
-        let end = wall.nanos_at(first.ticks + 2 * 7_000_000_000);
-        assert!((end - (first.nanos + 7_000_000_000 - 300_000)).abs() < 1_000);
-    }
-
-    #[test]
-    fn a_step_of_the_wall_clock_is_followed_at_once_and_reported() {
-        let first = Anchor { ticks: 1_000, nanos: 1_700_000_000_000_000_000, at: Instant::now() };
-        let mut wall = clock(first);
-        wall.adjust(later(first, 5_000_000_000, 0));
-        let step = wall.adjust(later(first, 6_000_000_000, -3_600_000_000_000));
-        assert!((step.unwrap() + 3_600_000_000_000).abs() < 1_000_000, "{step:?}");
-        let now = wall.nanos_at(first.ticks + 2 * 6_000_000_000);
-        assert_eq!(now, first.nanos + 6_000_000_000 - 3_600_000_000_000);
-    }
-}
+mod tests;
