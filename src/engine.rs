@@ -1,5 +1,5 @@
-//! One engine: its rings, its listener, its filter, its end. Neither thread-locals nor statics; those are `logger`'s
-//! and `global`'s.
+//! One engine: its rings, its listener, its filter, its end. No statics, which are `global`'s, and one thread-local:
+//! whether this thread takes a turn. What a thread logs through is `logger`'s.
 
 use std::cell::Cell;
 use std::ops::DerefMut;

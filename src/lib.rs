@@ -60,7 +60,7 @@
 //!
 //! There are no default features. `max_level_off`, `max_level_error`, `max_level_warn`, `max_level_info`,
 //! `max_level_debug` and `max_level_trace` compile calls above the named level out of the program;
-//! `release_max_level_*` do so where debug assertions are off. [`STATIC_MAX_LEVEL`](level::STATIC_MAX_LEVEL) is the result. Only a binary
+//! `release_max_level_*` do so where debug assertions are off. [`level::STATIC_MAX_LEVEL`] is the result. Only a binary
 //! should set them: the most restrictive one wins.
 //!
 //! # Limits
