@@ -50,7 +50,7 @@ const NAP_MAX: Duration = Duration::from_millis(1);
 /// Without a record for this long, the listener parks.
 const PARK_AFTER: Duration = none_under_loom(Duration::from_millis(100));
 /// The longest sleep: losses of silent threads are told of, and the clock is looked after, about this often.
-pub(crate) const PARK_MAX: Duration = Duration::from_secs(1);
+pub(crate) const PARK_MAX: Duration = Duration::from_millis(500);
 
 /// What to do before the next look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

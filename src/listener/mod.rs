@@ -38,7 +38,7 @@ const GRACE: Duration = none_under_loom(Duration::from_micros(2));
 /// Longer than any store waits in a store buffer.
 const NAP_AFTER_CHANGE: Duration = Duration::from_millis(1);
 /// How often losses of silent threads are looked for.
-const HOUSEKEEPING: Duration = Duration::from_secs(1);
+const HOUSEKEEPING: Duration = Duration::from_millis(500);
 
 /// See the module's documentation.
 #[derive(Debug)]
