@@ -157,10 +157,10 @@ impl Builder {
 
     /// Whether a call's stamp waits for everything its thread has read before it.
     ///
-    /// The processor may read its counter some nanoseconds before an earlier load has its value. So when two threads
-    /// hand over through nothing but an atomic flag, and both log within that time, the effect may carry the earlier
-    /// stamp and come first; hand-overs by a lock, a channel or a condition variable are always in order. With this
-    /// they all are, and each call takes a slower way into its ring; `docs/guarantees.md` has the figures.
+    /// The processor may read its counter some nanoseconds before an earlier load has its value, be it that of a flag or
+    /// of a lock. So when two threads hand over to each other and both log within that time, the effect may carry the
+    /// earlier stamp and come first: rarely by a lock, more often by an atomic flag that a thread spins on. With this
+    /// causes always come first, and each call takes a slower way into its ring; `docs/guarantees.md` has the figures.
     ///
     /// Default: no.
     pub fn ordered_stamps(mut self, yes: bool) -> Self {

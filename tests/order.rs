@@ -173,32 +173,42 @@ fn alternate(
     numbers
 }
 
+const TURNS: u64 = 100_000;
+
 #[test]
-fn threads_that_hand_over_to_each_other_by_a_lock_alternate_in_the_output() {
-    const TURNS: u64 = 100_000;
-    let (turn, changed) = (Mutex::new(0), Condvar::new());
-    let numbers = alternate(
-        treering::builder(),
-        TURNS,
-        |n| drop(changed.wait_while(turn.lock().unwrap(), |turn| *turn != n).unwrap()),
-        |n| {
-            *turn.lock().unwrap() = n;
-            changed.notify_one();
-        },
-    );
-    assert!(numbers.iter().zip(0..).all(|((n, _), expected)| *n == expected));
+fn threads_that_hand_over_by_a_lock_alternate_strictly_with_ordered_stamps() {
+    alternate_strictly(&alternate_by_a_lock(treering::builder().ordered_stamps(true), TURNS));
 }
 
-/// A processor may read its time-stamp counter before an earlier load has completed. So where a thread spins on a
-/// flag until its very last load, and the branch behind it was foreseen, its record may have a time of some ten
-/// nanoseconds before that of its cause. Farther than this nothing is out of turn.
+#[test]
+fn threads_that_hand_over_by_a_spin_flag_alternate_strictly_with_ordered_stamps() {
+    alternate_strictly(&alternate_by_a_spin_flag(treering::builder().ordered_stamps(true), TURNS));
+}
+
+#[test]
+fn threads_that_hand_over_by_a_lock_alternate_but_for_what_a_processor_reads_ahead() {
+    alternate_nearly(&alternate_by_a_lock(treering::builder(), TURNS));
+}
+
 #[test]
 fn threads_that_hand_over_by_a_spin_flag_alternate_but_for_what_a_processor_reads_ahead() {
-    const TURNS: u64 = 100_000;
+    alternate_nearly(&alternate_by_a_spin_flag(treering::builder(), TURNS));
+}
+
+#[track_caller]
+fn alternate_strictly(numbers: &[(u64, u64)]) {
+    assert!(numbers.iter().zip(0..).all(|((n, _), expected)| *n == expected));
+    assert!(numbers.windows(2).all(|pair| pair[0].1 < pair[1].1));
+}
+
+/// A processor may read its time-stamp counter before an earlier load has completed, even that of a lock, where it
+/// foresaw the branch behind it. So a record may have a time of some ten nanoseconds before that of its cause. Farther
+/// than this nothing is out of turn.
+#[track_caller]
+fn alternate_nearly(numbers: &[(u64, u64)]) {
     const AHEAD_MAX_TICKS: u64 = 1_000;
-    let numbers = alternate_by_a_spin_flag(treering::builder(), TURNS);
     let mut swapped = 0;
-    let mut by_number = numbers.clone();
+    let mut by_number = numbers.to_vec();
     by_number.sort_unstable();
     for pair in by_number.windows(2).filter(|pair| pair[1].1 <= pair[0].1) {
         swapped += 1;
@@ -209,11 +219,13 @@ fn threads_that_hand_over_by_a_spin_flag_alternate_but_for_what_a_processor_read
     eprintln!("{swapped} of {} hand-overs have the times of cause and effect swapped or equal", 2 * TURNS);
 }
 
-#[test]
-fn with_ordered_stamps_they_alternate_strictly() {
-    let numbers = alternate_by_a_spin_flag(treering::builder().ordered_stamps(true), 100_000);
-    assert!(numbers.iter().zip(0..).all(|((n, _), expected)| *n == expected));
-    assert!(numbers.windows(2).all(|pair| pair[0].1 < pair[1].1));
+fn alternate_by_a_lock(builder: Builder, turns: u64) -> Vec<(u64, u64)> {
+    let (turn, changed) = (Mutex::new(0), Condvar::new());
+    let wait_for = |n| drop(changed.wait_while(turn.lock().unwrap(), |turn| *turn != n).unwrap());
+    alternate(builder, turns, wait_for, |n| {
+        *turn.lock().unwrap() = n;
+        changed.notify_one();
+    })
 }
 
 fn alternate_by_a_spin_flag(builder: Builder, turns: u64) -> Vec<(u64, u64)> {
