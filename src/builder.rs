@@ -51,7 +51,6 @@ pub struct Builder {
     default_filter: Option<String>,
     ring_capacity: usize,
     memory_cap: usize,
-    ordered_stamps: bool,
     policies: Policies,
     wait: Wait,
     thread_name: String,
@@ -75,7 +74,6 @@ pub fn builder() -> Builder {
         default_filter: None,
         ring_capacity: RING_CAPACITY,
         memory_cap: MEMORY_CAP,
-        ordered_stamps: false,
         policies: Policies::default(),
         wait: Wait::default(),
         thread_name: "treering".to_owned(),
@@ -152,19 +150,6 @@ impl Builder {
     /// ```
     pub fn memory_cap(mut self, bytes: usize) -> Self {
         self.memory_cap = bytes;
-        self
-    }
-
-    /// Whether a call's stamp waits for everything its thread has read before it.
-    ///
-    /// The processor may read its counter some nanoseconds before an earlier load has its value, be it that of a flag or
-    /// of a lock. So when two threads hand over to each other and both log within that time, the effect may carry the
-    /// earlier stamp and come first: rarely by a lock, more often by an atomic flag that a thread spins on. With this
-    /// causes always come first, and each call takes a slower way into its ring; `docs/guarantees.md` has the figures.
-    ///
-    /// Default: no.
-    pub fn ordered_stamps(mut self, yes: bool) -> Self {
-        self.ordered_stamps = yes;
         self
     }
 
@@ -338,7 +323,6 @@ impl Builder {
         let settings = Settings {
             ring_capacity: ring_capacity / 64 * 64,
             memory_cap,
-            ordered_stamps: self.ordered_stamps,
             policies: self.policies,
             wait: self.wait,
             exit_timeout: self.exit_timeout,

@@ -58,28 +58,16 @@ pub(crate) struct Ticker {
 }
 
 impl Ticker {
-    /// The counter for a record: may be read some nanoseconds before earlier loads of this thread completed.
+    /// The counter for a record: read after all that this thread has read before, so that a cause has the lower stamp.
     #[inline(always)]
     pub(crate) fn stamp(&self) -> u64 {
-        #[cfg(not(treering_loom))]
-        {
-            raw::ticks()
-        }
-        #[cfg(treering_loom)]
-        {
-            self.ticks.fetch_add(1, Ordering::Relaxed)
-        }
-    }
-
-    /// The counter for a record, not read before earlier loads of this thread completed.
-    pub(crate) fn stamp_after_loads(&self) -> u64 {
         #[cfg(not(treering_loom))]
         {
             raw::ticks_after_loads()
         }
         #[cfg(treering_loom)]
         {
-            self.stamp()
+            self.ticks.fetch_add(1, Ordering::Relaxed)
         }
     }
 
@@ -379,16 +367,14 @@ mod raw {
             __cpuid(0x8000_0000).eax >= POWER && __cpuid(POWER).edx & INVARIANT_TSC != 0
         }
 
+        /// A processor may read its counter before an earlier load has its value, even that of a lock; not so across
+        /// `lfence`, which waits for what this core has begun, and for no other core.
         #[inline(always)]
-        pub(in super::super) fn ticks() -> u64 {
-            // SAFETY: every x86-64 processor has RDTSC, and Linux leaves it to user programs.
-            unsafe { _rdtsc() }
-        }
-
         pub(in super::super) fn ticks_after_loads() -> u64 {
             // SAFETY: SSE2 is part of x86-64.
             unsafe { _mm_lfence() };
-            ticks()
+            // SAFETY: every x86-64 processor has RDTSC, and Linux leaves it to user programs.
+            unsafe { _rdtsc() }
         }
 
         pub(in super::super) fn ticks_ordered() -> u64 {
@@ -413,18 +399,13 @@ mod raw {
             true // by the architecture
         }
 
+        /// Across `isb` the counter is not read before earlier loads are done.
         #[inline(always)]
-        pub(in super::super) fn ticks() -> u64 {
-            let ticks: u64;
-            // SAFETY: the virtual counter is readable from user space under Linux and touches no memory.
-            unsafe { asm!("mrs {}, cntvct_el0", out(reg) ticks, options(nomem, nostack, preserves_flags)) };
-            ticks
-        }
-
         pub(in super::super) fn ticks_after_loads() -> u64 {
-            // SAFETY: a barrier; no operands.
-            unsafe { asm!("isb", options(nostack, preserves_flags)) };
-            ticks()
+            let ticks: u64;
+            // SAFETY: a barrier, and the virtual counter, which is readable from user space under Linux.
+            unsafe { asm!("isb", "mrs {}, cntvct_el0", out(reg) ticks, options(nostack, preserves_flags)) };
+            ticks
         }
 
         pub(in super::super) fn ticks_ordered() -> u64 {
@@ -446,16 +427,12 @@ mod raw {
             true
         }
 
-        pub(in super::super) fn ticks() -> u64 {
+        pub(in super::super) fn ticks_after_loads() -> u64 {
             crate::os::monotonic_nanos()
         }
 
-        pub(in super::super) fn ticks_after_loads() -> u64 {
-            ticks()
-        }
-
         pub(in super::super) fn ticks_ordered() -> u64 {
-            ticks()
+            ticks_after_loads()
         }
     }
 }

@@ -50,7 +50,6 @@ impl Drop for Listening {
 pub(crate) struct Settings {
     pub(crate) ring_capacity: usize,
     pub(crate) memory_cap: usize,
-    pub(crate) ordered_stamps: bool,
     pub(crate) policies: Policies,
     pub(crate) wait: Wait,
     pub(crate) exit_timeout: Duration,
@@ -88,7 +87,7 @@ impl Engine {
     pub(crate) fn new(settings: Settings, handlers: Vec<Box<dyn Handler>>) -> Arc<Engine> {
         let (handlers, counters) = Handlers::new(handlers);
         let core = Arc::new(Core {
-            transport: Transport::new(settings.ring_capacity, settings.memory_cap, settings.ordered_stamps),
+            transport: Transport::new(settings.ring_capacity, settings.memory_cap),
             control: Control::new(),
             books: Books::new(counters),
             faults: settings.faults,

@@ -46,7 +46,7 @@ impl Engine {
         let (handlers, counters) = Handlers::new(vec![Box::new(Writer { written: written.clone() })]);
         let sink = written.clone();
         let core = Arc::new(Core {
-            transport: Transport::new(ring_words * 8, rings_max * ring_words * 8, false),
+            transport: Transport::new(ring_words * 8, rings_max * ring_words * 8),
             control: Control::new(),
             books: Books::new(counters),
             faults: Faults::new(Box::new(move |fault| sink.look(|pages| pages.faults.push(fault.into())))),

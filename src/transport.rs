@@ -73,9 +73,9 @@ pub(crate) enum NoRing {
 }
 
 impl Transport {
-    pub(crate) fn new(capacity_bytes: usize, memory_cap: usize, ordered_stamps: bool) -> Self {
+    pub(crate) fn new(capacity_bytes: usize, memory_cap: usize) -> Self {
         Transport {
-            shared: Arc::new(Shared::new(ordered_stamps)),
+            shared: Arc::new(Shared::new()),
             outside: OutsideCounters::new(),
             capacity_words: capacity_bytes / 8,
             rings_max: memory_cap / capacity_bytes,

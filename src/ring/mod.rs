@@ -79,14 +79,11 @@ pub(crate) struct Shared {
     /// The engine's state word, in a line of its own.
     pub(crate) state: CachePadded<State>,
     pub(crate) ticker: Ticker,
-    /// Whether stamps must not be read before earlier loads of the thread are done. Then all calls take the slow
-    /// way, so that the fast one need not ask.
-    ordered_stamps: bool,
 }
 
 impl Shared {
-    pub(crate) fn new(ordered_stamps: bool) -> Self {
-        Shared { state: CachePadded::new(State::new()), ticker: Ticker::default(), ordered_stamps }
+    pub(crate) fn new() -> Self {
+        Shared { state: CachePadded::new(State::new()), ticker: Ticker::default() }
     }
 }
 
@@ -160,8 +157,7 @@ impl Producer {
         Ok(self.shared.state.after_commit())
     }
 
-    /// Places a record that [`push`](Self::push) could not: behind a pad, behind a loss record, cut, with an ordered
-    /// stamp, or with the number of its thread. Waits for nothing; no code of the user's runs.
+    /// Places a record that [`push`](Self::push) could not: behind a pad, behind a loss record, cut, or with the number of its thread. Waits for nothing; no code of the user's runs.
     #[cold]
     pub(crate) fn push_slowly(
         &mut self,
@@ -184,8 +180,7 @@ impl Producer {
             return Err(Refused::NoRoom);
         };
         let to = room.behind(pad);
-        let ticker = &self.shared.ticker;
-        let stamp = if self.shared.ordered_stamps { ticker.stamp_after_loads() } else { ticker.stamp() };
+        let stamp = self.shared.ticker.stamp();
         if loss > 0 {
             to[0] = header(LOSS_WORDS, LOSS_ID, 0);
             to[1] = stamp;
@@ -241,8 +236,7 @@ impl Producer {
 
     fn set_loss_pending(&mut self, pending: bool) {
         self.loss_is_pending = pending;
-        let is_slow = pending || self.shared.ordered_stamps;
-        self.extra = if is_slow { [NEVER; Level::COUNT] } else { extra(self.headroom) };
+        self.extra = if pending { [NEVER; Level::COUNT] } else { extra(self.headroom) };
     }
 }
 

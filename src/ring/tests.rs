@@ -24,7 +24,7 @@ unsafe impl Payload for Numbered {
 }
 
 fn new_ring(capacity: usize) -> (Producer, Consumer, Arc<Shared>) {
-    let shared = Arc::new(Shared::new(false));
+    let shared = Arc::new(Shared::new());
     let (producer, consumer) = ring(capacity, shared.clone());
     (producer, consumer, shared)
 }
