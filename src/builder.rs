@@ -11,8 +11,9 @@ use crate::handler::Handler;
 use crate::level::Level;
 use crate::listener::Wait;
 use crate::logger::Logger;
-use crate::logger::place::{self, Place, busy};
+use crate::logger::place::{self, Place};
 use crate::overflow::{Overflow, Policies};
+use crate::process;
 use crate::ring::{CAPACITY_MAX_BYTES, CAPACITY_MIN_BYTES};
 use crate::stats::Report;
 use crate::sync::Arc;
@@ -289,7 +290,7 @@ impl Builder {
     /// ```
     pub fn start(self) -> Result<(Logger, Guard), Error> {
         let (engine, start) = self.build(false)?;
-        busy(|_| engine.start(start, false)).ok_or_else(Error::interrupts)??;
+        process::start(&engine, start, false)?;
         let logger = Logger { engine };
         Ok((logger.clone(), Guard { logger, is_global: false }))
     }
@@ -489,14 +490,23 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         let engine: &Arc<Engine> = &self.logger.engine;
+        if !engine.core.origin.is_here() {
+            return; // the parent's own guard ends it
+        }
         if self.is_global {
             if engine.is_open() {
                 // What the deadline leaves behind is stopped, and told of, at the end of the process.
                 let _ = engine.within_exit_timeout(|timeout| engine.flush(timeout));
             }
-        } else {
-            // Its report has nobody to go to; on the listener's thread the engine ends by itself.
-            let _ = engine.within_exit_timeout(|timeout| engine.stop(timeout));
+        } else if let Ok(report) = engine.within_exit_timeout(|timeout| engine.stop(timeout)) {
+            // On the listener's thread, which is the error, the engine ends by itself.
+            let lost = report.left_behind();
+            if lost > 0 {
+                engine
+                    .core
+                    .faults
+                    .report(format_args!("{lost} records were abandoned as the guard was dropped"));
+            }
         }
     }
 }

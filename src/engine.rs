@@ -2,6 +2,7 @@
 //! whether this thread takes a turn. What a thread logs through is `logger`'s.
 
 use std::cell::Cell;
+use std::io;
 use std::ops::DerefMut;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use crate::fault::{Faults, guarded};
 use crate::filter::Filter;
 use crate::handler::Handler;
 use crate::listener::{Books, Control, Core, GivenUp, Handlers, Listener, Turn, Wait};
+use crate::origin::Origin;
 use crate::os;
 use crate::overflow::Policies;
 use crate::stats::Report;
@@ -90,7 +92,8 @@ impl Engine {
             transport: Transport::new(settings.ring_capacity, settings.memory_cap),
             control: Control::new(),
             books: Books::new(counters),
-            faults: settings.faults,
+            faults: settings.faults.of_this_process(),
+            origin: Origin::here(),
         });
         if !clock::counter_is_steady() {
             core.faults.report(
@@ -119,12 +122,7 @@ impl Engine {
     ) -> Result<(), Error> {
         if self.wait != Wait::Manual {
             let engine = self.clone();
-            // Nobody joins it: `stop` waits for the listener's end, behind which only destructors of the user's
-            // thread-locals run, for as long as they like.
-            std::thread::Builder::new()
-                .name(thread_name)
-                .spawn(move || engine.listen(affinity))
-                .map_err(Error::thread_spawn)?;
+            spawn(thread_name, move || engine.listen(affinity)).map_err(Error::thread_spawn)?;
         }
         DICTIONARY.join(self.number, judge(filter), self.verdicts.clone(), global);
         Ok(())
@@ -158,7 +156,7 @@ impl Engine {
 
     /// The listener will take no more turns: what it has not settled is abandoned.
     fn end_now(&self) {
-        if !self.core.control.has_finished() {
+        if self.core.origin.is_here() && !self.core.control.has_finished() {
             self.core.transport.shared.state.close();
             self.core.give_up();
             self.core.control.finish();
@@ -184,6 +182,7 @@ impl Engine {
                 "poll() is for engines built with Wait::Manual; this one has a listener thread",
             ));
         }
+        self.check_origin()?;
         match self.take_turn(Deadline::after(Duration::MAX))? {
             Turn::Busy(records) => Ok(records),
             Turn::Empty => Ok(0),
@@ -249,6 +248,7 @@ impl Engine {
 
     /// Waits until everything that was logged before this call has left the handlers.
     pub(crate) fn flush(&self, timeout: Duration) -> Result<(), Error> {
+        self.check_origin()?;
         let deadline = Deadline::after(timeout);
         let control = &self.core.control;
         if self.wait == Wait::Manual {
@@ -273,6 +273,7 @@ impl Engine {
 
     /// Ends the engine: closes, drains, flushes and closes the handlers. At the deadline what is left is abandoned.
     pub(crate) fn stop(&self, timeout: Duration) -> Result<Report, Error> {
+        self.check_origin()?;
         let deadline = Deadline::after(timeout);
         self.core.close();
         if self.turning.load(Ordering::Relaxed) == os::thread_id() {
@@ -296,8 +297,11 @@ impl Engine {
         result
     }
 
-    /// The books at this moment.
+    /// The books at this moment. In a child of `fork` they are empty: what is in the copy is the parent's.
     pub(crate) fn report(&self) -> Report {
+        if !self.core.origin.is_here() {
+            return Report::default();
+        }
         // What is past the last tail is late, unless a deadline has settled everything before. The lock is free or
         // about to be: nothing of the user's runs in the listener after its end.
         if self.core.control.has_finished() && self.core.books.abandoned().is_none() {
@@ -307,18 +311,36 @@ impl Engine {
     }
 
     /// Swaps the filter. Calls that begin after this returned obey it. The caller must be `busy`.
-    pub(crate) fn set_filter(&self, filter: Filter) {
+    pub(crate) fn set_filter(&self, filter: Filter) -> Result<(), Error> {
+        self.check_origin()?;
         DICTIONARY.reload(self.number, judge(filter));
+        Ok(())
     }
 
     pub(crate) fn is_open(&self) -> bool {
-        !self.core.transport.shared.state.is_closed()
+        self.core.origin.is_here() && !self.core.transport.shared.state.is_closed()
+    }
+
+    /// An error in a child of `fork`, which must not use the locks and handlers of its parent's engine.
+    pub(crate) fn check_origin(&self) -> Result<(), Error> {
+        if self.core.origin.is_here() { Ok(()) } else { Err(Error::forked()) }
     }
 }
 
 impl Drop for Engine {
     fn drop(&mut self) {
         DICTIONARY.leave(self.number);
+    }
+}
+
+/// Starts the listener's thread. Nobody joins it: `stop` waits for the listener's end, behind which only destructors of
+/// the user's thread-locals run, for as long as they like.
+fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    if Origin::here().is_first() {
+        std::thread::Builder::new().name(name).spawn(body).map(drop)
+    } else {
+        // A thread of std's takes a lock of std's when it starts, which another thread may have held at the `fork`.
+        os::spawn(&name, body)
     }
 }
 

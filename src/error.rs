@@ -25,19 +25,21 @@ enum Kind {
     AlreadyRunning,
     NotRunning,
     OnListenerThread,
+    Forked,
     Timeout,
     ThreadSpawn(io::Error),
+    ProcessHook(io::Error),
     Config(String),
 }
 
 impl Error {
-    /// Whether the system refused something: a file, a thread.
+    /// Whether the system refused something: a file, a thread, a hook.
     ///
     /// ```
     /// assert!(treering::handler::File::append("/").unwrap_err().is_io());
     /// ```
     pub fn is_io(&self) -> bool {
-        matches!(*self.0, Kind::Io { .. } | Kind::ThreadSpawn(_))
+        matches!(*self.0, Kind::Io { .. } | Kind::ThreadSpawn(_) | Kind::ProcessHook(_))
     }
 
     /// Whether a filter, from the program or from `RUST_LOG`, does not parse.
@@ -74,6 +76,15 @@ impl Error {
     /// ```
     pub fn is_on_listener_thread(&self) -> bool {
         matches!(*self.0, Kind::OnListenerThread)
+    }
+
+    /// Whether this is a child of `fork` and the engine its parent's. The child may start one of its own.
+    ///
+    /// ```
+    /// assert!(!treering::handler::File::append("/").unwrap_err().is_forked());
+    /// ```
+    pub fn is_forked(&self) -> bool {
+        matches!(*self.0, Kind::Forked)
     }
 
     /// Whether the deadline passed first. What was asked for may still happen.
@@ -122,6 +133,11 @@ impl Error {
     }
 
     #[cold]
+    pub(crate) fn forked() -> Self {
+        Error(Box::new(Kind::Forked))
+    }
+
+    #[cold]
     pub(crate) fn timeout() -> Self {
         Error(Box::new(Kind::Timeout))
     }
@@ -129,6 +145,12 @@ impl Error {
     #[cold]
     pub(crate) fn thread_spawn(source: io::Error) -> Self {
         Error(Box::new(Kind::ThreadSpawn(source)))
+    }
+
+    /// The end of the process, or its forks, would not be told to us.
+    #[cold]
+    pub(crate) fn process_hook(source: io::Error) -> Self {
+        Error(Box::new(Kind::ProcessHook(source)))
     }
 
     /// A call from a signal handler or an allocator that interrupts treering's own cold path.
@@ -166,10 +188,16 @@ impl fmt::Display for Error {
             Kind::OnListenerThread => f.write_str(
                 "this would wait for the listener on the listener's own thread: ask from another thread",
             ),
+            Kind::Forked => f.write_str(
+                "this is a child of fork, and the engine its parent's: call init() or start() in the child",
+            ),
             Kind::Timeout => f.write_str(
                 "the deadline passed first: give more time, or look in the report for a handler that hangs",
             ),
             Kind::ThreadSpawn(source) => write!(f, "cannot start the listener's thread: {source}"),
+            Kind::ProcessHook(source) => {
+                write!(f, "cannot register for the process's end or its forks: {source}")
+            }
             Kind::Config(problem) => f.write_str(problem),
         }
     }
@@ -197,7 +225,7 @@ impl fmt::Debug for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &*self.0 {
-            Kind::Io { source, .. } | Kind::ThreadSpawn(source) => Some(source),
+            Kind::Io { source, .. } | Kind::ThreadSpawn(source) | Kind::ProcessHook(source) => Some(source),
             _ => None,
         }
     }
@@ -223,6 +251,7 @@ mod tests {
             Error::already_running(),
             Error::not_running(),
             Error::on_listener_thread(),
+            Error::forked(),
             Error::timeout(),
             Error::config("ring_capacity(12) is below 4096 bytes"),
         ];
@@ -233,13 +262,14 @@ mod tests {
                 error.is_already_running(),
                 error.is_not_running(),
                 error.is_on_listener_thread(),
+                error.is_forked(),
                 error.is_timeout(),
                 error.is_config(),
             ];
             assert_eq!(answers.iter().filter(|&&yes| yes).count(), 1, "{error}");
             assert!(answers[position], "{error}");
         }
-        assert!(Error::thread_spawn(refused()).is_io());
+        assert!(Error::thread_spawn(refused()).is_io() && Error::process_hook(refused()).is_io());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
+use crate::origin::Origin;
 use crate::sync::Mutex;
 use crate::{clock, os};
 
@@ -17,6 +18,7 @@ const WINDOW: Duration = Duration::from_secs(60);
 pub(crate) struct Faults {
     hook: Box<dyn Fn(&str) + Send + Sync>,
     budget: Mutex<Budget>,
+    origin: Origin,
 }
 
 struct Budget {
@@ -28,7 +30,13 @@ struct Budget {
 impl Faults {
     pub(crate) fn new(hook: Box<dyn Fn(&str) + Send + Sync>) -> Self {
         let budget = Budget { since: clock::now(), lines: 0, suppressed: 0 };
-        Faults { hook, budget: Mutex::new(budget) }
+        Faults { hook, budget: Mutex::new(budget), origin: Origin::here() }
+    }
+
+    /// Whatever process they were made in, until now nobody else can hold their lock.
+    #[cfg(not(treering_loom))]
+    pub(crate) fn of_this_process(self) -> Self {
+        Faults { origin: Origin::here(), ..self }
     }
 
     /// One line on stderr for each fault.
@@ -37,8 +45,12 @@ impl Faults {
     }
 
     /// Tells the hook, unless it was told too much lately; then the next line that passes says how many were not.
-    /// `fault` is ours: what the user's `Display` says was made text by [`guarded`] before.
+    /// `fault` is ours: what the user's `Display` says was made text by [`guarded`] before. Tells nobody in a child of
+    /// `fork`.
     pub(crate) fn report(&self, fault: impl fmt::Display) {
+        if !self.origin.is_here() {
+            return;
+        }
         let suppressed = {
             let mut budget = self.budget.lock();
             let now = clock::now();

@@ -1,13 +1,12 @@
 //! The process-wide engine: the one that calls without `logger:` go to. Nothing below knows of it.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::OnceLock;
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::time::Duration;
 
 use crate::builder::{Builder, Guard};
 use crate::callsite::{Callsite, DICTIONARY};
 use crate::clock::WallClock;
-use crate::engine::{Engine, Start};
+use crate::engine::Engine;
 use crate::error::Error;
 use crate::format::{Format, Text};
 use crate::handler::Console;
@@ -16,17 +15,12 @@ use crate::logger::place::{self, Place, busy};
 use crate::logger::send::{self, Encoded};
 use crate::logger::{Logger, fits, id_of, resolve};
 use crate::os;
+use crate::process;
 use crate::record::encode::Arguments;
 use crate::record::{Record, Thread};
 use crate::ring::Payload;
 use crate::stats::Report;
-use crate::sync::{Arc, Mutex};
-
-/// The engine, running or stopped.
-static ENGINE: Mutex<Option<Arc<Engine>>> = Mutex::new(None);
-
-/// The process that registered the hook of its end.
-static PROCESS: OnceLock<u32> = OnceLock::new();
+use crate::sync::{Arc, AtomicBool, Ordering};
 
 /// A log call without `logger:`, behind its gate.
 ///
@@ -70,16 +64,11 @@ fn send_payload_slowly(id: u32, level: Level, payload: &dyn Payload) {
     if send::to_global_slowly(id, level, payload) {
         return;
     }
-    match engine() {
+    match process::global() {
         Some(Some(engine)) => send::slowly(&engine, Place::Global, id, level, payload),
         Some(None) => last_resort(id, payload),
         None => place::count_nested(),
     }
-}
-
-/// The engine, if there is one; `None` if this call interrupts treering itself.
-fn engine() -> Option<Option<Arc<Engine>>> {
-    busy(|_| ENGINE.lock().clone())
 }
 
 /// There is no engine: what is important goes to stderr, at once, on the caller's thread.
@@ -128,104 +117,40 @@ impl Builder {
             self = self.handler(Console::stderr());
         }
         let (engine, start) = self.build(true)?;
-        install(&engine, start)?;
+        process::start(&engine, start, true)?;
+        record_panics();
         Ok(Guard { logger: Logger { engine }, is_global: true })
     }
 }
 
-/// Starts an engine as the process's, if there is none that runs.
-fn install(engine: &Arc<Engine>, start: Start) -> Result<(), Error> {
-    let before = busy(|_| {
-        let mut place = ENGINE.lock();
-        if place.as_ref().is_some_and(|engine| engine.is_open()) {
-            return Err(Error::already_running());
-        }
-        engine.start(start, true)?;
-        Ok(place.replace(engine.clone()))
-    });
-    // The last handle of a stopped engine frees it, and what the user gave it: not while we are busy.
-    drop(before.ok_or_else(Error::interrupts)??);
-    install_hooks(engine);
-    Ok(())
-}
-
-/// Which hooks of the process are in place.
-struct Hooks {
-    at_exit: bool,
-    on_panic: bool,
-}
-
-fn install_hooks(engine: &Engine) {
-    static HOOKS: Mutex<Hooks> = Mutex::new(Hooks { at_exit: false, on_panic: false });
-    PROCESS.get_or_init(std::process::id);
-    let mut hooks = HOOKS.lock();
-    if !hooks.at_exit {
-        match os::at_exit(stop_at_exit) {
-            Ok(()) => hooks.at_exit = true,
-            Err(error) => engine.core.faults.report(format_args!("records may be lost at exit: {error}")),
-        }
-    }
-    // A thread that panics may not change the hook; the next `init` will.
-    if !hooks.on_panic && !std::thread::panicking() {
-        record_panics();
-        hooks.on_panic = true;
-    }
-}
-
-/// Runs when the process returns from main or calls `exit`.
-extern "C" fn stop_at_exit() {
-    // Nothing may unwind into the C library.
-    let _ = catch_unwind(|| {
-        // A child of fork has neither the listener nor any right to the parent's records.
-        if PROCESS.get() != Some(&std::process::id()) {
-            return;
-        }
-        let Some(Some(engine)) = engine() else { return };
-        if !engine.is_open() {
-            return;
-        }
-        let lost = match engine.within_exit_timeout(|timeout| engine.stop(timeout)) {
-            Ok(report) => report.abandoned + not_delivered(&report),
-            // A handler called exit: nobody else will drain.
-            Err(_) => engine.report().pending,
-        };
-        if lost > 0 {
-            let line = format!("treering: {lost} records were abandoned at exit\n");
-            os::write_stderr(line.as_bytes());
-        }
-    });
-}
-
-/// Records that a deadline found in the hands of the handler that had most of them.
-fn not_delivered(report: &Report) -> u64 {
-    report.handlers.iter().map(|handler| handler.abandoned + handler.in_flight).max().unwrap_or(0)
-}
-
-/// Chains a hook before the present one: a panic becomes a record. Only where a panic ends the process is it also
-/// waited for.
+/// Chains a hook before the present one, the first time: a panic becomes a record. Only where a panic ends the process is
+/// it also waited for.
 fn record_panics() {
+    static PANICS_ARE_RECORDED: AtomicBool = AtomicBool::new(false);
+    // A thread that panics may not change the hook; the next `init` will.
+    if std::thread::panicking() || PANICS_ARE_RECORDED.swap(true, Ordering::Relaxed) {
+        return;
+    }
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         // A panic in here would end the process.
-        let _ = catch_unwind(AssertUnwindSafe(|| {
-            // A handler that panics is told of by the fault hook. A record of it would go to that handler, too.
-            if engine().flatten().is_none_or(|engine| engine.is_listening_here()) {
-                return;
-            }
-            let message = panic.payload_as_str().unwrap_or("with a value that is no text");
-            let at = panic.location().map(ToString::to_string).unwrap_or_default();
-            let thread = std::thread::current();
-            let thread = thread.name().unwrap_or("unnamed");
-            error!(target: "treering::panic", at, thread, "panicked: {message}");
-            if cfg!(panic = "abort")
-                && let Some(Some(engine)) = engine()
-            {
-                // On the listener's own thread this is an error, and nobody is left who could flush.
-                let _ = engine.within_exit_timeout(|timeout| engine.flush(timeout));
-            }
-        }));
+        let _ = catch_unwind(AssertUnwindSafe(|| record(panic)));
         before(panic);
     }));
+}
+
+fn record(panic: &PanicHookInfo<'_>) {
+    let message = panic.payload_as_str().unwrap_or("with a value that is no text");
+    let at = panic.location().map(ToString::to_string).unwrap_or_default();
+    let thread = std::thread::current();
+    let thread = thread.name().unwrap_or("unnamed");
+    // A handler that panics is told of by the fault hook. A record of it would go to that handler, too.
+    if process::global().flatten().is_some_and(|engine| !engine.is_listening_here()) {
+        error!(target: "treering::panic", at, thread, "panicked: {message}");
+    }
+    if cfg!(panic = "abort") {
+        process::flush_all();
+    }
 }
 
 /// Starts the process-wide engine with what a program usually wants: `RUST_LOG` (or `info`), text to stderr.
@@ -337,10 +262,12 @@ pub fn set_filter(directives: &str) -> Result<(), Error> {
 /// # }
 /// ```
 pub fn register_thread() -> Result<(), Error> {
-    place::register(Place::Global, &running()?);
+    let engine = running()?;
+    engine.check_origin()?;
+    place::register(Place::Global, &engine);
     Ok(())
 }
 
 fn running() -> Result<Arc<Engine>, Error> {
-    engine().ok_or_else(Error::interrupts)?.ok_or_else(Error::not_running)
+    process::global().ok_or_else(Error::interrupts)?.ok_or_else(Error::not_running)
 }

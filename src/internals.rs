@@ -15,6 +15,7 @@ use crate::fault::Faults;
 use crate::handler::{Batch, Handler, HandlerError};
 use crate::level::Level;
 use crate::listener::{Books, Control, Core, Handlers, Listener};
+use crate::origin::Origin;
 use crate::record::{Thread, Value};
 use crate::ring::{Payload, Producer, Refused};
 use crate::stats::Report;
@@ -49,6 +50,7 @@ impl Engine {
             transport: Transport::new(ring_words * 8, rings_max * ring_words * 8),
             control: Control::new(),
             books: Books::new(counters),
+            origin: Origin::here(),
             faults: Faults::new(Box::new(move |fault| sink.look(|pages| pages.faults.push(fault.into())))),
         });
         // As long as the process lives, which under loom is one execution; nothing that loom counts hangs from it.

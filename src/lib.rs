@@ -66,7 +66,7 @@
 //! # Limits
 //!
 //! Linux, 64 bits; verified on x86-64. JSON, rotation, custom queues and bridges from `log` and `tracing` are not there
-//! yet. A child after `fork` has no engine.
+//! yet. A child after `fork` has no engine until it starts one.
 //!
 //! [docs/guarantees.md]: https://github.com/treering/treering/blob/main/docs/guarantees.md
 
@@ -120,9 +120,12 @@ pub mod level;
 mod listener;
 #[cfg(not(treering_loom))]
 mod logger;
+mod origin;
 mod os;
 mod output;
 mod overflow;
+#[cfg(not(treering_loom))]
+mod process;
 pub mod record;
 mod ring;
 pub mod stats;

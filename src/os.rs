@@ -1,10 +1,11 @@
-//! The only module that calls the system beside std: membarrier, futex, affinity, thread ids, atexit, stderr.
+//! The only module that calls the system beside std: membarrier, futex, threads, affinity, thread ids, atexit, atfork, stderr.
 //!
 //! It decides nothing. Each function is one call with its result made a Rust value.
 #![allow(unsafe_code, reason = "system calls")]
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 const MEMBARRIER_CMD_PRIVATE_EXPEDITED: libc::c_int = 1 << 3;
@@ -66,6 +67,39 @@ pub(crate) fn monotonic_nanos() -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
+/// Starts a thread that nobody joins, without std. Its name shows in the system, not in `std::thread::current`.
+pub(crate) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    /// The kernel keeps 15 bytes.
+    const NAME_MAX: usize = 15;
+    type Body = Box<dyn FnOnce() + Send>;
+
+    extern "C" fn run(body: *mut libc::c_void) -> *mut libc::c_void {
+        // SAFETY: the pointer that `spawn` made of a box, handed to this thread alone.
+        let body = unsafe { Box::from_raw(body.cast::<Body>()) };
+        // Nothing may unwind into the C library.
+        if catch_unwind(AssertUnwindSafe(body)).is_err() {
+            std::process::abort();
+        }
+        std::ptr::null_mut()
+    }
+
+    let body: *mut Body = Box::into_raw(Box::new(Box::new(body)));
+    let mut thread = 0;
+    // SAFETY: `thread` outlives the call; `run` takes the box over.
+    let error = unsafe { libc::pthread_create(&mut thread, std::ptr::null(), run, body.cast()) };
+    if error != 0 {
+        // SAFETY: there is no thread, so the box is still ours.
+        drop(unsafe { Box::from_raw(body) });
+        return Err(io::Error::from_raw_os_error(error));
+    }
+    let name: Vec<u8> = name.bytes().take(NAME_MAX).chain([0]).collect();
+    // SAFETY: the thread is not detached yet, so its handle is good, also if it has ended; the name ends with NUL.
+    unsafe { libc::pthread_setname_np(thread, name.as_ptr().cast()) };
+    // SAFETY: as above; this gives the handle up.
+    unsafe { libc::pthread_detach(thread) };
+    Ok(())
+}
+
 /// Binds the calling thread to one core.
 pub(crate) fn pin_to_core(core: usize) -> io::Result<()> {
     if core >= libc::CPU_SETSIZE as usize {
@@ -85,6 +119,19 @@ pub(crate) fn at_exit(hook: extern "C" fn()) -> io::Result<()> {
     // SAFETY: `hook` is a function of the C ABI that does not unwind (its caller in `global` catches panics).
     let result = unsafe { libc::atexit(hook) };
     if result == 0 { Ok(()) } else { Err(io::Error::other("atexit: no room for another function")) }
+}
+
+/// Runs `before` in a thread that is about to `fork`, then `in_parent` or `in_child` in what that thread has become.
+pub(crate) fn at_fork(
+    before: extern "C" fn(),
+    in_parent: extern "C" fn(),
+    in_child: extern "C" fn(),
+) -> io::Result<()> {
+    // SAFETY: as above: functions of the C ABI that do not unwind, as they take locks and free memory only.
+    match unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) } {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
 }
 
 /// One `write(2)`, without std's locks and buffers.

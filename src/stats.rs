@@ -287,6 +287,9 @@ pub struct Report {
     /// Log calls, of all engines of the process, that interrupted a log call of the same thread, from a signal
     /// handler or an allocator; beside the ledger.
     pub nested: u64,
+    /// Log calls in a child of `fork`, to engines of its parent: they are not written, neither here nor there; beside
+    /// the ledger. In the parent 0.
+    pub forked: u64,
     /// Records handed out after one with a later stamp; beside the ledger.
     pub reordered: u64,
     /// Threads' rings in memory, pooled ones included.
@@ -310,6 +313,7 @@ impl Report {
         self.submitted == self.dispatched
             && self.truncated == 0
             && self.nested == 0
+            && self.forked == 0
             && self.handlers.iter().all(|h| h.offered == h.filtered + h.delivered)
     }
 
@@ -329,6 +333,13 @@ impl Report {
     /// ```
     pub fn assert_balanced(&self) {
         assert!(self.is_balanced(), "the books do not balance: {self:#?}");
+    }
+
+    /// Records that the deadline of a stop left behind: in memory, and in the hands of the handler that had most of them.
+    #[cfg(not(treering_loom))]
+    pub(crate) fn left_behind(&self) -> u64 {
+        let in_hands = self.handlers.iter().map(|handler| handler.abandoned + handler.in_flight);
+        self.abandoned + in_hands.max().unwrap_or(0)
     }
 
     /// Calls of this level that passed the filter.

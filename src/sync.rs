@@ -16,7 +16,7 @@ mod real {
     use std::ops::{Deref, DerefMut};
     use std::sync::PoisonError;
     pub(crate) use std::sync::atomic::{
-        AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence,
+        AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence,
     };
     pub(crate) use std::sync::{Arc, Condvar};
     use std::time::Duration;

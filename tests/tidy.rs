@@ -12,7 +12,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("src/callsite/dictionary.rs", "std::sync::OnceLock", "chunks are made once, under the dictionary lock"),
     ("src/engine.rs", "std::thread::Builder", "not modelled: the listener's thread itself"),
     ("src/global.rs", "std::thread::panicking", "a question, no concurrency"),
-    ("src/global.rs", "std::sync::OnceLock", "not modelled: the process's number, set once"),
+    ("src/process.rs", "std::sync::Weak", "not modelled: whether an engine is gone"),
     ("src/global.rs", "std::thread::current", "a name, no concurrency"),
     ("src/logger/place.rs", "std::sync::Weak", "not modelled: whether an engine is gone"),
     ("src/logger/place.rs", "std::thread::current", "a name, no concurrency"),

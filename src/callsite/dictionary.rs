@@ -17,6 +17,8 @@ use std::sync::OnceLock;
 
 use super::{Callsite, DISABLED, Metadata, Schema, Type};
 use crate::level::Level;
+#[cfg(not(treering_loom))]
+use crate::sync::MutexGuard;
 use crate::sync::{Arc, AtomicU8, Mutex, Ordering};
 
 /// A callsite with one list of argument types: what an id stands for.
@@ -130,6 +132,12 @@ impl Dictionary {
         drop(member); // frees memory: not under the lock
     }
 
+    /// Keeps the lock: while this lives no other thread holds it.
+    #[cfg(not(treering_loom))]
+    pub(crate) fn hold(&self) -> Held<'_> {
+        Held { _book: self.book.lock() }
+    }
+
     /// What an id stands for.
     pub(crate) fn entry(&self, id: u32) -> Option<&'static Entry> {
         self.book.lock().entries.get(id as usize).map(|(entry, _)| *entry)
@@ -149,6 +157,12 @@ impl Dictionary {
             known.reserve(missing.max(64));
         }
     }
+}
+
+/// See [`Dictionary::hold`].
+#[cfg(not(treering_loom))]
+pub(crate) struct Held<'a> {
+    _book: MutexGuard<'a, Book>,
 }
 
 impl std::fmt::Debug for Dictionary {

@@ -3,6 +3,7 @@
 
 use crate::clock::Deadline;
 use crate::fault::Faults;
+use crate::origin::Origin;
 use crate::stats::{Report, Sum};
 use crate::sync::Ordering;
 use crate::transport::Transport;
@@ -17,6 +18,8 @@ pub(crate) struct Core {
     pub(crate) control: Control,
     pub(crate) books: Books,
     pub(crate) faults: Faults,
+    /// In a child of `fork` nothing of this may be used: other threads may have held its locks for ever.
+    pub(crate) origin: Origin,
 }
 
 impl Core {
@@ -35,6 +38,13 @@ impl Core {
     /// Waits until the listener has come to its end, or gives up.
     pub(crate) fn wait_for_end(&self, deadline: Deadline) -> Result<(), TimedOut> {
         self.control.wait_for_end(deadline).inspect_err(|_| self.give_up())
+    }
+
+    /// The listener will do no more. One that finds itself in a child of `fork`, as a handler forked, tells nobody.
+    pub(crate) fn finish(&self) {
+        if self.origin.is_here() {
+            self.control.finish();
+        }
     }
 
     /// What is not settled by now never will be.

@@ -11,6 +11,7 @@ use crate::clock;
 use crate::fault::{Faults, discard, guarded};
 use crate::handler::{Batch, Cost, Handler, HandlerError, Item};
 use crate::level::LevelFilter;
+use crate::origin::Origin;
 use crate::stats::{HandlerCounters, add};
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
 
@@ -28,15 +29,16 @@ pub(crate) struct Books {
     pub(crate) handlers: Vec<Arc<HandlerCounters>>,
     /// Written by the listener.
     pub(crate) reordered: AtomicU64,
+    origin: Origin,
 }
 
-/// A stop's deadline has passed: the listener ends here.
+/// A stop's deadline has passed, or a handler forked and this is the child: the listener ends here.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct GivenUp;
 
 impl Books {
     pub(crate) fn new(handlers: Vec<Arc<HandlerCounters>>) -> Self {
-        Books { abandoned: Mutex::new(None), handlers, reordered: AtomicU64::new(0) }
+        Books { abandoned: Mutex::new(None), handlers, reordered: AtomicU64::new(0), origin: Origin::here() }
     }
 
     /// How many records were on their way when a deadline passed; `None` if none did.
@@ -56,6 +58,9 @@ impl Books {
 
     /// Runs `settle` under the book lock, unless a deadline has passed.
     fn settle(&self, settle: impl FnOnce()) -> Result<(), GivenUp> {
+        if !self.origin.is_here() {
+            return Err(GivenUp);
+        }
         let abandoned = self.abandoned.lock();
         if abandoned.is_some() {
             return Err(GivenUp);
@@ -71,13 +76,14 @@ pub(crate) struct Handlers {
     runners: Vec<Runner>,
     /// The highest stamp handed out.
     highest: u64,
+    origin: Origin,
 }
 
 impl Handlers {
     pub(crate) fn new(handlers: Vec<Box<dyn Handler>>) -> (Self, Vec<Arc<HandlerCounters>>) {
         let runners: Vec<_> = handlers.into_iter().map(Runner::new).collect();
         let counters = runners.iter().map(|runner| runner.counters.clone()).collect();
-        (Handlers { runners, highest: 0 }, counters)
+        (Handlers { runners, highest: 0, origin: Origin::here() }, counters)
     }
 
     /// Hands the batch to every handler and empties it.
@@ -147,6 +153,15 @@ impl Handlers {
                 add(&runner.counters.failed, runner.counters.in_hand.swap(0, Ordering::Relaxed));
             }
         })
+    }
+}
+
+impl Drop for Handlers {
+    /// In a child of `fork` they are the parent's: what they hold is written there, and their destructors run there.
+    fn drop(&mut self) {
+        if !self.origin.is_here() {
+            self.runners.drain(..).for_each(std::mem::forget);
+        }
     }
 }
 

@@ -147,7 +147,7 @@ impl Listener {
         match self.try_turn() {
             Ok(turn) => turn,
             Err(GivenUp) => {
-                self.core.control.finish();
+                self.core.finish();
                 Turn::Finished
             }
         }
@@ -189,7 +189,7 @@ impl Listener {
         self.inlets.reclaim(&self.core.transport);
         if closing {
             self.handlers.close(&self.core.books, &self.core.faults)?;
-            self.core.control.finish();
+            self.core.finish();
             return Ok(Turn::Finished);
         }
         if flushing {

@@ -79,11 +79,11 @@ impl Logger {
     }
 
     pub(crate) fn report(&self) -> Report {
-        Report { nested: place::nested(), ..self.engine.report() }
+        place::beside(self.engine.report())
     }
 
     pub(crate) fn stop(&self, timeout: Duration) -> Result<Report, Error> {
-        self.engine.stop(timeout).map(|report| Report { nested: place::nested(), ..report })
+        self.engine.stop(timeout).map(place::beside)
     }
 
     /// Swaps the filter. Calls that begin after this returned obey it, in any thread; a call that is past its gate
@@ -106,7 +106,7 @@ impl Logger {
     /// ```
     pub fn set_filter(&self, directives: &str) -> Result<(), Error> {
         let filter = Filter::parse(directives)?;
-        busy(|_| self.engine.set_filter(filter)).ok_or_else(Error::interrupts)
+        busy(|_| self.engine.set_filter(filter)).ok_or_else(Error::interrupts)?
     }
 
     /// Gives the calling thread its ring now, so that its first call does not pay for it.

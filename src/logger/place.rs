@@ -12,9 +12,11 @@ use std::cell::Cell;
 use std::sync::Weak;
 
 use crate::engine::Engine;
+use crate::origin::Origin;
 use crate::os;
 use crate::record::Thread;
 use crate::ring::{Producer, Shared, Slot};
+use crate::stats::Report;
 use crate::sync::{Arc, AtomicU64, Ordering, holds_a_lock};
 use crate::transport::NoRing;
 
@@ -30,6 +32,8 @@ thread_local! {
 
 /// Log calls, in the whole process, that interrupted a call of their own thread.
 static NESTED: AtomicU64 = AtomicU64::new(0);
+/// Log calls in a child of `fork`, to engines of its parent.
+static FORKED: AtomicU64 = AtomicU64::new(0);
 
 /// What it means that a place is empty.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -146,6 +150,9 @@ pub(crate) fn access<R>(place: Place, number: u64, work: impl FnOnce(&mut Produc
 /// Gives the thread a ring of this engine, and hands back those of engines that have stopped.
 #[cold]
 pub(crate) fn register(place: Place, engine: &Arc<Engine>) {
+    if !engine.core.origin.is_here() {
+        return;
+    }
     let mut stale = Vec::new();
     busy(|places| {
         if places.is_torn_down || places.has(place, engine.number) {
@@ -200,19 +207,25 @@ pub(crate) fn busy<R>(work: impl FnOnce(&mut Places) -> R) -> Option<R> {
         instances: INSTANCES.with(Slot::remove),
         is_torn_down: mode == Mode::TornDown,
     };
-    let mut busy = Busy { places };
+    let mut busy = Busy { places, origin: Origin::here() };
     Some(work(&mut busy.places))
 }
 
 /// Puts a thread's places back when it is busy no more, however that ends.
 struct Busy {
     places: Places,
+    origin: Origin,
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
         if self.places.is_torn_down {
             return MODE.set(Mode::TornDown);
+        }
+        if !self.origin.is_here() {
+            // What we interrupted forked: see `begin`.
+            std::mem::forget(std::mem::take(&mut self.places));
+            return MODE.set(Mode::Fresh);
         }
         let global = self.places.global.take();
         let mode = Mode::Ready { global: global.is_some() };
@@ -231,9 +244,27 @@ pub(crate) fn count_nested() {
     NESTED.fetch_add(1, Ordering::Relaxed);
 }
 
-/// What [`count_nested`] counted so far.
-pub(crate) fn nested() -> u64 {
-    NESTED.load(Ordering::Relaxed)
+/// Counts a call in a child of `fork`, to an engine of its parent.
+#[cold]
+pub(crate) fn count_forked() {
+    FORKED.fetch_add(1, Ordering::Relaxed);
+}
+
+/// An engine's books with what is counted for the whole process beside them.
+pub(crate) fn beside(books: Report) -> Report {
+    let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    Report { nested: count(&NESTED), forked: count(&FORKED), ..books }
+}
+
+/// In a child of `fork`: what the thread has is the parent's, or a copy of a ring that nobody drains. It is leaked, as
+/// it may be in the middle of anything.
+pub(crate) fn begin() {
+    std::mem::forget((GLOBAL.with(Slot::remove), INSTANCES.with(Slot::remove)));
+    if let Mode::Ready { .. } = MODE.get() {
+        MODE.set(Mode::Fresh);
+    }
+    NESTED.store(0, Ordering::Relaxed);
+    FORKED.store(0, Ordering::Relaxed);
 }
 
 /// Whether waiting is not allowed, or could be for ever: while the thread ends, and while it panics.

@@ -101,6 +101,9 @@ pub(crate) fn attend_global(bits: u32) {
 #[cold]
 #[inline(never)]
 pub(crate) fn slowly(engine: &Arc<Engine>, place: Place, id: u32, level: Level, payload: &dyn Payload) {
+    if !engine.core.origin.is_here() {
+        return place::count_forked();
+    }
     let transport = &engine.core.transport;
     let mut waiting = None;
     let mut has_asked = false;

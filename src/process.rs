@@ -1,0 +1,150 @@
+//! What the engines of a process have in common: a list, an end, and a `fork`.
+//!
+//! At the end of the process, by a return from main or by `exit`, every engine that runs is stopped: those of
+//! [`start`](crate::Builder::start) first, all at once, then the process-wide one, which handlers of the others may log
+//! to. At a `fork` the locks that are the process's own, this list's and the dictionary's, are held by the thread that
+//! forks, so that the child finds them free and what they guard whole. Locks of an engine it may find held for ever, so
+//! it touches none: see [`origin`](crate::origin).
+
+use std::panic::catch_unwind;
+use std::sync::Weak;
+use std::time::Duration;
+
+use crate::callsite::DICTIONARY;
+use crate::callsite::dictionary;
+use crate::engine::{Engine, Start};
+use crate::error::Error;
+use crate::logger::place::{self, busy};
+use crate::ring::Slot;
+use crate::sync::{Arc, Mutex, MutexGuard, holds_a_lock};
+use crate::{clock, origin, os};
+
+static ENGINES: Mutex<Engines> = Mutex::new(Engines { global: None, all: Vec::new(), is_watched: false });
+
+thread_local! {
+    /// What the thread holds while it forks.
+    static HELD: Slot<Held> = const { Slot::new() };
+}
+
+struct Engines {
+    /// The one that calls without `logger:` go to, running or stopped.
+    global: Option<Arc<Engine>>,
+    /// In the order of their starts, with some that are gone.
+    all: Vec<Weak<Engine>>,
+    /// The process's end and its forks are told to this module.
+    is_watched: bool,
+}
+
+/// Starts an engine, as the process's own if it is `global`.
+pub(crate) fn start(engine: &Arc<Engine>, start: Start, global: bool) -> Result<(), Error> {
+    let before = busy(|_| {
+        let mut engines = ENGINES.lock();
+        if global && engines.global.as_ref().is_some_and(|engine| engine.is_open()) {
+            return Err(Error::already_running());
+        }
+        engines.watch()?;
+        engine.start(start, global)?;
+        engines.all.retain(|engine| engine.strong_count() > 0);
+        engines.all.push(Arc::downgrade(engine));
+        Ok(if global { engines.global.replace(engine.clone()) } else { None })
+    });
+    // The last handle of a stopped engine frees it, and what the user gave it: not while we are busy.
+    drop(before.ok_or_else(Error::interrupts)??);
+    Ok(())
+}
+
+/// The process-wide engine, if there is one; `None` if this call interrupts treering itself.
+pub(crate) fn global() -> Option<Option<Arc<Engine>>> {
+    busy(|_| ENGINES.lock().global.clone())
+}
+
+impl Engines {
+    fn watch(&mut self) -> Result<(), Error> {
+        if !self.is_watched {
+            os::at_exit(at_exit).map_err(Error::process_hook)?;
+            os::at_fork(before_fork, in_parent, in_child).map_err(Error::process_hook)?;
+            self.is_watched = true;
+        }
+        Ok(())
+    }
+}
+
+// ---- the end
+
+/// Runs when the process returns from main or calls `exit`.
+extern "C" fn at_exit() {
+    // Nothing may unwind into the C library.
+    let _ = catch_unwind(stop_all);
+}
+
+/// Stops every engine, each within its `exit_timeout`, and tells stderr what was abandoned.
+pub(crate) fn stop_all() {
+    let (engines, global) = running();
+    engines.iter().for_each(|engine| engine.core.close());
+    let begun = clock::now();
+    let lost: u64 = engines.iter().rev().map(|engine| stop(engine, clock::now() - begun)).sum();
+    let lost = lost + global.map_or(0, |global| stop(&global, Duration::ZERO));
+    if lost > 0 {
+        os::write_stderr(format!("treering: {lost} records were abandoned at exit\n").as_bytes());
+    }
+}
+
+/// Stops an engine that was waiting for its turn so long already. How many records that cost.
+fn stop(engine: &Engine, waited: Duration) -> u64 {
+    match engine.within_exit_timeout(|timeout| engine.stop(timeout.saturating_sub(waited))) {
+        Ok(report) => report.left_behind(),
+        // A handler called exit: nobody else will drain.
+        Err(_) => engine.report().pending,
+    }
+}
+
+/// The panic ends the process: what was logged until now leaves first, if each engine's `exit_timeout` allows.
+pub(crate) fn flush_all() {
+    let (engines, global) = running();
+    for engine in engines.iter().rev().chain(&global) {
+        // On the engine's own listener thread this is an error, and nobody is left who could flush.
+        let _ = engine.within_exit_timeout(|timeout| engine.flush(timeout));
+    }
+}
+
+/// The engines of this process that run, in the order of their starts, and apart from them the process-wide one.
+fn running() -> (Vec<Arc<Engine>>, Option<Arc<Engine>>) {
+    let list =
+        |engines: &Engines| (engines.all.iter().filter_map(Weak::upgrade).collect(), engines.global.clone());
+    // None of them, if a signal handler that interrupts treering itself ends the process.
+    let (mut all, mut global): (Vec<_>, _) = busy(|_| list(&ENGINES.lock())).unwrap_or_default();
+    // Not under the lock: the last handle of a stopped engine frees it, and what the user gave it.
+    global = global.filter(|global| global.is_open());
+    all.retain(|engine| {
+        engine.is_open() && !global.as_ref().is_some_and(|global| Arc::ptr_eq(global, engine))
+    });
+    (all, global)
+}
+
+// ---- a fork
+
+/// The process's own locks.
+struct Held {
+    _engines: MutexGuard<'static, Engines>,
+    _dictionary: dictionary::Held<'static>,
+}
+
+/// Waits until no other thread holds the process's own locks, and holds them.
+extern "C" fn before_fork() {
+    // A signal handler that forks where it interrupts us would wait for itself. Its child has what it has.
+    if !holds_a_lock() {
+        let engines = ENGINES.lock();
+        let held = Held { _engines: engines, _dictionary: DICTIONARY.hold() };
+        HELD.with(|slot| slot.install(Box::new(held)));
+    }
+}
+
+extern "C" fn in_parent() {
+    drop(HELD.with(Slot::remove));
+}
+
+extern "C" fn in_child() {
+    origin::begin();
+    place::begin();
+    drop(HELD.with(Slot::remove));
+}
