@@ -195,7 +195,7 @@ fn a_fork_among_threads_that_log_register_and_reload_leaves_no_lock_behind() {
         "a_fork_among_threads_that_log_register_and_reload_leaves_no_lock_behind",
         &[],
         || {
-            const FORKS: usize = 300;
+            const FORKS: usize = 100;
             let directory = tempfile::tempdir().unwrap();
             let path = |name: &str| directory.path().join(name);
             let guard = treering::builder()

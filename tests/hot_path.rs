@@ -287,21 +287,24 @@ fn no_call_of_steady_traffic_wakes_the_listener() {
     /// A longer silence may let the listener park: then it was not steady.
     const SILENCE_MAX_MILLIS: u64 = 80;
     const TRIES: u32 = 5;
+    let mut has_woken = false;
     for _ in 0..TRIES {
         let output = run(&["steady"]);
         assert!(output.status.success(), "{output:?}");
         let numbers = String::from_utf8(output.stdout).unwrap();
         let numbers: Vec<u64> = numbers.split_whitespace().map(|number| number.parse().unwrap()).collect();
         let [during, silence, after] = numbers[..] else { panic!("{numbers:?}") };
-        assert_eq!(after, 1, "a call after half a second of silence wakes the listener");
-        if during == 0 {
+        // Not if it has just woken by itself, as it does twice a second.
+        has_woken |= after == 1;
+        if during == 0 && has_woken {
             return;
         }
         assert!(
-            silence > SILENCE_MAX_MILLIS,
+            during == 0 || silence > SILENCE_MAX_MILLIS,
             "{during} calls woke the listener, {silence} ms were the most between two"
         );
-        println!("the machine kept the traffic waiting for {silence} ms; again");
+        println!("{after} wakes after the traffic, which the machine kept waiting for {silence} ms; again");
     }
+    assert!(has_woken, "a call after half a second of silence wakes the listener");
     println!("SKIPPED: this machine is too busy for steady traffic");
 }
