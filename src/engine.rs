@@ -30,6 +30,11 @@ thread_local! {
     static LISTENING: Cell<bool> = const { Cell::new(false) };
 }
 
+/// Whether the calling thread is in a turn of whatever engine: what runs there is a handler, a format or a hook.
+pub(crate) fn is_in_turn() -> bool {
+    LISTENING.get()
+}
+
 /// This thread takes turns as long as this lives.
 struct Listening {
     before: bool,

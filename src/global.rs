@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::builder::{Builder, Guard};
 use crate::callsite::{Callsite, DICTIONARY};
 use crate::clock::WallClock;
-use crate::engine::Engine;
+use crate::engine::{self, Engine};
 use crate::error::Error;
 use crate::format::{Format, Text};
 use crate::handler::Console;
@@ -144,8 +144,8 @@ fn record(panic: &PanicHookInfo<'_>) {
     let at = panic.location().map(ToString::to_string).unwrap_or_default();
     let thread = std::thread::current();
     let thread = thread.name().unwrap_or("unnamed");
-    // A handler that panics is told of by the fault hook. A record of it would go to that handler, too.
-    if process::global().flatten().is_some_and(|engine| !engine.is_listening_here()) {
+    // A handler that panics is told of by its engine's fault hook. A record of it could go to that handler, too.
+    if !engine::is_in_turn() && process::global().flatten().is_some() {
         error!(target: "treering::panic", at, thread, "panicked: {message}");
     }
     if cfg!(panic = "abort") {
