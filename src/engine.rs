@@ -326,6 +326,13 @@ impl Engine {
         self.core.origin.is_here() && !self.core.transport.shared.state.is_closed()
     }
 
+    /// Whether nobody need wait for it: its listener has come to its end, or was given up at a deadline, or is that of
+    /// the parent of this process. A closed engine that still drains is not over.
+    pub(crate) fn is_over(&self) -> bool {
+        let core = &self.core;
+        !core.origin.is_here() || core.control.has_finished() || core.books.abandoned().is_some()
+    }
+
     /// An error in a child of `fork`, which must not use the locks and handlers of its parent's engine.
     pub(crate) fn check_origin(&self) -> Result<(), Error> {
         if self.core.origin.is_here() { Ok(()) } else { Err(Error::forked()) }

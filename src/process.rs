@@ -94,7 +94,10 @@ fn stop(engine: &Engine, waited: Duration) -> u64 {
     match engine.within_exit_timeout(|timeout| engine.stop(timeout.saturating_sub(waited))) {
         Ok(report) => report.left_behind(),
         // A handler called exit: nobody else will drain.
-        Err(_) => engine.report().pending,
+        Err(_) => {
+            engine.core.give_up();
+            engine.report().left_behind()
+        }
     }
 }
 
@@ -107,16 +110,17 @@ pub(crate) fn flush_all() {
     }
 }
 
-/// The engines of this process that run, in the order of their starts, and apart from them the process-wide one.
+/// The engines of this process that run, or that another thread is stopping, in the order of their starts, and apart
+/// from them the process-wide one.
 fn running() -> (Vec<Arc<Engine>>, Option<Arc<Engine>>) {
     let list =
         |engines: &Engines| (engines.all.iter().filter_map(Weak::upgrade).collect(), engines.global.clone());
     // None of them, if a signal handler that interrupts treering itself ends the process.
     let (mut all, mut global): (Vec<_>, _) = busy(|_| list(&ENGINES.lock())).unwrap_or_default();
     // Not under the lock: the last handle of a stopped engine frees it, and what the user gave it.
-    global = global.filter(|global| global.is_open());
+    global = global.filter(|global| !global.is_over());
     all.retain(|engine| {
-        engine.is_open() && !global.as_ref().is_some_and(|global| Arc::ptr_eq(global, engine))
+        !engine.is_over() && !global.as_ref().is_some_and(|global| Arc::ptr_eq(global, engine))
     });
     (all, global)
 }
