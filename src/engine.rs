@@ -345,9 +345,9 @@ impl Drop for Engine {
     }
 }
 
-/// Starts the listener's thread. Nobody joins it: `stop` waits for the listener's end, behind which only destructors of
-/// the user's thread-locals run, for as long as they like.
-fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+/// Starts a thread, the listener's or the one that waits for signals. Nobody joins it: `stop` waits for the listener's
+/// end, behind which only destructors of the user's thread-locals run, for as long as they like.
+pub(crate) fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
     if Origin::here().is_first() {
         std::thread::Builder::new().name(name).spawn(body).map(drop)
     } else {

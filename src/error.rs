@@ -147,7 +147,7 @@ impl Error {
         Error(Box::new(Kind::ThreadSpawn(source)))
     }
 
-    /// The end of the process, or its forks, would not be told to us.
+    /// The end of the process, its forks or its signals would not be told to us.
     #[cold]
     pub(crate) fn process_hook(source: io::Error) -> Self {
         Error(Box::new(Kind::ProcessHook(source)))
@@ -196,7 +196,7 @@ impl fmt::Display for Error {
             ),
             Kind::ThreadSpawn(source) => write!(f, "cannot start the listener's thread: {source}"),
             Kind::ProcessHook(source) => {
-                write!(f, "cannot register for the process's end or its forks: {source}")
+                write!(f, "cannot register for the process's end, its forks or its signals: {source}")
             }
             Kind::Config(problem) => f.write_str(problem),
         }

@@ -63,6 +63,8 @@
 //! `release_max_level_*` do so where debug assertions are off. [`level::STATIC_MAX_LEVEL`] is the result. Only a binary
 //! should set them: the most restrictive one wins.
 //!
+//! `signals` adds `stop_on_signals()`: SIGTERM and SIGINT end the process when its records are out.
+//!
 //! # Limits
 //!
 //! Linux, 64 bits; verified on x86-64. JSON, rotation, custom queues and bridges from `log` and `tracing` are not there
@@ -128,6 +130,8 @@ mod overflow;
 mod process;
 pub mod record;
 mod ring;
+#[cfg(all(feature = "signals", not(treering_loom)))]
+mod signals;
 pub mod stats;
 mod sync;
 mod transport;
@@ -146,6 +150,8 @@ pub use logger::Logger;
 pub use overflow::Overflow;
 #[doc(inline)]
 pub use record::Record;
+#[cfg(all(feature = "signals", not(treering_loom)))]
+pub use signals::stop_on_signals;
 #[doc(inline)]
 pub use stats::Report;
 #[doc(hidden)]

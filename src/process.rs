@@ -53,6 +53,12 @@ pub(crate) fn start(engine: &Arc<Engine>, start: Start, global: bool) -> Result<
     Ok(())
 }
 
+/// Has the process's end and its forks told to this module, also before an engine starts.
+#[cfg(feature = "signals")]
+pub(crate) fn watch() -> Result<(), Error> {
+    busy(|_| ENGINES.lock().watch()).ok_or_else(Error::interrupts)?
+}
+
 /// The process-wide engine, if there is one; `None` if this call interrupts treering itself.
 pub(crate) fn global() -> Option<Option<Arc<Engine>>> {
     busy(|_| ENGINES.lock().global.clone())

@@ -1,0 +1,108 @@
+//! Signals that ask for the end: caught, logged, and obeyed when the records are out. Under the feature `signals`.
+//!
+//! A thread of its own waits for them, behind signal-hook's pipe; in the handler nothing happens but a look at one
+//! flag, [`IS_DEFAULT`]. While it is set, the signal does what it does by default, so nobody is left without an end:
+//!
+//! ```text
+//!                         set    not yet asked for, or the thread cannot be had
+//! stop_on_signals()       clear  the thread waits
+//! a signal comes          clear  logged; what comes within ECHO is the same order
+//! the engines stop        set    the next signal ends the process at once
+//! fork                    set    in the child, which has no thread that waits
+//! ```
+
+use std::io;
+use std::time::Duration;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag::register_conditional_default;
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::{emulate_default_handler, signal_name};
+
+use crate::error::Error;
+use crate::fault::guarded;
+use crate::origin::Origin;
+use crate::sync::{AtomicBool, Mutex, Ordering, nap};
+use crate::{engine, os, process};
+
+/// What asks for the end: service managers by the first, terminals by the second.
+const SIGNALS: [i32; 2] = [SIGTERM, SIGINT];
+
+/// So long after the first signal the next one is an echo of it: `timeout(1)` signals its child and then the whole
+/// group, which the child is in, and wrappers pass on what a terminal has sent to all. The listener works meanwhile.
+const ECHO: Duration = Duration::from_millis(100);
+
+/// Whether the signals do what they do by default.
+static IS_DEFAULT: AtomicBool = AtomicBool::new(true);
+
+/// Lets SIGTERM and SIGINT end the process only when its records are out.
+///
+/// When one of them comes, a record of level WARN and target `treering::signal` says so in the process-wide engine's
+/// log; then every engine of the process is stopped, within its [`exit_timeout`](crate::Builder::exit_timeout), and
+/// what that leaves behind is one line on stderr, as at any end. Then the same signal ends the process, so that its
+/// parent sees what it expects. Functions of `atexit` and destructors do not run.
+///
+/// A signal that comes more than 100 ms after the first one ends the process at once: whoever sends two has no
+/// patience.
+///
+/// May be called at any time, before or after the engines start, and again. A child of `fork` is ended by these
+/// signals at once, until it calls this itself.
+///
+/// Not for programs that handle these signals themselves, as by tokio's `ctrl_c`: both would act on them. They call
+/// [`shutdown`](crate::shutdown), or return from `main`.
+///
+/// # Errors
+/// [`is_io`](Error::is_io) if the system refuses a thread or a pipe; then the signals do what they do by default.
+///
+/// ```
+/// fn main() -> Result<(), treering::Error> {
+///     let _guard = treering::init()?;
+///     treering::stop_on_signals()?;
+///     treering::info!("until somebody ends this process");
+///     Ok(())
+/// }
+/// ```
+pub fn stop_on_signals() -> Result<(), Error> {
+    /// The process whose thread waits: not that of a child of fork, which has a copy of this.
+    static WAITING: Mutex<Option<Origin>> = Mutex::new(None);
+    process::watch()?; // for `Origin` to know a child of fork
+    let mut waiting = WAITING.lock();
+    let here = Some(Origin::here());
+    if *waiting != here {
+        wait_for_signals().map_err(Error::process_hook)?;
+        *waiting = here;
+    }
+    Ok(())
+}
+
+fn wait_for_signals() -> io::Result<()> {
+    for signal in SIGNALS {
+        register_conditional_default(signal, &IS_DEFAULT)?;
+    }
+    os::at_fork(nothing, nothing, default_in_child)?;
+    let signals = Signals::new(SIGNALS)?;
+    engine::spawn("treering-signals".to_owned(), || end_by_signal(signals))?;
+    IS_DEFAULT.store(false, Ordering::SeqCst);
+    Ok(())
+}
+
+extern "C" fn nothing() {}
+
+extern "C" fn default_in_child() {
+    IS_DEFAULT.store(true, Ordering::SeqCst);
+}
+
+/// The thread that waits.
+fn end_by_signal(mut signals: Signals) {
+    let Ok(Some(signal)) = guarded(|| signals.forever().next()) else {
+        // Somebody closed every descriptor, and so our pipe.
+        return IS_DEFAULT.store(true, Ordering::SeqCst);
+    };
+    let name = signal_name(signal).unwrap_or("a signal");
+    warn!(target: "treering::signal", "{name}: the process ends");
+    nap(ECHO);
+    IS_DEFAULT.store(true, Ordering::SeqCst);
+    process::stop_all();
+    // Does not return, but for signals without a default.
+    let _ = emulate_default_handler(signal);
+}
