@@ -795,65 +795,6 @@ fn the_process_wide_engine_is_one_and_can_be_started_again() {
     }
 }
 
-/// What children log: more than a batch.
-const RECORDS: usize = 3_000;
-
-/// Checks that a child wrote all its records to stderr, in order, and ended with `code`.
-#[track_caller]
-fn delivered(output: &std::process::Output, code: i32) {
-    assert_eq!(output.status.code(), Some(code), "{}", text(output));
-    let text = String::from_utf8_lossy(&output.stderr);
-    let numbers = text.lines().filter_map(|line| line.split("number ").nth(1)?.parse::<usize>().ok());
-    assert!(numbers.eq(0..RECORDS), "{text}");
-}
-
-#[test]
-fn a_guard_that_is_dropped_at_once_loses_nothing_when_main_returns() {
-    let output = in_child("a_guard_that_is_dropped_at_once_loses_nothing_when_main_returns", &[], || {
-        let _ = treering::init().unwrap();
-        (0..RECORDS).for_each(|n| info!("number {n}"));
-    });
-    if let Some(output) = output {
-        delivered(&output, 0);
-    }
-}
-
-#[test]
-fn process_exit_delivers_everything() {
-    let output = in_child("process_exit_delivers_everything", &[], || {
-        let _guard = treering::init().unwrap();
-        (0..RECORDS).for_each(|n| info!("number {n}"));
-        std::process::exit(7);
-    });
-    if let Some(output) = output {
-        delivered(&output, 7);
-    }
-}
-
-#[test]
-fn a_process_whose_handler_hangs_ends_within_its_exit_timeout_and_says_what_is_lost() {
-    let test = "a_process_whose_handler_hangs_ends_within_its_exit_timeout_and_says_what_is_lost";
-    let start = Instant::now();
-    let output = in_child(test, &[], || {
-        let gate = Gate::closed();
-        let at_gate = gate.clone();
-        let _ = treering::builder()
-            .exit_timeout(Duration::from_millis(300))
-            .handler(each(move |_| at_gate.pass()))
-            .init()
-            .unwrap();
-        (0..10).for_each(|n| info!("number {n}"));
-        std::process::exit(7);
-    });
-    if let Some(output) = output {
-        let took = start.elapsed();
-        assert_eq!(output.status.code(), Some(7));
-        assert!(took < Duration::from_secs(5), "{took:?}");
-        let text = text(&output);
-        assert!(text.contains("treering: 10 records were abandoned at exit"), "{text}");
-    }
-}
-
 #[test]
 fn a_panic_in_a_thread_is_logged() {
     let output = in_child("a_panic_in_a_thread_is_logged", &[], || {

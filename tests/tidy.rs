@@ -1,4 +1,4 @@
-//! The house rules that no compiler checks: ranks, doors, versions and links.
+//! The house rules that no compiler checks: ranks, doors, versions, links, and the tests that a table names.
 //!
 //! The ranks are read from the table in docs/architecture.md, which is the only place where they stand. Sources are
 //! read as text: comments, doc comments and strings are blanked first, and so is what follows `#[cfg(test)]`.
@@ -332,8 +332,50 @@ fn every_atomic_is_told_of() {
     assert!(faults.is_empty(), "docs/memory-ordering.md does not tell of\n{}", faults.join("\n"));
 }
 
+/// docs/guarantees.md says of each end of a process which test shows it, and tests/exits.rs has no others.
+#[test]
+fn the_table_of_ends_names_its_tests() {
+    let faults = untold_ends(&read("docs/guarantees.md"), &read("tests/exits.rs"));
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// Where the tables of ends on this page and the tests of this source differ.
+fn untold_ends(page: &str, source: &str) -> Vec<String> {
+    let (named, written) = (named_tests(page, "### Ends of a process"), tests(source));
+    let missing = named.difference(&written).map(|test| format!("tests/exits.rs has no test `{test}`"));
+    let untold = written.difference(&named).map(|test| format!("docs/guarantees.md does not name `{test}`"));
+    missing.chain(untold).collect()
+}
+
+/// The names in the last column of the tables between this heading and the next one.
+fn named_tests<'a>(page: &'a str, heading: &str) -> BTreeSet<&'a str> {
+    let section = page.lines().skip_while(|line| *line != heading).skip(1);
+    let rows = section.take_while(|line| !line.starts_with('#')).filter_map(|line| line.strip_suffix('|'));
+    // Every second piece stands between backticks.
+    rows.flat_map(|row| row.rsplit('|').next().unwrap().split('`').skip(1).step_by(2)).collect()
+}
+
+/// The names of a source's tests.
+fn tests(source: &str) -> BTreeSet<&str> {
+    let heads = source.split("#[test]\nfn ").skip(1);
+    heads.map(|head| &head[..head.find('(').unwrap()]).collect()
+}
+
 mod the_checks_can_fail {
     use super::*;
+
+    #[test]
+    fn a_table_and_tests_that_differ_are_found() {
+        let page =
+            "### Ends of a process\n| `exit` | 0 | `one`, `two` |\n| none | | |\n### Next\n| `three` |\n";
+        assert!(untold_ends(page, "#[test]\nfn one() {}\n#[test]\nfn two() {}\nfn helper() {}").is_empty());
+        let faults = untold_ends(page, "#[test]\nfn one() {}\n#[test]\nfn three() {}");
+        assert_eq!(
+            faults,
+            ["tests/exits.rs has no test `two`", "docs/guarantees.md does not name `three`"],
+            "one side each"
+        );
+    }
 
     #[test]
     fn comments_and_strings_are_no_code() {
