@@ -78,7 +78,6 @@ pub(crate) struct Engine {
     pub(crate) number: u64,
     pub(crate) core: Arc<Core>,
     pub(crate) verdicts: Arc<Verdicts>,
-    pub(crate) policies: Policies,
     /// How long the drop of a guard and the end of the process may wait, together.
     exit_timeout: Mutex<Duration>,
     wait: Wait,
@@ -94,7 +93,7 @@ impl Engine {
     pub(crate) fn new(settings: Settings, handlers: Vec<Box<dyn Handler>>) -> Arc<Engine> {
         let (handlers, counters) = Handlers::new(handlers);
         let core = Arc::new(Core {
-            transport: Transport::new(settings.ring_capacity, settings.memory_cap),
+            transport: Transport::new(settings.ring_capacity, settings.memory_cap, settings.policies),
             control: Control::new(),
             books: Books::new(counters),
             faults: settings.faults.of_this_process(),
@@ -110,7 +109,6 @@ impl Engine {
             listener: Loan::new(Listener::new(core.clone(), handlers, &DICTIONARY, settings.wait)),
             core,
             verdicts: Arc::new(Verdicts::new()),
-            policies: settings.policies,
             exit_timeout: Mutex::new(settings.exit_timeout),
             wait: settings.wait,
             turning: AtomicU32::new(0),

@@ -16,6 +16,7 @@ use crate::handler::{Batch, Handler, HandlerError};
 use crate::level::Level;
 use crate::listener::{Books, Control, Core, Handlers, Listener};
 use crate::origin::Origin;
+use crate::overflow::Policies;
 use crate::record::{Thread, Value};
 use crate::ring::{Payload, Producer, Refused};
 use crate::stats::Report;
@@ -47,7 +48,7 @@ impl Engine {
         let (handlers, counters) = Handlers::new(vec![Box::new(Writer { written: written.clone() })]);
         let sink = written.clone();
         let core = Arc::new(Core {
-            transport: Transport::new(ring_words * 8, rings_max * ring_words * 8),
+            transport: Transport::new(ring_words * 8, rings_max * ring_words * 8, Policies::default()),
             control: Control::new(),
             books: Books::new(counters),
             origin: Origin::here(),

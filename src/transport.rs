@@ -18,6 +18,7 @@
 //! behind its heavy fence, sees every ring that could hold one.
 
 use crate::level::Level;
+use crate::overflow::Policies;
 use crate::record::Thread;
 use crate::ring::{self, Consumer, Payload, Producer, Refused, Shared};
 use crate::stats::{OutsideCounters, RingCounters, Sum};
@@ -73,9 +74,9 @@ pub(crate) enum NoRing {
 }
 
 impl Transport {
-    pub(crate) fn new(capacity_bytes: usize, memory_cap: usize) -> Self {
+    pub(crate) fn new(capacity_bytes: usize, memory_cap: usize, policies: Policies) -> Self {
         Transport {
-            shared: Arc::new(Shared::new()),
+            shared: Arc::new(Shared::new(policies)),
             outside: OutsideCounters::new(),
             capacity_words: capacity_bytes / 8,
             rings_max: memory_cap / capacity_bytes,

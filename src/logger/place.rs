@@ -267,9 +267,10 @@ pub(crate) fn begin() {
     FORKED.store(0, Ordering::Relaxed);
 }
 
-/// Whether waiting is not allowed, or could be for ever: while the thread ends, and while it panics.
+/// Whether waiting is not allowed, or could be for ever: while the thread ends, while it panics, and where it holds a
+/// lock that the listener may need to make room.
 pub(crate) fn must_not_wait() -> bool {
-    MODE.get() == Mode::TornDown || std::thread::panicking()
+    MODE.get() == Mode::TornDown || holds_a_lock() || std::thread::panicking()
 }
 
 impl Lent<Producer> {

@@ -72,10 +72,11 @@ pub(crate) fn to_global(id: u32, level: Level, payload: &impl Payload) -> Option
     place::with_global(None, |ring| ring.push(id, level, payload).ok())
 }
 
-/// Sends to the process-wide engine if that takes no more than a pad or a loss record; `false` if [`slowly`] has to.
+/// Sends to the process-wide engine if that takes no more than a pad, a loss record or the count of a loss; `false` if
+/// [`slowly`] has to.
 #[cold]
 pub(crate) fn to_global_slowly(id: u32, level: Level, payload: &dyn Payload) -> bool {
-    let placed = place::with_global(None, |producer| producer.push_slowly(id, level, payload, None).ok());
+    let placed = place::with_global(None, |ring| ring.push_or_drop(id, level, payload).ok());
     if let Some(bits) = placed.filter(|bits| *bits != 0) {
         attend_global(bits);
     }
@@ -108,7 +109,7 @@ pub(crate) fn slowly(engine: &Arc<Engine>, place: Place, id: u32, level: Level, 
     let mut waiting = None;
     let mut has_asked = false;
     loop {
-        let placed = match access(place, engine.number, |ring| ring.push_slowly(id, level, payload, None)) {
+        let placed = match access(place, engine.number, |ring| ring.push_or_drop(id, level, payload)) {
             Access::Used(placed) => placed,
             Access::Shared => match busy(|_| transport.push_shared(id, level, payload, os::thread_id())) {
                 Some(placed) => placed,
@@ -164,7 +165,7 @@ impl Waiting {
     const NAP_MAX: Duration = Duration::from_micros(200);
 
     fn new(engine: &Engine, level: Level) -> Self {
-        let patience = engine.policies.at(level).patience();
+        let patience = engine.core.transport.shared.policies.at(level).patience();
         // Nobody else makes room for these.
         let must_not = patience.is_zero() || place::must_not_wait() || engine.must_not_wait_here();
         engine.core.transport.shared.state.wake();
