@@ -9,6 +9,7 @@
 //! own thread holds.
 
 use std::cell::Cell;
+use std::mem::ManuallyDrop;
 use std::sync::Weak;
 
 use crate::engine::Engine;
@@ -28,7 +29,13 @@ thread_local! {
     static INSTANCES: Slot<Vec<Lent>> = const { Slot::new() };
     static MODE: Cell<Mode> = const { Cell::new(Mode::Fresh) };
     static OWNER: Owner = const { Owner };
+    /// Where arguments that cannot be deferred are formatted. A call takes it out, so that a `Display` that logs finds
+    /// none and makes its own. Without a destructor, as registering one allocates: [`Owner`] frees it.
+    static SCRATCH: Cell<ManuallyDrop<Vec<u8>>> = const { Cell::new(ManuallyDrop::new(Vec::new())) };
 }
+
+/// A larger scratch buffer is freed after its call: one long message must not cost the thread its memory for ever.
+const SCRATCH_KEPT_MAX: usize = 16 * 1024;
 
 /// Log calls, in the whole process, that interrupted a call of their own thread.
 static NESTED: AtomicU64 = AtomicU64::new(0);
@@ -188,25 +195,24 @@ pub(crate) fn busy<R>(work: impl FnOnce(&mut Places) -> R) -> Option<R> {
     if holds_a_lock() {
         return None;
     }
-    let mut mode = MODE.get();
-    match mode {
-        Mode::Busy => return None,
-        Mode::Ready { global } => {
-            let is_taken = GLOBAL.with(Slot::is_empty) && global || INSTANCES.with(Slot::is_empty);
-            if is_taken {
-                return None;
-            }
-        }
-        // The first cold path of a thread: from here on its end is learnt.
-        Mode::Fresh if OWNER.try_with(|_| ()).is_err() => mode = Mode::TornDown,
-        Mode::Fresh | Mode::TornDown => {}
-    }
-    MODE.set(Mode::Busy);
-    let places = Places {
-        global: GLOBAL.with(Slot::remove),
-        instances: INSTANCES.with(Slot::remove),
-        is_torn_down: mode == Mode::TornDown,
+    let mode = MODE.get();
+    let is_nested = match mode {
+        Mode::Busy => true,
+        Mode::Ready { global } => GLOBAL.with(Slot::is_empty) && global || INSTANCES.with(Slot::is_empty),
+        Mode::Fresh | Mode::TornDown => false,
     };
+    if is_nested {
+        return None;
+    }
+    // First of all: whatever allocates from here on may log.
+    MODE.set(Mode::Busy);
+    let is_torn_down = match mode {
+        // The first cold path of a thread: from here on its end is learnt, unless it has come.
+        Mode::Fresh => OWNER.try_with(|_| ()).is_err(),
+        other => other == Mode::TornDown,
+    };
+    let places =
+        Places { global: GLOBAL.with(Slot::remove), instances: INSTANCES.with(Slot::remove), is_torn_down };
     let mut busy = Busy { places, origin: Origin::here() };
     Some(work(&mut busy.places))
 }
@@ -235,6 +241,22 @@ impl Drop for Busy {
         let instances = self.places.instances.take().unwrap_or_default();
         INSTANCES.with(|slot| slot.install(instances));
         MODE.set(mode);
+    }
+}
+
+/// The thread's scratch buffer, empty; a new one if a call that this one interrupts has it.
+#[inline]
+pub(crate) fn take_scratch() -> Vec<u8> {
+    let mut scratch = ManuallyDrop::into_inner(SCRATCH.take());
+    scratch.clear();
+    scratch
+}
+
+/// Keeps the buffer for the next call, if the thread will be there to free it.
+#[inline]
+pub(crate) fn keep_scratch(scratch: Vec<u8>) {
+    if scratch.capacity() <= SCRATCH_KEPT_MAX && matches!(MODE.get(), Mode::Ready { .. }) {
+        drop(ManuallyDrop::into_inner(SCRATCH.replace(ManuallyDrop::new(scratch))));
     }
 }
 
@@ -305,7 +327,7 @@ fn hand_back(Lent { engine, producer, .. }: Lent) {
     }
 }
 
-/// Hands the thread's rings back when it ends.
+/// Hands the thread's rings back, and frees its scratch buffer, when it ends.
 struct Owner;
 
 impl Drop for Owner {
@@ -313,6 +335,7 @@ impl Drop for Owner {
         let global = GLOBAL.with(Slot::remove);
         let instances = INSTANCES.with(Slot::remove);
         MODE.set(Mode::TornDown);
+        drop(take_scratch());
         global.into_iter().for_each(|lent| hand_back(lent.or_shared()));
         instances.into_iter().flat_map(|list| *list).for_each(hand_back);
     }

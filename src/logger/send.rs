@@ -1,6 +1,5 @@
 //! The way of one record from a call into a ring: the hot one, and everything that can happen instead.
 
-use std::cell::Cell;
 use std::time::Duration;
 
 use crate::clock::Deadline;
@@ -12,15 +11,6 @@ use crate::ring::{Payload, Refused};
 use crate::sync::{Arc, nap, yield_now};
 
 use super::place::{self, Access, Place, access, busy};
-
-/// A larger scratch buffer is freed after its call: one long message must not cost the thread its memory for ever.
-const SCRATCH_KEPT_MAX: usize = 16 * 1024;
-
-thread_local! {
-    /// Where arguments that cannot be deferred are formatted. A call takes it out, so that a `Display` that logs
-    /// finds none and makes its own.
-    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
 
 /// Arguments that are ready to be copied: user code has run.
 pub(crate) struct Encoded<'a, A> {
@@ -52,14 +42,10 @@ unsafe impl<A: Arguments> Payload for Encoded<'_, A> {
 #[inline(always)]
 pub(crate) fn encoded<A: Arguments>(arguments: &mut A, send: impl FnOnce(&A, &[u8])) {
     if A::EAGER {
-        // After the thread-local is gone: a buffer of its own for each call.
-        let mut scratch = SCRATCH.try_with(Cell::take).unwrap_or_default();
-        scratch.clear();
+        let mut scratch = place::take_scratch();
         arguments.format(&mut scratch);
         send(arguments, &scratch);
-        if scratch.capacity() <= SCRATCH_KEPT_MAX {
-            let _ = SCRATCH.try_with(|place| place.set(scratch));
-        }
+        place::keep_scratch(scratch);
     } else {
         send(arguments, &[]);
     }
