@@ -197,7 +197,7 @@ pub fn init() -> Result<Guard, Error> {
 /// # }
 /// ```
 pub fn flush(timeout: Duration) -> Result<(), Error> {
-    running()?.flush(timeout)
+    Logger { engine: running()? }.flush(timeout)
 }
 
 /// Stops the process-wide engine, for those whose [`Guard`] lives elsewhere. See [`Guard::stop`].

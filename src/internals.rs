@@ -20,7 +20,7 @@ use crate::overflow::Policies;
 use crate::record::{Thread, Value};
 use crate::ring::{Payload, Producer, Refused};
 use crate::stats::Report;
-use crate::sync::{Arc, Mutex};
+use crate::sync::{Arc, AtomicBool, Mutex};
 use crate::transport::{NoRing, Transport};
 
 pub use crate::listener::Wait;
@@ -53,6 +53,7 @@ impl Engine {
             books: Books::new(counters),
             origin: Origin::here(),
             faults: Faults::new(Box::new(move |fault| sink.look(|pages| pages.faults.push(fault.into())))),
+            echoing: AtomicBool::new(false),
         });
         // As long as the process lives, which under loom is one execution; nothing that loom counts hangs from it.
         let dictionary: &Dictionary = Box::leak(Box::new(Dictionary::new()));

@@ -182,6 +182,54 @@ pub(crate) fn register(place: Place, engine: &Arc<Engine>) {
     stale.into_iter().for_each(hand_back);
 }
 
+/// While this lives the thread has no ring of this engine at its place, but the leave to share one: no call finds the hot
+/// way, and none asks for a ring. For threads that take turns, where the cold way tells echoes from other calls.
+#[derive(Debug)]
+pub(crate) struct Aside<'a> {
+    engine: &'a Arc<Engine>,
+    global: Option<Box<Lent<Producer>>>,
+    instances: Vec<Lent>,
+}
+
+impl<'a> Aside<'a> {
+    pub(crate) fn new(engine: &'a Arc<Engine>) -> Self {
+        let mut aside = Aside { engine, global: None, instances: Vec::new() };
+        busy(|places| {
+            if places.is_torn_down {
+                return; // shares rings anyway
+            }
+            aside.global = places.global.take_if(|lent| lent.number == engine.number);
+            let list = places.instances.get_or_insert_default();
+            aside.instances.extend(list.extract_if(.., |lent| lent.number == engine.number));
+            list.push(Lent { engine: Arc::downgrade(engine), number: engine.number, producer: None });
+        });
+        aside
+    }
+}
+
+impl Drop for Aside<'_> {
+    fn drop(&mut self) {
+        if !self.engine.core.origin.is_here() {
+            // A handler forked: see `begin`.
+            return std::mem::forget((self.global.take(), std::mem::take(&mut self.instances)));
+        }
+        busy(|places| {
+            if places.is_torn_down {
+                return;
+            }
+            let list = places.instances.get_or_insert_default();
+            list.retain(|lent| lent.number != self.engine.number);
+            list.append(&mut self.instances);
+            if places.global.is_none() {
+                places.global = self.global.take();
+            }
+        });
+        // The thread has another ring by now.
+        self.global.take().into_iter().for_each(|lent| hand_back(lent.or_shared()));
+        self.instances.drain(..).for_each(hand_back);
+    }
+}
+
 /// Whether the thread has the leave to share this engine's ring.
 fn shares(number: u64) -> bool {
     let is_leave = |lent: &Lent| lent.number == number && lent.producer.is_none();

@@ -8,7 +8,7 @@ use crate::level::Level;
 use crate::os;
 use crate::record::encode::Arguments;
 use crate::ring::{Payload, Refused};
-use crate::sync::{Arc, nap, yield_now};
+use crate::sync::{Arc, Ordering, nap, yield_now};
 
 use super::place::{self, Access, Place, access, busy};
 
@@ -91,6 +91,9 @@ pub(crate) fn slowly(engine: &Arc<Engine>, place: Place, id: u32, level: Level, 
     if !engine.core.origin.is_here() {
         return place::count_forked();
     }
+    if engine.is_turning_here() {
+        return echo(engine, id, level, payload);
+    }
     let transport = &engine.core.transport;
     let mut waiting = None;
     let mut has_asked = false;
@@ -115,6 +118,21 @@ pub(crate) fn slowly(engine: &Arc<Engine>, place: Place, id: u32, level: Level, 
             Err(Refused::NoRoom) if waiting.get_or_insert_with(|| Waiting::new(engine, level)).step() => {}
             Err(refused) => return count_loss(engine, place, level, refused),
         }
+    }
+}
+
+/// A call on the thread that takes a turn of this engine, from a handler, a format, a hook or an allocator. It is taken
+/// unless an echo led to it: no recursion is deeper than one.
+#[cold]
+fn echo(engine: &Engine, id: u32, level: Level, payload: &dyn Payload) {
+    let core = &engine.core;
+    if core.echoing.load(Ordering::Relaxed) {
+        return place::count_nested();
+    }
+    match busy(|_| core.transport.push_echo(id, level, payload, os::thread_id())) {
+        Some(0) => {}
+        Some(bits) => core.transport.shared.state.attend(bits),
+        None => place::count_nested(),
     }
 }
 
