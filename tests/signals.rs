@@ -45,13 +45,23 @@ fn log(who: u64, n: u64) {
     info!(logger: LOGGER.get().unwrap(), "{who} {n} {check} {filler}");
 }
 
+/// The calling thread's `errno`.
+fn errno() -> libc::c_int {
+    std::io::Error::last_os_error().raw_os_error().unwrap_or_default()
+}
+
+fn set_errno(errno: libc::c_int) {
+    // SAFETY: no arguments; the place is the calling thread's own.
+    let place = unsafe { libc::__errno_location() };
+    // SAFETY: as above.
+    unsafe { *place = errno };
+}
+
 /// What the signal runs.
 extern "C" fn on_signal(_: libc::c_int) {
-    // SAFETY: the calling thread's own errno.
-    let errno = unsafe { *libc::__errno_location() };
+    let before = errno();
     log(HANDLER, SIGNALS.fetch_add(1, Ordering::Relaxed));
-    // SAFETY: as above.
-    unsafe { *libc::__errno_location() = errno };
+    set_errno(before);
 }
 
 /// What arrived at one engine.
@@ -278,20 +288,16 @@ fn a_call_that_does_not_wait_leaves_errno_as_it_was() {
         .unwrap();
     info!(logger: logger, "the thread's first");
     gate.wait_for_guest();
-    // SAFETY: the calling thread's own errno.
-    unsafe { *libc::__errno_location() = OWN };
+    set_errno(OWN);
     // Through laps of the ring, and then without room.
     (0..1_000).for_each(|n| info!(logger: logger, "{n}"));
-    // SAFETY: as above.
-    assert_eq!(unsafe { *libc::__errno_location() }, OWN);
+    assert_eq!(errno(), OWN);
     gate.open();
     guard.flush(SOON).unwrap();
     // The listener sleeps, and is woken.
     std::thread::sleep(Duration::from_millis(50));
-    // SAFETY: as above.
-    unsafe { *libc::__errno_location() = OWN };
+    set_errno(OWN);
     info!(logger: logger, "wake up");
-    // SAFETY: as above.
-    assert_eq!(unsafe { *libc::__errno_location() }, OWN);
+    assert_eq!(errno(), OWN);
     assert!(guard.stop(SOON).unwrap().dropped > 0);
 }
