@@ -214,6 +214,8 @@ impl Format for Speech {
 
 /// The records that are answered.
 const ANSWERED: u64 = 10_000;
+/// What a stop of a quiet engine may take, on a machine that is busy with other things.
+const PROMPT: Duration = Duration::from_secs(5);
 /// What a `poll` of [`Wait::Manual`] finds.
 const POLLED: u64 = 16;
 
@@ -267,7 +269,7 @@ fn answer_all(speaker: Speaker, is_global: bool, policy: Overflow, wait: Wait) {
     assert!(polls <= 4, "{polls} polls: {case}");
     let stopped = Instant::now();
     let report = guard.stop(SOON).unwrap();
-    assert!(stopped.elapsed() < Duration::from_secs(1), "{case}");
+    assert!(stopped.elapsed() < PROMPT, "{case}");
     report.assert_balanced();
 
     let Counts { said, echoes, losses, .. } = &*speech.0;
