@@ -10,8 +10,8 @@ use crate::filter::Filter;
 use crate::handler::Handler;
 use crate::level::Level;
 use crate::listener::Wait;
-use crate::logger::Logger;
 use crate::logger::place::{self, Place};
+use crate::logger::{self, Logger};
 use crate::overflow::{Overflow, Policies};
 use crate::process;
 use crate::ring::{CAPACITY_MAX_BYTES, CAPACITY_MIN_BYTES};
@@ -329,7 +329,8 @@ impl Builder {
             exit_timeout: self.exit_timeout,
             faults: self.faults,
         };
-        let start = Start { filter, thread_name: self.thread_name, affinity: self.affinity };
+        let start =
+            Start { filter, thread_name: self.thread_name, affinity: self.affinity, listen: logger::listen };
         Ok((Engine::new(settings, self.handlers), start))
     }
 
@@ -483,7 +484,7 @@ impl Guard {
     /// # }
     /// ```
     pub fn poll(&self) -> Result<usize, Error> {
-        self.logger.engine.poll()
+        self.logger.poll()
     }
 }
 
@@ -496,7 +497,7 @@ impl Drop for Guard {
         if self.is_global {
             if engine.is_open() {
                 // What the deadline leaves behind is stopped, and told of, at the end of the process.
-                let _ = engine.within_exit_timeout(|timeout| engine.flush(timeout));
+                let _ = engine.within_exit_timeout(|timeout| self.logger.flush(timeout));
             }
         } else if let Ok(report) = engine.within_exit_timeout(|timeout| engine.stop(timeout)) {
             // On the listener's thread, which is the error, the engine ends by itself.

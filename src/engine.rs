@@ -17,7 +17,7 @@ use crate::origin::Origin;
 use crate::os;
 use crate::overflow::Policies;
 use crate::stats::Report;
-use crate::sync::{Arc, AtomicU32, Loan, Mutex, Ordering, nap};
+use crate::sync::{Arc, AtomicBool, AtomicU32, Loan, Mutex, Ordering, nap};
 use crate::transport::Transport;
 
 /// How often a listener that panicked (a bug of ours) is started anew.
@@ -69,6 +69,8 @@ pub(crate) struct Start {
     pub(crate) filter: Filter,
     pub(crate) thread_name: String,
     pub(crate) affinity: Option<usize>,
+    /// What the listener's thread does: [`Engine::listen`], when its thread-locals are ready for it.
+    pub(crate) listen: fn(&Arc<Engine>, Option<usize>),
 }
 
 /// See the module's documentation.
@@ -78,7 +80,6 @@ pub(crate) struct Engine {
     pub(crate) number: u64,
     pub(crate) core: Arc<Core>,
     pub(crate) verdicts: Arc<Verdicts>,
-    pub(crate) policies: Policies,
     /// How long the drop of a guard and the end of the process may wait, together.
     exit_timeout: Mutex<Duration>,
     wait: Wait,
@@ -94,11 +95,12 @@ impl Engine {
     pub(crate) fn new(settings: Settings, handlers: Vec<Box<dyn Handler>>) -> Arc<Engine> {
         let (handlers, counters) = Handlers::new(handlers);
         let core = Arc::new(Core {
-            transport: Transport::new(settings.ring_capacity, settings.memory_cap),
+            transport: Transport::new(settings.ring_capacity, settings.memory_cap, settings.policies),
             control: Control::new(),
             books: Books::new(counters),
             faults: settings.faults.of_this_process(),
             origin: Origin::here(),
+            echoing: AtomicBool::new(false),
         });
         if !clock::counter_is_steady() {
             core.faults.report(
@@ -110,7 +112,6 @@ impl Engine {
             listener: Loan::new(Listener::new(core.clone(), handlers, &DICTIONARY, settings.wait)),
             core,
             verdicts: Arc::new(Verdicts::new()),
-            policies: settings.policies,
             exit_timeout: Mutex::new(settings.exit_timeout),
             wait: settings.wait,
             turning: AtomicU32::new(0),
@@ -122,19 +123,19 @@ impl Engine {
     /// must be `busy` (see `logger`).
     pub(crate) fn start(
         self: &Arc<Self>,
-        Start { filter, thread_name, affinity }: Start,
+        Start { filter, thread_name, affinity, listen }: Start,
         global: bool,
     ) -> Result<(), Error> {
         if self.wait != Wait::Manual {
             let engine = self.clone();
-            spawn(thread_name, move || engine.listen(affinity)).map_err(Error::thread_spawn)?;
+            spawn(thread_name, move || listen(&engine, affinity)).map_err(Error::thread_spawn)?;
         }
         DICTIONARY.join(self.number, judge(filter), self.verdicts.clone(), global);
         Ok(())
     }
 
     /// The listener's thread.
-    fn listen(&self, affinity: Option<usize>) {
+    pub(crate) fn listen(&self, affinity: Option<usize>) {
         /// However the thread ends, nobody waits for it after that.
         struct End<'a>(&'a Engine);
 
@@ -172,6 +173,16 @@ impl Engine {
     pub(crate) fn is_listening_here(&self) -> bool {
         let here = os::thread_id();
         self.turning.load(Ordering::Relaxed) == here || self.polling.load(Ordering::Relaxed) == here
+    }
+
+    /// Whether the calling thread takes a turn of this engine: what it logs is an echo.
+    pub(crate) fn is_turning_here(&self) -> bool {
+        LISTENING.get() && self.turning.load(Ordering::Relaxed) == os::thread_id()
+    }
+
+    /// Whether the turns are taken by those who ask for them.
+    pub(crate) fn is_manual(&self) -> bool {
+        self.wait == Wait::Manual
     }
 
     /// Whether the calling thread must not wait for room in one of this engine's rings: it makes the room, or it

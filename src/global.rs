@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::time::Duration;
 
 use crate::builder::{Builder, Guard};
-use crate::callsite::{Callsite, DICTIONARY};
+use crate::callsite::{Callsite, DICTIONARY, Entry};
 use crate::clock::WallClock;
 use crate::engine::{self, Engine};
 use crate::error::Error;
@@ -73,7 +73,14 @@ fn send_payload_slowly(id: u32, level: Level, payload: &dyn Payload) {
 
 /// There is no engine: what is important goes to stderr, at once, on the caller's thread.
 fn last_resort(id: u32, payload: &dyn Payload) {
-    let Some(Some(entry)) = busy(|_| DICTIONARY.entry(id)) else { return place::count_nested() };
+    // Busy to the end: an allocator that logs would come here again, for ever.
+    let printed = busy(|_| DICTIONARY.entry(id).map(|entry| print(entry, payload)));
+    if printed.is_none() {
+        place::count_nested();
+    }
+}
+
+fn print(entry: &'static Entry, payload: &dyn Payload) {
     let mut words = vec![0; payload.words()];
     let written = payload.write_cut(&mut words);
     let clock = WallClock::new();
@@ -190,7 +197,7 @@ pub fn init() -> Result<Guard, Error> {
 /// # }
 /// ```
 pub fn flush(timeout: Duration) -> Result<(), Error> {
-    running()?.flush(timeout)
+    Logger { engine: running()? }.flush(timeout)
 }
 
 /// Stops the process-wide engine, for those whose [`Guard`] lives elsewhere. See [`Guard::stop`].

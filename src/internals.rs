@@ -16,10 +16,11 @@ use crate::handler::{Batch, Handler, HandlerError};
 use crate::level::Level;
 use crate::listener::{Books, Control, Core, Handlers, Listener};
 use crate::origin::Origin;
+use crate::overflow::Policies;
 use crate::record::{Thread, Value};
 use crate::ring::{Payload, Producer, Refused};
 use crate::stats::Report;
-use crate::sync::{Arc, Mutex};
+use crate::sync::{Arc, AtomicBool, Mutex};
 use crate::transport::{NoRing, Transport};
 
 pub use crate::listener::Wait;
@@ -47,11 +48,12 @@ impl Engine {
         let (handlers, counters) = Handlers::new(vec![Box::new(Writer { written: written.clone() })]);
         let sink = written.clone();
         let core = Arc::new(Core {
-            transport: Transport::new(ring_words * 8, rings_max * ring_words * 8),
+            transport: Transport::new(ring_words * 8, rings_max * ring_words * 8, Policies::default()),
             control: Control::new(),
             books: Books::new(counters),
             origin: Origin::here(),
             faults: Faults::new(Box::new(move |fault| sink.look(|pages| pages.faults.push(fault.into())))),
+            echoing: AtomicBool::new(false),
         });
         // As long as the process lives, which under loom is one execution; nothing that loom counts hangs from it.
         let dictionary: &Dictionary = Box::leak(Box::new(Dictionary::new()));

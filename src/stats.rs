@@ -284,8 +284,9 @@ pub struct Report {
     pub in_flight: u64,
     /// Records whose arguments were cut because they were too long for the ring; beside the ledger.
     pub truncated: u64,
-    /// Log calls, of all engines of the process, that interrupted a log call of the same thread, from a signal
-    /// handler or an allocator; beside the ledger.
+    /// Log calls, of all engines of the process, that left no record because of where they came from: a signal handler or
+    /// an allocator that interrupted treering on the same thread, or a handler that was handed an echo of its own, a record
+    /// that was logged on the thread that takes the engine's turns. Beside the ledger.
     pub nested: u64,
     /// Log calls in a child of `fork`, to engines of its parent: they are not written, neither here nor there; beside
     /// the ledger. In the parent 0.

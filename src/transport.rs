@@ -8,6 +8,9 @@
 //!    │ `memory_cap` allows    ▼
 //!    └───────────       the shared ring: one, behind a lock
 //! ```
+//! One more ring stands behind a lock: that of *echoes*, what is logged on the thread that takes a turn of this very
+//! engine. The listener has to tell them from all else, so they never share a ring with it.
+//!
 //! All of it happens under the registry lock, on cold paths. The closed flag stands under the same lock: a ring that
 //! was registered before the listener's last look is drained, and a later registration is refused, so no record
 //! sits in a ring that nobody owns (I6). Threads that exit hand their producer back; the listener learns that
@@ -18,6 +21,7 @@
 //! behind its heavy fence, sees every ring that could hold one.
 
 use crate::level::Level;
+use crate::overflow::Policies;
 use crate::record::Thread;
 use crate::ring::{self, Consumer, Payload, Producer, Refused, Shared};
 use crate::stats::{OutsideCounters, RingCounters, Sum};
@@ -35,6 +39,8 @@ pub(crate) struct Transport {
     generation: AtomicU64,
     /// The producer of the shared ring, made when the first call needs it.
     fallback: Mutex<Option<Producer>>,
+    /// The producer of the ring of echoes, made when the first call needs it.
+    echoes: Mutex<Option<Producer>>,
 }
 
 #[derive(Debug)]
@@ -59,6 +65,7 @@ struct Tenant {
 #[derive(Debug)]
 enum Tenancy {
     Lent,
+    Echoes,
     Left(Producer),
     Free(Producer),
 }
@@ -73,15 +80,16 @@ pub(crate) enum NoRing {
 }
 
 impl Transport {
-    pub(crate) fn new(capacity_bytes: usize, memory_cap: usize) -> Self {
+    pub(crate) fn new(capacity_bytes: usize, memory_cap: usize, policies: Policies) -> Self {
         Transport {
-            shared: Arc::new(Shared::new()),
+            shared: Arc::new(Shared::new(policies)),
             outside: OutsideCounters::new(),
             capacity_words: capacity_bytes / 8,
             rings_max: memory_cap / capacity_bytes,
             registry: Mutex::new(Registry { closed: false, rings: Vec::new(), free: Vec::new(), counted: 0 }),
             generation: AtomicU64::new(0),
             fallback: Mutex::new(None),
+            echoes: Mutex::new(None),
         }
     }
 
@@ -108,11 +116,11 @@ impl Transport {
             }
             registry.counted += 1;
         }
-        self.add_ring(thread)
+        self.add_ring(thread, Tenancy::Lent)
     }
 
     /// Makes a ring and enters it into the registry, unless the engine stopped meanwhile.
-    fn add_ring(&self, thread: Thread) -> Result<Producer, NoRing> {
+    fn add_ring(&self, thread: Thread, tenancy: Tenancy) -> Result<Producer, NoRing> {
         // The number is only known under the lock; making the ring is too much to do there. Rings are numbered when
         // they are entered.
         let (mut producer, consumer) = ring::ring(self.capacity_words, self.shared.clone());
@@ -125,7 +133,7 @@ impl Transport {
         registry.rings.push(Tenant {
             counters: consumer.counters().clone(),
             thread: Arc::new(thread),
-            tenancy: Tenancy::Lent,
+            tenancy,
             consumer: Some(consumer),
         });
         self.generation.fetch_add(1, Ordering::Release);
@@ -154,7 +162,7 @@ impl Transport {
     ) -> Result<u32, Refused> {
         let mut fallback = self.fallback.lock();
         if fallback.is_none() {
-            *fallback = self.add_ring(Thread::new(0, Some("shared"))).ok();
+            *fallback = self.add_ring(Thread::new(0, Some("shared")), Tenancy::Lent).ok();
         }
         match fallback.as_mut() {
             Some(producer) => producer.push_slowly(id, level, payload, Some(thread)),
@@ -169,6 +177,24 @@ impl Transport {
             (Some(producer), Refused::Closed) => producer.refuse_late(level),
             (None, _) => self.outside.late.add_one_shared(level),
         }
+    }
+
+    /// Places an echo, or counts what becomes of it instead: it never waits, whatever the policy.
+    pub(crate) fn push_echo(&self, id: u32, level: Level, payload: &dyn Payload, thread: u32) -> u32 {
+        let mut echoes = self.echoes.lock();
+        if echoes.is_none() {
+            *echoes = self.add_ring(Thread::new(0, Some("echoes")), Tenancy::Echoes).ok();
+        }
+        let Some(producer) = echoes.as_mut() else {
+            self.outside.late.add_one_shared(level);
+            return 0;
+        };
+        match producer.push_slowly(id, level, payload, Some(thread)) {
+            Ok(bits) => return bits,
+            Err(Refused::NoRoom) => producer.drop_full(level),
+            Err(Refused::Closed) => producer.refuse_late(level),
+        }
+        0
     }
 
     // ---- the listener's side
@@ -192,6 +218,7 @@ impl Transport {
         for (index, tenant) in registry.rings.iter_mut().enumerate() {
             let lease = match tenant.tenancy {
                 Tenancy::Lent => Lease::Lent,
+                Tenancy::Echoes => Lease::Echoes,
                 Tenancy::Left(_) => Lease::Left,
                 Tenancy::Free(_) => Lease::Free,
             };
@@ -239,8 +266,10 @@ impl Transport {
 /// Whose a ring is, as the listener sees it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Lease {
-    /// A thread's.
+    /// A thread's, or all threads'.
     Lent,
+    /// The engine's, for echoes.
+    Echoes,
     /// Nobody's, but there may be records in it.
     Left,
     /// Nobody's, and empty.

@@ -1,4 +1,4 @@
-//! Threads that come and go, calls within calls, and calls at a thread's very end.
+//! Threads that come and go, and calls at a thread's very end.
 
 #![allow(clippy::print_stderr, reason = "tests tell their figures")]
 
@@ -6,13 +6,12 @@ mod support;
 
 use std::cell::{Cell, OnceCell};
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use support::{LONG, SOON, each, in_child, own_thread_id, resident_bytes, text};
 use treering::handler::Capture;
-use treering::{Guard, Logger, Overflow, info, warn};
+use treering::{Guard, Logger, Overflow, info};
 
 fn capturing() -> (Logger, Guard, Capture) {
     let capture = Capture::new();
@@ -114,87 +113,6 @@ fn a_record_bears_the_number_and_the_name_of_its_thread() {
         assert_eq!(record.thread_name(), name.as_deref());
         assert!(n == 4 || record.thread_id() == ids[n]);
     }
-}
-
-// ---- calls within calls
-
-/// Logs when it is printed.
-struct Logs<'a>(&'a Logger, u32);
-
-impl fmt::Display for Logs<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("outer ")?;
-        let Logs(logger, depth) = *self;
-        if depth > 1 {
-            info!(logger: logger, "{} at depth {depth}", Logs(logger, depth - 1));
-        } else {
-            info!(logger: logger, "innermost");
-        }
-        f.write_str("text")
-    }
-}
-
-#[test]
-fn a_display_that_logs_delivers_its_own_records_first() {
-    let (logger, guard, capture) = capturing();
-    info!(logger: logger, "{} {}", Logs(&logger, 3), "after");
-    info!(logger: logger, "next");
-    let expected =
-        ["innermost", "outer text at depth 2", "outer text at depth 3", "outer text after", "next"];
-    assert_eq!(messages(&guard, &capture), expected);
-}
-
-#[test]
-fn an_argument_that_logs_delivers_its_own_record_first() {
-    let (logger, guard, capture) = capturing();
-    fn priced(logger: &Logger) -> u64 {
-        warn!(logger: logger, "no price known");
-        7
-    }
-    for _ in 0..2 {
-        info!(logger: logger, price = priced(&logger), "bought");
-    }
-    assert_eq!(messages(&guard, &capture), ["no price known", "bought"].repeat(2));
-}
-
-#[test]
-fn a_display_that_panics_leaves_nothing_behind_and_its_thread_logs_on() {
-    struct Panics<'a>(&'a Logger);
-    impl fmt::Display for Panics<'_> {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("half of the text")?;
-            info!(logger: self.0, "about to panic");
-            panic!("in a Display")
-        }
-    }
-    let (logger, guard, capture) = capturing();
-    for n in 0..3 {
-        let call = || info!(logger: logger, "{n} {}", Panics(&logger));
-        assert!(catch_unwind(AssertUnwindSafe(call)).is_err());
-        info!(logger: logger, "{n} {}", fmt::from_fn(|f| f.write_str("goes on")));
-    }
-    let expected =
-        ["about to panic", "0 goes on", "about to panic", "1 goes on", "about to panic", "2 goes on"];
-    assert_eq!(messages(&guard, &capture), expected);
-}
-
-#[test]
-fn a_handler_that_logs_is_heard() {
-    let own = Arc::new(std::sync::OnceLock::<Logger>::new());
-    let (theirs, capture) = (own.clone(), Capture::new());
-    let (logger, guard) = treering::builder()
-        .handler(each(move |record| {
-            if record.message() == "question" {
-                info!(logger: theirs.get().unwrap(), "answer");
-            }
-        }))
-        .handler(capture.clone())
-        .start()
-        .unwrap();
-    own.set(logger.clone()).unwrap();
-    info!(logger: logger, "question");
-    assert!(capture.wait_for(2, SOON));
-    assert_eq!(messages(&guard, &capture), ["question", "answer"]);
 }
 
 // ---- the end of a thread

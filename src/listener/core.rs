@@ -5,7 +5,7 @@ use crate::clock::Deadline;
 use crate::fault::Faults;
 use crate::origin::Origin;
 use crate::stats::{Report, Sum};
-use crate::sync::Ordering;
+use crate::sync::{AtomicBool, Ordering};
 use crate::transport::Transport;
 
 use super::control::{Control, TimedOut};
@@ -20,6 +20,8 @@ pub(crate) struct Core {
     pub(crate) faults: Faults,
     /// In a child of `fork` nothing of this may be used: other threads may have held its locks for ever.
     pub(crate) origin: Origin,
+    /// What is handed out, or was last, are echoes: none answers them. Written and read by the thread that takes turns.
+    pub(crate) echoing: AtomicBool,
 }
 
 impl Core {

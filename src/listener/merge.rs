@@ -178,7 +178,13 @@ impl Inlets {
         }
     }
 
-    /// Copies records up to the cut-off, in order, until the batch is full.
+    /// Whether the next record is an echo; `None` if none comes up to the cut-off.
+    pub(crate) fn next_is_echo(&self, cutoff: u64) -> Option<bool> {
+        let Reverse((key, index)) = *self.heap.peek()?;
+        (key <= cutoff).then(|| self.inlets[index].lease == Lease::Echoes)
+    }
+
+    /// Copies records up to the cut-off, in order, until the batch is full. A batch has nothing but echoes, or none.
     pub(crate) fn collect(
         &mut self,
         cutoff: u64,
@@ -186,11 +192,9 @@ impl Inlets {
         clock: &WallClock,
         entries: &mut Entries,
     ) {
-        while let Some(Reverse((key, index))) = self.heap.pop() {
-            if key > cutoff || batch.is_full() {
-                self.heap.push(Reverse((key, index)));
-                return;
-            }
+        let echoes = self.next_is_echo(cutoff);
+        while echoes.is_some() && self.next_is_echo(cutoff) == echoes && !batch.is_full() {
+            let Some(Reverse((_, index))) = self.heap.pop() else { return };
             // A run: everything of this ring that comes before the next ring's next record.
             let bound = self.heap.peek().map_or(cutoff, |Reverse((next, _))| cutoff.min(*next));
             let inlet = &mut self.inlets[index];

@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use crate::callsite::Dictionary;
 use crate::clock::{self, WallClock};
 use crate::os;
-use crate::sync::Arc;
+use crate::sync::{Arc, Ordering};
 use crate::wake::HeavyFence;
 
 use idle::{Idle, PARK_MAX, Step, none_under_loom, spin};
@@ -54,6 +54,8 @@ pub(crate) struct Listener {
     /// The highest flush ticket whose round is done.
     answered: u64,
     next_housekeeping: Instant,
+    /// A copy of the core's, which is written only where it changes.
+    echoing: bool,
 }
 
 /// What a turn came to.
@@ -89,6 +91,7 @@ impl Listener {
             idle: Idle::new(wait),
             answered: 0,
             next_housekeeping: clock::now() + HOUSEKEEPING,
+            echoing: false,
         }
     }
 
@@ -195,6 +198,8 @@ impl Listener {
         if flushing {
             #[cfg(treering_mutant = "answer_before_flush")]
             self.core.control.answer(asked);
+            // Somebody asked for this: what a handler says meanwhile may be heard.
+            self.set_echoing(false);
             self.handlers.flush_on_request(&self.core.books, &self.core.faults)?;
             self.answered = asked;
             self.core.control.answer(asked);
@@ -221,6 +226,9 @@ impl Listener {
             if let Some(step) = self.clock.anchor() {
                 self.tell_clock_step(step);
             }
+            if let Some(echoing) = self.inlets.next_is_echo(cutoff) {
+                self.set_echoing(echoing);
+            }
             self.inlets.collect(cutoff, &mut self.batch, &self.clock, &mut self.entries);
             self.inlets.release();
             if self.batch.is_empty() {
@@ -228,6 +236,16 @@ impl Listener {
             }
             records += self.batch.items.len();
             self.dispatch()?;
+        }
+    }
+
+    /// An echo is taken as long as what was handed out last was none, so each leads back to a record of somebody else's,
+    /// or to a request: a handler that answers every record does not keep the engine busy for ever. It counts until the next
+    /// batch, and so for what is done with this one later: a flush, another round.
+    fn set_echoing(&mut self, echoing: bool) {
+        if self.echoing != echoing {
+            self.echoing = echoing;
+            self.core.echoing.store(echoing, Ordering::Relaxed);
         }
     }
 

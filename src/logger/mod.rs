@@ -18,7 +18,7 @@ use crate::record::encode::Arguments;
 use crate::stats::Report;
 use crate::sync::Arc;
 
-use place::{Place, busy};
+use place::{Aside, Place, busy};
 use send::Encoded;
 
 /// Names an engine: for `logger:` in the macros, and to ask something of it.
@@ -57,7 +57,7 @@ impl Logger {
     /// # }
     /// ```
     pub fn flush(&self, timeout: Duration) -> Result<(), Error> {
-        self.engine.flush(timeout)
+        self.with_turns(|engine| engine.flush(timeout))
     }
 
     /// The books at this moment. Other threads may log meanwhile: [`Report::pending`] is what is on its way.
@@ -76,6 +76,16 @@ impl Logger {
     /// ```
     pub fn stats(&self) -> Report {
         self.report()
+    }
+
+    pub(crate) fn poll(&self) -> Result<usize, Error> {
+        self.with_turns(Engine::poll)
+    }
+
+    /// Runs `work`, which takes a turn on this thread where the engine has no thread for it.
+    fn with_turns<R>(&self, work: impl FnOnce(&Engine) -> R) -> R {
+        let _aside = self.engine.is_manual().then(|| Aside::new(&self.engine));
+        work(&self.engine)
     }
 
     pub(crate) fn report(&self) -> Report {
@@ -133,6 +143,12 @@ impl fmt::Debug for Logger {
             .field("is_open", &self.engine.is_open())
             .finish()
     }
+}
+
+/// The listener's thread of an engine. It may have a ring of that engine already, if an allocator logs.
+pub(crate) fn listen(engine: &Arc<Engine>, affinity: Option<usize>) {
+    let _aside = Aside::new(engine);
+    engine.listen(affinity);
 }
 
 /// A log call with `logger:`, behind its gate.

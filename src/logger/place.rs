@@ -9,6 +9,7 @@
 //! own thread holds.
 
 use std::cell::Cell;
+use std::mem::ManuallyDrop;
 use std::sync::Weak;
 
 use crate::engine::Engine;
@@ -28,7 +29,13 @@ thread_local! {
     static INSTANCES: Slot<Vec<Lent>> = const { Slot::new() };
     static MODE: Cell<Mode> = const { Cell::new(Mode::Fresh) };
     static OWNER: Owner = const { Owner };
+    /// Where arguments that cannot be deferred are formatted. A call takes it out, so that a `Display` that logs finds
+    /// none and makes its own. Without a destructor, as registering one allocates: [`Owner`] frees it.
+    static SCRATCH: Cell<ManuallyDrop<Vec<u8>>> = const { Cell::new(ManuallyDrop::new(Vec::new())) };
 }
+
+/// A larger scratch buffer is freed after its call: one long message must not cost the thread its memory for ever.
+const SCRATCH_KEPT_MAX: usize = 16 * 1024;
 
 /// Log calls, in the whole process, that interrupted a call of their own thread.
 static NESTED: AtomicU64 = AtomicU64::new(0);
@@ -175,6 +182,54 @@ pub(crate) fn register(place: Place, engine: &Arc<Engine>) {
     stale.into_iter().for_each(hand_back);
 }
 
+/// While this lives the thread has no ring of this engine at its place, but the leave to share one: no call finds the hot
+/// way, and none asks for a ring. For threads that take turns, where the cold way tells echoes from other calls.
+#[derive(Debug)]
+pub(crate) struct Aside<'a> {
+    engine: &'a Arc<Engine>,
+    global: Option<Box<Lent<Producer>>>,
+    instances: Vec<Lent>,
+}
+
+impl<'a> Aside<'a> {
+    pub(crate) fn new(engine: &'a Arc<Engine>) -> Self {
+        let mut aside = Aside { engine, global: None, instances: Vec::new() };
+        busy(|places| {
+            if places.is_torn_down {
+                return; // shares rings anyway
+            }
+            aside.global = places.global.take_if(|lent| lent.number == engine.number);
+            let list = places.instances.get_or_insert_default();
+            aside.instances.extend(list.extract_if(.., |lent| lent.number == engine.number));
+            list.push(Lent { engine: Arc::downgrade(engine), number: engine.number, producer: None });
+        });
+        aside
+    }
+}
+
+impl Drop for Aside<'_> {
+    fn drop(&mut self) {
+        if !self.engine.core.origin.is_here() {
+            // A handler forked: see `begin`.
+            return std::mem::forget((self.global.take(), std::mem::take(&mut self.instances)));
+        }
+        busy(|places| {
+            if places.is_torn_down {
+                return;
+            }
+            let list = places.instances.get_or_insert_default();
+            list.retain(|lent| lent.number != self.engine.number);
+            list.append(&mut self.instances);
+            if places.global.is_none() {
+                places.global = self.global.take();
+            }
+        });
+        // The thread has another ring by now.
+        self.global.take().into_iter().for_each(|lent| hand_back(lent.or_shared()));
+        self.instances.drain(..).for_each(hand_back);
+    }
+}
+
 /// Whether the thread has the leave to share this engine's ring.
 fn shares(number: u64) -> bool {
     let is_leave = |lent: &Lent| lent.number == number && lent.producer.is_none();
@@ -188,25 +243,24 @@ pub(crate) fn busy<R>(work: impl FnOnce(&mut Places) -> R) -> Option<R> {
     if holds_a_lock() {
         return None;
     }
-    let mut mode = MODE.get();
-    match mode {
-        Mode::Busy => return None,
-        Mode::Ready { global } => {
-            let is_taken = GLOBAL.with(Slot::is_empty) && global || INSTANCES.with(Slot::is_empty);
-            if is_taken {
-                return None;
-            }
-        }
-        // The first cold path of a thread: from here on its end is learnt.
-        Mode::Fresh if OWNER.try_with(|_| ()).is_err() => mode = Mode::TornDown,
-        Mode::Fresh | Mode::TornDown => {}
-    }
-    MODE.set(Mode::Busy);
-    let places = Places {
-        global: GLOBAL.with(Slot::remove),
-        instances: INSTANCES.with(Slot::remove),
-        is_torn_down: mode == Mode::TornDown,
+    let mode = MODE.get();
+    let is_nested = match mode {
+        Mode::Busy => true,
+        Mode::Ready { global } => GLOBAL.with(Slot::is_empty) && global || INSTANCES.with(Slot::is_empty),
+        Mode::Fresh | Mode::TornDown => false,
     };
+    if is_nested {
+        return None;
+    }
+    // First of all: whatever allocates from here on may log.
+    MODE.set(Mode::Busy);
+    let is_torn_down = match mode {
+        // The first cold path of a thread: from here on its end is learnt, unless it has come.
+        Mode::Fresh => OWNER.try_with(|_| ()).is_err(),
+        other => other == Mode::TornDown,
+    };
+    let places =
+        Places { global: GLOBAL.with(Slot::remove), instances: INSTANCES.with(Slot::remove), is_torn_down };
     let mut busy = Busy { places, origin: Origin::here() };
     Some(work(&mut busy.places))
 }
@@ -235,6 +289,22 @@ impl Drop for Busy {
         let instances = self.places.instances.take().unwrap_or_default();
         INSTANCES.with(|slot| slot.install(instances));
         MODE.set(mode);
+    }
+}
+
+/// The thread's scratch buffer, empty; a new one if a call that this one interrupts has it.
+#[inline]
+pub(crate) fn take_scratch() -> Vec<u8> {
+    let mut scratch = ManuallyDrop::into_inner(SCRATCH.take());
+    scratch.clear();
+    scratch
+}
+
+/// Keeps the buffer for the next call, if the thread will be there to free it.
+#[inline]
+pub(crate) fn keep_scratch(scratch: Vec<u8>) {
+    if scratch.capacity() <= SCRATCH_KEPT_MAX && matches!(MODE.get(), Mode::Ready { .. }) {
+        drop(ManuallyDrop::into_inner(SCRATCH.replace(ManuallyDrop::new(scratch))));
     }
 }
 
@@ -267,9 +337,10 @@ pub(crate) fn begin() {
     FORKED.store(0, Ordering::Relaxed);
 }
 
-/// Whether waiting is not allowed, or could be for ever: while the thread ends, and while it panics.
+/// Whether waiting is not allowed, or could be for ever: while the thread ends, while it panics, and where it holds a
+/// lock that the listener may need to make room.
 pub(crate) fn must_not_wait() -> bool {
-    MODE.get() == Mode::TornDown || std::thread::panicking()
+    MODE.get() == Mode::TornDown || holds_a_lock() || std::thread::panicking()
 }
 
 impl Lent<Producer> {
@@ -304,7 +375,7 @@ fn hand_back(Lent { engine, producer, .. }: Lent) {
     }
 }
 
-/// Hands the thread's rings back when it ends.
+/// Hands the thread's rings back, and frees its scratch buffer, when it ends.
 struct Owner;
 
 impl Drop for Owner {
@@ -312,6 +383,7 @@ impl Drop for Owner {
         let global = GLOBAL.with(Slot::remove);
         let instances = INSTANCES.with(Slot::remove);
         MODE.set(Mode::TornDown);
+        drop(take_scratch());
         global.into_iter().for_each(|lent| hand_back(lent.or_shared()));
         instances.into_iter().flat_map(|list| *list).for_each(hand_back);
     }

@@ -1,6 +1,5 @@
 //! The way of one record from a call into a ring: the hot one, and everything that can happen instead.
 
-use std::cell::Cell;
 use std::time::Duration;
 
 use crate::clock::Deadline;
@@ -9,18 +8,9 @@ use crate::level::Level;
 use crate::os;
 use crate::record::encode::Arguments;
 use crate::ring::{Payload, Refused};
-use crate::sync::{Arc, nap, yield_now};
+use crate::sync::{Arc, Ordering, nap, yield_now};
 
 use super::place::{self, Access, Place, access, busy};
-
-/// A larger scratch buffer is freed after its call: one long message must not cost the thread its memory for ever.
-const SCRATCH_KEPT_MAX: usize = 16 * 1024;
-
-thread_local! {
-    /// Where arguments that cannot be deferred are formatted. A call takes it out, so that a `Display` that logs
-    /// finds none and makes its own.
-    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
 
 /// Arguments that are ready to be copied: user code has run.
 pub(crate) struct Encoded<'a, A> {
@@ -52,14 +42,10 @@ unsafe impl<A: Arguments> Payload for Encoded<'_, A> {
 #[inline(always)]
 pub(crate) fn encoded<A: Arguments>(arguments: &mut A, send: impl FnOnce(&A, &[u8])) {
     if A::EAGER {
-        // After the thread-local is gone: a buffer of its own for each call.
-        let mut scratch = SCRATCH.try_with(Cell::take).unwrap_or_default();
-        scratch.clear();
+        let mut scratch = place::take_scratch();
         arguments.format(&mut scratch);
         send(arguments, &scratch);
-        if scratch.capacity() <= SCRATCH_KEPT_MAX {
-            let _ = SCRATCH.try_with(|place| place.set(scratch));
-        }
+        place::keep_scratch(scratch);
     } else {
         send(arguments, &[]);
     }
@@ -72,10 +58,11 @@ pub(crate) fn to_global(id: u32, level: Level, payload: &impl Payload) -> Option
     place::with_global(None, |ring| ring.push(id, level, payload).ok())
 }
 
-/// Sends to the process-wide engine if that takes no more than a pad or a loss record; `false` if [`slowly`] has to.
+/// Sends to the process-wide engine if that takes no more than a pad, a loss record or the count of a loss; `false` if
+/// [`slowly`] has to.
 #[cold]
 pub(crate) fn to_global_slowly(id: u32, level: Level, payload: &dyn Payload) -> bool {
-    let placed = place::with_global(None, |producer| producer.push_slowly(id, level, payload, None).ok());
+    let placed = place::with_global(None, |ring| ring.push_or_drop(id, level, payload).ok());
     if let Some(bits) = placed.filter(|bits| *bits != 0) {
         attend_global(bits);
     }
@@ -104,11 +91,14 @@ pub(crate) fn slowly(engine: &Arc<Engine>, place: Place, id: u32, level: Level, 
     if !engine.core.origin.is_here() {
         return place::count_forked();
     }
+    if engine.is_turning_here() {
+        return echo(engine, id, level, payload);
+    }
     let transport = &engine.core.transport;
     let mut waiting = None;
     let mut has_asked = false;
     loop {
-        let placed = match access(place, engine.number, |ring| ring.push_slowly(id, level, payload, None)) {
+        let placed = match access(place, engine.number, |ring| ring.push_or_drop(id, level, payload)) {
             Access::Used(placed) => placed,
             Access::Shared => match busy(|_| transport.push_shared(id, level, payload, os::thread_id())) {
                 Some(placed) => placed,
@@ -128,6 +118,21 @@ pub(crate) fn slowly(engine: &Arc<Engine>, place: Place, id: u32, level: Level, 
             Err(Refused::NoRoom) if waiting.get_or_insert_with(|| Waiting::new(engine, level)).step() => {}
             Err(refused) => return count_loss(engine, place, level, refused),
         }
+    }
+}
+
+/// A call on the thread that takes a turn of this engine, from a handler, a format, a hook or an allocator. It is taken
+/// unless an echo led to it: no recursion is deeper than one.
+#[cold]
+fn echo(engine: &Engine, id: u32, level: Level, payload: &dyn Payload) {
+    let core = &engine.core;
+    if core.echoing.load(Ordering::Relaxed) {
+        return place::count_nested();
+    }
+    match busy(|_| core.transport.push_echo(id, level, payload, os::thread_id())) {
+        Some(0) => {}
+        Some(bits) => core.transport.shared.state.attend(bits),
+        None => place::count_nested(),
     }
 }
 
@@ -164,7 +169,7 @@ impl Waiting {
     const NAP_MAX: Duration = Duration::from_micros(200);
 
     fn new(engine: &Engine, level: Level) -> Self {
-        let patience = engine.policies.at(level).patience();
+        let patience = engine.core.transport.shared.policies.at(level).patience();
         // Nobody else makes room for these.
         let must_not = patience.is_zero() || place::must_not_wait() || engine.must_not_wait_here();
         engine.core.transport.shared.state.wake();

@@ -27,6 +27,7 @@ use crossbeam_utils::CachePadded;
 
 use crate::clock::Ticker;
 use crate::level::Level;
+use crate::overflow::Policies;
 use crate::stats::{ByLevel, RingCounters, add};
 use crate::sync::Arc;
 use crate::wake::State;
@@ -79,11 +80,13 @@ pub(crate) struct Shared {
     /// The engine's state word, in a line of its own.
     pub(crate) state: CachePadded<State>,
     pub(crate) ticker: Ticker,
+    /// What happens to a record that finds no room. Here, so that a call which does not wait asks nobody else.
+    pub(crate) policies: Policies,
 }
 
 impl Shared {
-    pub(crate) fn new() -> Self {
-        Shared { state: CachePadded::new(State::new()), ticker: Ticker::default() }
+    pub(crate) fn new(policies: Policies) -> Self {
+        Shared { state: CachePadded::new(State::new()), ticker: Ticker::default(), policies }
     }
 }
 
@@ -206,6 +209,24 @@ impl Producer {
         room.commit(pad + loss + length);
         self.set_loss_pending(false);
         Ok(self.shared.state.after_commit())
+    }
+
+    /// As [`push_slowly`](Self::push_slowly), and counts a record that finds no room where the policy does not wait: then
+    /// nothing is left to do, and to attend to. Takes no lock, as this may interrupt anything.
+    #[cold]
+    pub(crate) fn push_or_drop(
+        &mut self,
+        id: u32,
+        level: Level,
+        payload: &dyn Payload,
+    ) -> Result<u32, Refused> {
+        let placed = self.push_slowly(id, level, payload, None);
+        if placed == Err(Refused::NoRoom) && self.shared.policies.at(level).patience().is_zero() {
+            // Nobody needs to wake the listener: the records that fill the ring did.
+            self.drop_full(level);
+            return Ok(0);
+        }
+        placed
     }
 
     /// Counts a record that found no room. The next one that does is preceded by a loss record.

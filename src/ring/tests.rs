@@ -1,4 +1,7 @@
+use std::time::Duration;
+
 use super::*;
+use crate::overflow::Overflow;
 
 /// So many words, each of them the number of the record.
 struct Numbered(u64, usize);
@@ -24,7 +27,7 @@ unsafe impl Payload for Numbered {
 }
 
 fn new_ring(capacity: usize) -> (Producer, Consumer, Arc<Shared>) {
-    let shared = Arc::new(Shared::new());
+    let shared = Arc::new(Shared::new(Policies::default()));
     let (producer, consumer) = ring(capacity, shared.clone());
     (producer, consumer, shared)
 }
@@ -110,6 +113,20 @@ fn a_loss_record_precedes_the_next_record_and_is_cumulative() {
         drain(&mut consumer),
         [Err([1, 0, 0, 1, 0]), Ok((1, 3)), Ok((2, 3)), Err([2, 0, 0, 1, 0]), Ok((3, 3))]
     );
+}
+
+#[test]
+fn where_the_policy_does_not_wait_a_full_ring_counts_the_loss() {
+    let mut policies = Policies::default();
+    policies.set(Level::Error, Overflow::block(Duration::MAX));
+    let (mut producer, mut consumer) = ring(512, Arc::new(Shared::new(policies)));
+    let payload = Numbered(1, 2);
+    while push(&mut producer, 1, 2, Level::Error).is_ok() {}
+    assert_eq!(producer.push_or_drop(7, Level::Error, &payload), Err(Refused::NoRoom));
+    assert_eq!(producer.push_or_drop(7, Level::Warn, &payload), Ok(0));
+    drain(&mut consumer);
+    push(&mut producer, 2, 1, Level::Error).unwrap();
+    assert_eq!(drain(&mut consumer), [Err([0, 1, 0, 0, 0]), Ok((2, 3))]);
 }
 
 #[test]
