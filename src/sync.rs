@@ -16,7 +16,7 @@ mod real {
     use std::ops::{Deref, DerefMut};
     use std::sync::PoisonError;
     pub(crate) use std::sync::atomic::{
-        AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence,
+        AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence,
     };
     pub(crate) use std::sync::{Arc, Condvar};
     use std::time::Duration;
@@ -159,7 +159,9 @@ mod real {
 #[cfg(treering_loom)]
 mod modelled {
     pub(crate) use loom::cell::UnsafeCell;
-    pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+    pub(crate) use loom::sync::atomic::{
+        AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+    };
     pub(crate) use loom::sync::{Arc, Condvar, MutexGuard};
     pub(crate) use loom::thread::yield_now;
     use std::time::Duration;

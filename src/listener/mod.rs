@@ -13,6 +13,7 @@ mod dispatch;
 mod idle;
 mod merge;
 mod own;
+mod quarantine;
 mod resolve;
 
 pub(crate) use self::core::Core;
