@@ -500,3 +500,6 @@ impl Drop for Guard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

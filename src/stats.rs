@@ -300,12 +300,16 @@ pub struct Report {
     pub reordered: u64,
     /// Threads' rings in memory, pooled ones included.
     pub rings: u64,
+    /// How often the listener panicked, which is a bug in treering and not in a handler. After the first time it goes on
+    /// with everything it had; after the second the engine is closed, and what it had is abandoned.
+    pub listener_panics: u64,
     /// One ledger for each handler, in the order they were added.
     pub handlers: Handlers,
 }
 
 impl Report {
-    /// Whether every call's record reached every handler that wanted it.
+    /// Whether every call's record reached every handler that wanted it. A listener that panicked and lost nothing by it
+    /// does not count against that.
     ///
     /// ```
     /// # fn main() -> Result<(), treering::Error> {
@@ -366,7 +370,11 @@ impl fmt::Display for Report {
             f,
             "{} submitted = {} dispatched + {} dropped + {} late + {} abandoned + {} pending",
             self.submitted, self.dispatched, self.dropped, self.late, self.abandoned, self.pending
-        )
+        )?;
+        match self.listener_panics {
+            0 => Ok(()),
+            panics => write!(f, "; the listener panicked {panics} times"),
+        }
     }
 }
 
@@ -509,6 +517,10 @@ impl Sum {
 
     pub(crate) fn reordered(&mut self, records: u64) {
         self.report.reordered = records;
+    }
+
+    pub(crate) fn listener_panics(&mut self, panics: u64) {
+        self.report.listener_panics = panics;
     }
 
     /// A stop's deadline has passed, and so many records were on their way.

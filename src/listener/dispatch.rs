@@ -19,6 +19,8 @@ use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
 
 use super::merge::{Collected, Inlets, count_reordered};
 use super::quarantine::{FAILURES_MAX, Quarantine};
+#[cfg(test)]
+use super::testing;
 
 /// Records wait in a handler's buffer at most this long while others arrive: a reader of the file should not notice
 /// the buffer.
@@ -32,6 +34,8 @@ pub(crate) struct Books {
     pub(crate) handlers: Vec<Arc<HandlerCounters>>,
     /// Written by the listener.
     pub(crate) reordered: AtomicU64,
+    /// Written by whoever takes turns.
+    listener_panics: AtomicU64,
 }
 
 /// A stop's deadline has passed: the listener ends here.
@@ -40,7 +44,21 @@ pub(crate) struct GivenUp;
 
 impl Books {
     pub(crate) fn new(handlers: Vec<Arc<HandlerCounters>>) -> Self {
-        Books { abandoned: Mutex::new(None), handlers, reordered: AtomicU64::new(0) }
+        Books {
+            abandoned: Mutex::new(None),
+            handlers,
+            reordered: AtomicU64::new(0),
+            listener_panics: AtomicU64::new(0),
+        }
+    }
+
+    /// The listener panicked once more. Returns how often it has.
+    pub(crate) fn count_listener_panic(&self) -> u64 {
+        self.listener_panics.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    pub(crate) fn listener_panics(&self) -> u64 {
+        self.listener_panics.load(Ordering::Relaxed)
     }
 
     /// How many records were on their way when a deadline passed; `None` if none did.
@@ -230,6 +248,8 @@ impl Runner {
                 cursor: &self.counters.cursor,
             };
             let failure = call_handler(self.quarantine.is_failing(), || self.handler.handle(&call)).err();
+            #[cfg(test)]
+            testing::pass(testing::Bug::Called);
             self.tell_first(failure.as_ref(), "", faults);
             let outcome = self.judge(failure.as_ref().map(|failure| failure.cost), items);
             let (settled, rest) = items.split_at(outcome.items);

@@ -15,6 +15,8 @@ mod merge;
 mod own;
 mod quarantine;
 mod resolve;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub(crate) use self::core::Core;
 pub(crate) use control::Control;
@@ -227,6 +229,8 @@ impl Listener {
             if self.batch.is_empty() {
                 return Ok(records);
             }
+            #[cfg(test)]
+            testing::pass(testing::Bug::Collected);
             records += self.batch.items.len();
             self.dispatch()?;
         }
