@@ -511,3 +511,6 @@ impl Drop for Guard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

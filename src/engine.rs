@@ -20,8 +20,8 @@ use crate::stats::Report;
 use crate::sync::{Arc, AtomicBool, AtomicU32, Loan, Mutex, Ordering, nap};
 use crate::transport::Transport;
 
-/// How often a listener that panicked (a bug of ours) is started anew.
-const RESTARTS_MAX: u32 = 1;
+/// How often a listener that panicked (a bug of ours) goes on: what happens again would go on happening.
+const RESTARTS_MAX: u64 = 1;
 /// Between two looks whether another thread's turn is over.
 const TURN_NAP: Duration = Duration::from_micros(200);
 
@@ -49,6 +49,22 @@ impl Listening {
 impl Drop for Listening {
     fn drop(&mut self) {
         LISTENING.set(self.before);
+    }
+}
+
+/// The engine knows which thread takes its turns as long as this lives.
+struct Turning<'a>(&'a Engine);
+
+impl<'a> Turning<'a> {
+    fn here(engine: &'a Engine) -> Self {
+        engine.turning.store(os::thread_id(), Ordering::Relaxed);
+        Turning(engine)
+    }
+}
+
+impl Drop for Turning<'_> {
+    fn drop(&mut self) {
+        self.0.turning.store(0, Ordering::Relaxed);
     }
 }
 
@@ -142,21 +158,38 @@ impl Engine {
         impl Drop for End<'_> {
             fn drop(&mut self) {
                 self.0.end_now();
-                self.0.turning.store(0, Ordering::Relaxed);
             }
         }
 
+        let _turning = Turning::here(self);
         let _end = End(self);
         let _here = Listening::here();
-        self.turning.store(os::thread_id(), Ordering::Relaxed);
         if let Some(core) = affinity
             && let Err(error) = os::pin_to_core(core)
         {
             self.core.faults.report(format_args!("cannot bind the listener to core {core}: {error}"));
         }
-        for start in 0..=RESTARTS_MAX {
-            let Err(panic) = guarded(|| self.listener.borrow().run()) else { break };
-            self.core.faults.report(format_args!("the listener panicked, start {}: {panic}", start + 1));
+        // However it came to its end.
+        let _: Option<()> = self.outlive_bugs(|| self.listener.borrow().run());
+    }
+
+    /// Does what is the listener's to do. A panic of ours is counted and told of, and the work is done again, with
+    /// everything the listener had: once in the engine's life. `None` after the second.
+    fn outlive_bugs<R>(&self, mut work: impl FnMut() -> R) -> Option<R> {
+        loop {
+            match guarded(&mut work) {
+                Ok(result) => return Some(result),
+                Err(panic) => {
+                    let goes_on = self.core.books.count_listener_panic() <= RESTARTS_MAX;
+                    let then = if goes_on { "goes on" } else { "ends here" };
+                    let faults = &self.core.faults;
+                    faults
+                        .report(format_args!("a bug in treering: the listener panicked and {then}: {panic}"));
+                    if !goes_on {
+                        return None;
+                    }
+                }
+            }
         }
     }
 
@@ -212,41 +245,29 @@ impl Engine {
         if self.turning.load(Ordering::Relaxed) == here {
             return Err(Error::on_listener_thread());
         }
-        let mut panics = 0;
-        let turn = loop {
-            let turn = guarded(|| {
-                let mut listener = self.borrow_listener(deadline)?;
-                if self.core.control.has_finished() {
-                    return Err(Error::not_running());
-                }
-                let _here = Listening::here();
-                self.turning.store(here, Ordering::Relaxed);
-                self.polling.store(here, Ordering::Relaxed);
-                let mut turn = listener.turn();
-                if turn != Turn::Finished {
-                    // A deadline that passed meanwhile shows in the next turn.
-                    let _: Result<(), GivenUp> = listener.flush_held();
-                    if !self.is_open() {
-                        // Stopped by a handler, which could not wait for this.
-                        turn = listener.turn();
-                    }
-                }
-                Ok(turn)
-            });
-            self.turning.store(0, Ordering::Relaxed);
-            match turn {
-                Ok(turn) => break turn?,
-                Err(panic) => {
-                    self.core.faults.report(format_args!("the listener panicked: {panic}"));
-                    panics += 1;
-                }
-            }
-            if panics > RESTARTS_MAX {
-                self.end_now();
+        let turn = self.outlive_bugs(|| {
+            let mut listener = self.borrow_listener(deadline)?;
+            if self.core.control.has_finished() {
                 return Err(Error::not_running());
             }
-        };
-        Ok(turn)
+            let _here = Listening::here();
+            let _turning = Turning::here(self);
+            self.polling.store(here, Ordering::Relaxed);
+            let mut turn = listener.turn();
+            if turn != Turn::Finished {
+                // A deadline that passed meanwhile shows in the next turn.
+                let _: Result<(), GivenUp> = listener.flush_held();
+                if !self.is_open() {
+                    // Stopped by a handler, which could not wait for this.
+                    turn = listener.turn();
+                }
+            }
+            Ok(turn)
+        });
+        turn.unwrap_or_else(|| {
+            self.end_now();
+            Err(Error::not_running())
+        })
     }
 
     /// Another thread's turn may be in a handler that hangs.
@@ -266,19 +287,14 @@ impl Engine {
     pub(crate) fn flush(&self, timeout: Duration) -> Result<(), Error> {
         self.check_origin()?;
         let deadline = Deadline::after(timeout);
-        let control = &self.core.control;
-        if self.wait == Wait::Manual {
-            if control.has_finished() {
-                return Ok(());
-            }
-            let ticket = self.core.ask_for_flush();
-            self.take_turn(deadline)?;
-            return self.wait_for_flush(ticket, deadline);
-        }
-        if self.is_listening_here() {
+        if self.wait != Wait::Manual && self.is_listening_here() {
             return Err(Error::on_listener_thread());
         }
-        self.wait_for_flush(self.core.ask_for_flush(), deadline)
+        let ticket = self.core.ask_for_flush();
+        if self.wait == Wait::Manual && !self.core.control.has_finished() {
+            self.take_turn(deadline)?;
+        }
+        self.wait_for_flush(ticket, deadline)
     }
 
     fn wait_for_flush(&self, ticket: u64, deadline: Deadline) -> Result<(), Error> {

@@ -16,7 +16,7 @@ use std::ops::Index;
 use crossbeam_utils::CachePadded;
 
 use crate::level::Level;
-use crate::sync::{AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 /// Counts by level.
 pub(crate) type ByLevel = [u64; Level::COUNT];
@@ -120,12 +120,16 @@ pub(crate) struct HandlerCounters {
     pub(crate) filtered: AtomicU64,
     pub(crate) delivered: AtomicU64,
     pub(crate) failed: AtomicU64,
+    /// Of the failed ones; a mark, not a fate.
+    pub(crate) skipped: AtomicU64,
     pub(crate) abandoned: AtomicU64,
     pub(crate) held: AtomicU64,
     /// Settled by a deadline; before that in-flight is the difference.
     pub(crate) in_flight: AtomicU64,
     /// Records of the batch in hand that the handler has yet to settle, 0 between batches.
     pub(crate) in_hand: AtomicU64,
+    /// It is in quarantine. Written by the listener's thread, without a lock.
+    pub(crate) quarantined: AtomicBool,
     pub(crate) cursor: Cursor,
 }
 
@@ -192,10 +196,12 @@ impl HandlerCounters {
             filtered: zero(),
             delivered: zero(),
             failed: zero(),
+            skipped: zero(),
             abandoned: zero(),
             held: zero(),
             in_flight: zero(),
             in_hand: zero(),
+            quarantined: AtomicBool::new(false),
             cursor: Cursor::new(),
         }
     }
@@ -223,6 +229,7 @@ impl HandlerCounters {
     fn report(&self) -> HandlerReport {
         // Everything but `offered` first: the difference must not be negative.
         let load = |counter: &AtomicU64| counter.load(Ordering::Acquire);
+        let skipped = load(&self.skipped); // before `failed`, which has them all
         let (filtered, delivered) = (load(&self.filtered), load(&self.delivered));
         let (failed, abandoned, held) = (load(&self.failed), load(&self.abandoned), load(&self.held));
         let offered = load(&self.offered);
@@ -233,9 +240,11 @@ impl HandlerCounters {
             filtered,
             delivered,
             failed,
+            skipped,
             abandoned,
             held,
             in_flight,
+            quarantined: self.quarantined.load(Ordering::Relaxed),
         }
     }
 }
@@ -295,12 +304,16 @@ pub struct Report {
     pub reordered: u64,
     /// Threads' rings in memory, pooled ones included.
     pub rings: u64,
+    /// How often the listener panicked, which is a bug in treering and not in a handler. After the first time it goes on
+    /// with everything it had; after the second the engine is closed, and what it had is abandoned.
+    pub listener_panics: u64,
     /// One ledger for each handler, in the order they were added.
     pub handlers: Handlers,
 }
 
 impl Report {
-    /// Whether every call's record reached every handler that wanted it.
+    /// Whether every call's record reached every handler that wanted it. A listener that panicked and lost nothing by it
+    /// does not count against that.
     ///
     /// ```
     /// # fn main() -> Result<(), treering::Error> {
@@ -369,7 +382,11 @@ impl fmt::Display for Report {
             f,
             "{} submitted = {} dispatched + {} dropped + {} late + {} abandoned + {} pending",
             self.submitted, self.dispatched, self.dropped, self.late, self.abandoned, self.pending
-        )
+        )?;
+        match self.listener_panics {
+            0 => Ok(()),
+            panics => write!(f, "; the listener panicked {panics} times"),
+        }
     }
 }
 
@@ -397,14 +414,18 @@ pub struct HandlerReport {
     pub filtered: u64,
     /// Left the process, or were acknowledged.
     pub delivered: u64,
-    /// Cost an error or a panic.
+    /// Cost an error or a panic, were still held when it closed, or were offered in quarantine.
     pub failed: u64,
+    /// Of [`failed`](HandlerReport::failed), those that were not shown to it as it was quarantined; beside the ledger.
+    pub skipped: u64,
     /// Not handed out before a stop's deadline.
     pub abandoned: u64,
     /// In its buffer.
     pub held: u64,
     /// Inside its call.
     pub in_flight: u64,
+    /// Whether it failed so often in a row that it is called only now and then, until it delivers again.
+    pub quarantined: bool,
 }
 
 /// The handlers' ledgers, by name or in order.
@@ -508,6 +529,10 @@ impl Sum {
 
     pub(crate) fn reordered(&mut self, records: u64) {
         self.report.reordered = records;
+    }
+
+    pub(crate) fn listener_panics(&mut self, panics: u64) {
+        self.report.listener_panics = panics;
     }
 
     /// A stop's deadline has passed, and so many records were on their way.

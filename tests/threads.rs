@@ -232,3 +232,53 @@ fn a_thread_that_registers_twice_has_one_ring() {
     let report = guard.stop(LONG).unwrap();
     assert_eq!((report.rings, report.submitted), (1, 3));
 }
+
+/// From now on this process gets no more memory than so many bytes.
+#[expect(unsafe_code, reason = "a call into the system")]
+fn limit_memory(bytes: u64) {
+    let limit = libc::rlimit { rlim_cur: bytes, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: the system reads the limit, during the call only.
+    let refused = unsafe { libc::setrlimit(libc::RLIMIT_AS, &limit) };
+    assert_eq!(refused, 0, "{}", std::io::Error::last_os_error());
+}
+
+/// Bytes of addresses that this process has mapped.
+fn mapped_bytes() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    statm.split(' ').next().unwrap().parse::<u64>().unwrap() * 4096
+}
+
+#[test]
+fn an_engine_that_the_system_refuses_a_thread_is_an_error_and_leaves_nothing_behind() {
+    let test = "an_engine_that_the_system_refuses_a_thread_is_an_error_and_leaves_nothing_behind";
+    let child = in_child(test, &[], || {
+        let alive = Arc::new(());
+        let builder = || {
+            let alive = alive.clone();
+            treering::builder().handler(each(move |_| assert!(Arc::strong_count(&alive) > 1)))
+        };
+        let evaluated = Cell::new(0);
+        let call = || info!("{}", evaluated.replace(evaluated.get() + 1));
+        // Room for what an engine allocates, and not for a thread's stack of 2 MiB.
+        limit_memory(mapped_bytes() + 1024 * 1024);
+        let started = builder().start().map(drop);
+        let inited = builder().init().map(drop);
+        limit_memory(libc::RLIM_INFINITY);
+        for refused in [started.unwrap_err(), inited.unwrap_err()] {
+            assert!(refused.is_io(), "{refused}");
+            assert!(refused.to_string().starts_with("cannot start the listener's thread"), "{refused}");
+        }
+        assert_eq!(Arc::strong_count(&alive), 1, "the handlers are gone");
+        call();
+        assert_eq!(evaluated.get(), 0, "nobody listens");
+
+        let guard = builder().init().unwrap();
+        call();
+        assert_eq!(evaluated.get(), 1);
+        let report = guard.stop(SOON).unwrap();
+        assert!(report.is_lossless() && report.submitted == 1, "{report:#?}");
+    });
+    if let Some(output) = child {
+        assert!(output.status.success(), "{}", text(&output));
+    }
+}

@@ -65,6 +65,7 @@ impl Core {
         let mut sum = Sum::default();
         sum.handlers(books.handlers.iter().map(|handler| &**handler));
         sum.reordered(books.reordered.load(Ordering::Relaxed));
+        sum.listener_panics(books.listener_panics());
         abandoned.into_iter().for_each(|records| sum.abandoned(records));
         transport.sum_settled(&mut sum);
         transport.sum_placed(&mut sum);

@@ -4,6 +4,9 @@
 //! out a batch and when a handler's call has returned; a thread whose `stop` ran out of time takes it to give up.
 //! Whatever was settled by then is settled; what was not gets its fate once and for all, and after that the
 //! listener counts nothing and hands nothing out any more, even if the handler returns.
+//!
+//! A handler that fails again and again is [quarantined](Quarantine): for a while it is not called, and what it was
+//! offered meanwhile has failed. Somebody's flush, and the flush and close of a stop, reach it all the same.
 
 use std::time::{Duration, Instant};
 
@@ -16,6 +19,9 @@ use crate::stats::{HandlerCounters, add};
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
 
 use super::merge::{Collected, Inlets, count_reordered};
+use super::quarantine::{FAILURES_MAX, Quarantine};
+#[cfg(test)]
+use super::testing;
 
 /// Records wait in a handler's buffer at most this long while others arrive: a reader of the file should not notice
 /// the buffer.
@@ -29,6 +35,8 @@ pub(crate) struct Books {
     pub(crate) handlers: Vec<Arc<HandlerCounters>>,
     /// Written by the listener.
     pub(crate) reordered: AtomicU64,
+    /// Written by whoever takes turns.
+    listener_panics: AtomicU64,
     origin: Origin,
 }
 
@@ -38,7 +46,22 @@ pub(crate) struct GivenUp;
 
 impl Books {
     pub(crate) fn new(handlers: Vec<Arc<HandlerCounters>>) -> Self {
-        Books { abandoned: Mutex::new(None), handlers, reordered: AtomicU64::new(0), origin: Origin::here() }
+        Books {
+            abandoned: Mutex::new(None),
+            handlers,
+            reordered: AtomicU64::new(0),
+            listener_panics: AtomicU64::new(0),
+            origin: Origin::here(),
+        }
+    }
+
+    /// The listener panicked once more. Returns how often it has.
+    pub(crate) fn count_listener_panic(&self) -> u64 {
+        self.listener_panics.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    pub(crate) fn listener_panics(&self) -> u64 {
+        self.listener_panics.load(Ordering::Relaxed)
     }
 
     /// How many records were on their way when a deadline passed; `None` if none did.
@@ -110,27 +133,22 @@ impl Handlers {
 
     /// Flushes the handlers that hold records: all, or those that have held some for too long.
     pub(crate) fn flush(&mut self, all: bool, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
-        for runner in &mut self.runners {
-            let is_due = |since| (all && !runner.is_failing) || clock::now() - since > HELD_MAX;
-            if runner.holds_since.is_some_and(is_due) {
-                runner.finish_call(books, faults, "flush", |handler| handler.flush())?;
-            }
+        for runner in self.runners.iter_mut().filter(|runner| runner.is_flush_due(all)) {
+            runner.flush(books, faults)?;
         }
         Ok(())
     }
 
     /// Flushes every handler, also those that hold nothing that was counted.
     pub(crate) fn flush_on_request(&mut self, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
-        self.runners
-            .iter_mut()
-            .try_for_each(|runner| runner.finish_call(books, faults, "flush", |handler| handler.flush()))
+        self.runners.iter_mut().try_for_each(|runner| runner.finish(Finish::Flush, books, faults))
     }
 
     /// Flushes all handlers, then closes them, the last one first.
     pub(crate) fn close(&mut self, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
         self.flush_on_request(books, faults)?;
         for runner in self.runners.iter_mut().rev() {
-            runner.finish_call(books, faults, "close", |handler| handler.close())?;
+            runner.finish(Finish::Close, books, faults)?;
             books.settle(|| {
                 let held = runner.counters.held.swap(0, Ordering::Relaxed);
                 add(&runner.counters.failed, held);
@@ -181,10 +199,11 @@ struct Runner {
     /// Its level for the batch in hand, and how many records of the batch pass it.
     max_level: LevelFilter,
     passing: usize,
-    /// Since when it holds records, or when it last failed to let them go.
+    /// Since when it holds records, or when it was last flushed and held some still.
     holds_since: Option<Instant>,
-    /// The last flush failed: the next one can wait.
-    is_failing: bool,
+    /// The last flush let nothing go: the next one can wait.
+    is_stuck: bool,
+    quarantine: Quarantine,
     /// It has held records before: after an error that does not say what is lost, what it no longer holds is.
     buffers: bool,
 }
@@ -198,7 +217,8 @@ impl Runner {
             max_level: LevelFilter::ALL,
             passing: 0,
             holds_since: None,
-            is_failing: false,
+            is_stuck: false,
+            quarantine: Quarantine::default(),
             buffers: false,
         }
     }
@@ -229,10 +249,13 @@ impl Runner {
         add(&counters.filtered, (records - self.passing) as u64);
     }
 
-    /// Calls the handler until every record of the batch is settled or held.
+    /// Calls the handler until every record of the batch is settled or held, or it is quarantined.
     fn deliver(&mut self, batch: &Collected, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
         let mut items = &batch.items[..];
         while self.passing > 0 {
+            if self.is_kept_out() {
+                return self.skip(books);
+            }
             let call = Batch {
                 items,
                 words: &batch.words,
@@ -240,18 +263,64 @@ impl Runner {
                 max_level: self.max_level,
                 cursor: &self.counters.cursor,
             };
-            let ended = call_handler(|| self.handler.handle(&call));
-            if let Err(ended) = &ended {
-                faults.report(format_args!("handler {}: {}", self.counters.name, ended.text));
-            }
-            let outcome = self.judge(ended.err().map(|ended| ended.cost), items);
+            let failure = call_handler(self.quarantine.is_failing(), || self.handler.handle(&call)).err();
+            #[cfg(test)]
+            testing::pass(testing::Bug::Called);
+            self.tell_first(failure.as_ref(), "", faults);
+            let outcome = self.judge(failure.as_ref().map(|failure| failure.cost), items);
             let (settled, rest) = items.split_at(outcome.items);
             let passed = self.count_passing(settled);
             self.passing -= passed;
-            self.settle(passed, outcome.loss, books)?;
+            let delivered = self.settle(passed, outcome.loss, books)?;
+            self.learn(delivered, failure, faults);
             items = rest;
         }
         Ok(())
+    }
+
+    /// Whether it is quarantined and its back-off has not passed. Reads the clock for those in quarantine only.
+    fn is_kept_out(&self) -> bool {
+        self.quarantine.until().is_some_and(|until| clock::now() < until)
+    }
+
+    /// What is left of the batch is not shown to it.
+    fn skip(&mut self, books: &Books) -> Result<(), GivenUp> {
+        let skipped = std::mem::take(&mut self.passing) as u64;
+        self.quarantine.skip(skipped);
+        let counters = &*self.counters;
+        books.settle(|| {
+            counters.in_hand.store(0, Ordering::Relaxed);
+            // Failed first: whoever sees a record skipped must see it failed.
+            add(&counters.failed, skipped);
+            add(&counters.skipped, skipped);
+        })
+    }
+
+    /// Tells of a failure, unless it is one more in a row: the quarantine tells of those.
+    fn tell_first(&self, failure: Option<&Failure>, what: &str, faults: &Faults) {
+        if let Some(failure) = failure
+            && !self.quarantine.is_failing()
+        {
+            faults.report(format_args!("handler {}{what}: {}", self.counters.name, failure.text));
+        }
+    }
+
+    /// What the end of a call says of the handler. One that delivers works, also if it failed after that.
+    fn learn(&mut self, delivered: u64, failure: Option<Failure>, faults: &Faults) {
+        let HandlerCounters { name, quarantined, .. } = &*self.counters;
+        if delivered > 0 {
+            if let Some(skipped) = self.quarantine.delivered() {
+                quarantined.store(false, Ordering::Relaxed);
+                faults.report(format_args!("handler {name} works again; {skipped} records were skipped"));
+            }
+        } else if let Some(Failure { took, text, .. }) = failure
+            && let Some(back_off) = self.quarantine.failed(took, clock::now())
+        {
+            quarantined.store(true, Ordering::Relaxed);
+            faults.report(format_args!(
+                "handler {name} failed {FAILURES_MAX} times in a row and gets no records for {back_off:.0?}: {text}"
+            ));
+        }
     }
 
     /// What a call did with the items it was given.
@@ -279,34 +348,54 @@ impl Runner {
         }
     }
 
-    /// A flush or the close: calls the handler and counts what left it, or failed.
-    fn finish_call(
-        &mut self,
-        books: &Books,
-        faults: &Faults,
-        what: &str,
-        call: impl FnOnce(&mut dyn Handler) -> Result<(), HandlerError>,
-    ) -> Result<(), GivenUp> {
-        if books.abandoned().is_some() {
-            return Err(GivenUp);
-        }
-        let ended = call_handler(|| call(&mut *self.handler));
-        if let Err(ended) = &ended {
-            faults.report(format_args!("handler {}, {what}: {}", self.counters.name, ended.text));
-        }
-        self.is_failing = ended.is_err();
-        self.holds_since = self.holds_since.map(|_| clock::now());
-        let loss = match ended.map_err(|ended| ended.cost) {
-            Ok(()) => Loss::Of(0),
-            Err(Cost::Lost(records)) => Loss::Of(records),
-            Err(Cost::Current | Cost::After(_)) => Loss::OfWhatVanished,
+    /// Whether the listener flushes it by itself: because it holds records and runs idle (`all`), or has held them for
+    /// too long.
+    fn is_flush_due(&self, all: bool) -> bool {
+        let is_due = |since| (all && !self.is_stuck) || clock::now() - since > HELD_MAX;
+        self.holds_since.is_some_and(is_due) && !self.is_kept_out()
+    }
+
+    /// The listener's own flush, by which it learns of the handler.
+    fn flush(&mut self, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
+        books.settle(|| {})?; // not after a deadline
+        let failure = call_handler(self.quarantine.is_failing(), || self.handler.flush()).err();
+        self.tell_first(failure.as_ref(), ", flush", faults);
+        let delivered = self.settle_finish(failure.as_ref(), books)?;
+        self.learn(delivered, failure, faults);
+        Ok(())
+    }
+
+    /// A flush that somebody waits for, or the close: it reaches the handler always, and fails without consequences.
+    fn finish(&mut self, finish: Finish, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
+        books.settle(|| {})?; // not after a deadline
+        let (what, failure) = match finish {
+            Finish::Flush => ("flush", call_handler(false, || self.handler.flush()).err()),
+            Finish::Close => ("close", call_handler(false, || self.handler.close()).err()),
         };
-        self.settle(0, loss, books)
+        if let Some(failure) = &failure {
+            faults.report(format_args!("handler {}, {what}: {}", self.counters.name, failure.text));
+        }
+        let delivered = self.settle_finish(failure.as_ref(), books)?;
+        self.learn(delivered, None, faults);
+        Ok(())
+    }
+
+    /// After a flush or the close: counts what left the handler, or failed.
+    fn settle_finish(&mut self, failure: Option<&Failure>, books: &Books) -> Result<u64, GivenUp> {
+        self.holds_since = self.holds_since.map(|_| clock::now());
+        let loss = match failure.map(|failure| failure.cost) {
+            None => Loss::Of(0),
+            Some(Cost::Lost(records)) => Loss::Of(records),
+            Some(Cost::Current | Cost::After(_)) => Loss::OfWhatVanished,
+        };
+        let delivered = self.settle(0, loss, books)?;
+        self.is_stuck = delivered == 0 && self.holds_since.is_some();
+        Ok(delivered)
     }
 
     /// After a call: `taken` records more were taken, some of these or of those held before are lost, and the rest
-    /// was delivered but for what the handler holds now.
-    fn settle(&mut self, taken: usize, loss: Loss, books: &Books) -> Result<(), GivenUp> {
+    /// was delivered but for what the handler holds now. Returns how many were delivered.
+    fn settle(&mut self, taken: usize, loss: Loss, books: &Books) -> Result<u64, GivenUp> {
         let held = guarded(|| self.handler.held()).unwrap_or(0);
         self.buffers |= held > 0;
         self.holds_since = match (held, self.holds_since) {
@@ -316,6 +405,7 @@ impl Runner {
         };
         let counters = &*self.counters;
         let in_hand = self.passing as u64;
+        let mut delivered = 0;
         books.settle(|| {
             let had = counters.held.load(Ordering::Relaxed) + taken as u64;
             // A handler that miscounts must not make records out of nothing.
@@ -327,8 +417,10 @@ impl Runner {
             counters.in_hand.store(in_hand, Ordering::Relaxed);
             counters.cursor.reset();
             add(&counters.failed, failed);
-            add(&counters.delivered, had - failed - held);
-        })
+            delivered = had - failed - held;
+            add(&counters.delivered, delivered);
+        })?;
+        Ok(delivered)
     }
 }
 
@@ -353,23 +445,34 @@ enum Loss {
     OfWhatVanished,
 }
 
+/// What a handler is asked for beside records.
+#[derive(Clone, Copy)]
+enum Finish {
+    Flush,
+    Close,
+}
+
 /// How a handler's call failed.
 struct Failure {
     cost: Cost,
     text: String,
+    /// How long the call took, if it was timed.
+    took: Duration,
 }
 
-/// Calls a handler. Its error and its panic end here; so does what they do when they are shown and dropped.
-fn call_handler(call: impl FnOnce() -> Result<(), HandlerError>) -> Result<(), Failure> {
-    match guarded(call) {
-        Ok(Ok(())) => Ok(()),
+/// Calls a handler. Its error and its panic end here; so does what they do when they are shown and dropped. Only a
+/// call that is worth two looks at the clock `is_timed`.
+fn call_handler(is_timed: bool, call: impl FnOnce() -> Result<(), HandlerError>) -> Result<(), Failure> {
+    let since = is_timed.then(clock::now);
+    let (cost, text) = match guarded(call) {
+        Ok(Ok(())) => return Ok(()),
         Ok(Err(error)) => {
             let cost = error.cost;
             let text = guarded(|| error.to_string());
             discard(error);
-            let text = text.unwrap_or_else(|panic| format!("an error that cannot be shown ({panic})"));
-            Err(Failure { cost, text })
+            (cost, text.unwrap_or_else(|panic| format!("an error that cannot be shown ({panic})")))
         }
-        Err(panic) => Err(Failure { cost: Cost::Current, text: format!("panicked: {panic}") }),
-    }
+        Err(panic) => (Cost::Current, format!("panicked: {panic}")),
+    };
+    Err(Failure { cost, text, took: since.map_or(Duration::ZERO, |since| clock::now() - since) })
 }

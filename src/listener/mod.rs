@@ -13,7 +13,10 @@ mod dispatch;
 mod idle;
 mod merge;
 mod own;
+mod quarantine;
 mod resolve;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub(crate) use self::core::Core;
 pub(crate) use control::Control;
@@ -234,6 +237,8 @@ impl Listener {
             if self.batch.is_empty() {
                 return Ok(records);
             }
+            #[cfg(test)]
+            testing::pass(testing::Bug::Collected);
             records += self.batch.items.len();
             self.dispatch()?;
         }

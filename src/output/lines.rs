@@ -13,7 +13,7 @@
 //! Between calls the bytes begin with the first record that has not left entirely. `sent > 0` means that it was
 //! begun: its rest is written before anything else, however often that fails. Records that were not begun are
 //! dropped, whole, when a write fails, and counted; so what is in the file are whole lines in order, but for the
-//! last one while the disk is full. An error that only says "not now" (`EAGAIN`) drops nothing until
+//! last one while the disk is full. What only says "not now" (`EAGAIN`) is no failure, and drops nothing until
 //! [`KEEP_BYTES_MAX`] are waiting.
 //!
 //! Nothing here knows records: whoever formats hands over the finished bytes of one. Only our own format appends to
@@ -110,7 +110,7 @@ impl<W: Write> Lines<W> {
         self.bytes.len() - self.sent >= self.put_off + WRITE_BYTES
     }
 
-    /// Writes all records, in one `write(2)` unless the system takes less.
+    /// Writes all records, in one `write(2)` unless the system takes less. What the system puts off stays held.
     ///
     /// # Errors
     /// When the system refuses. A record that was begun stays held, and is continued by the next call; how many
@@ -120,7 +120,7 @@ impl<W: Write> Lines<W> {
         let result = self.send();
         self.settle();
         self.put_off = 0;
-        result.map_err(|source| self.fail(source))
+        result.or_else(|source| self.refused(source))
     }
 
     fn send(&mut self) -> io::Result<()> {
@@ -157,17 +157,17 @@ impl<W: Write> Lines<W> {
     }
 
     #[cold]
-    fn fail(&mut self, source: io::Error) -> Failed {
+    fn refused(&mut self, source: io::Error) -> Result<(), Failed> {
         let waiting = self.bytes.len() - self.sent;
         if is_momentary(&source) && waiting <= KEEP_BYTES_MAX {
             self.put_off = waiting;
-            return Failed { lost: 0, source };
+            return Ok(());
         }
         let begun = usize::from(self.sent > 0);
         let lost = self.ends.len() - begun;
         self.ends.truncate(begun);
         self.take_back();
-        Failed { lost: lost as u64, source }
+        Err(Failed { lost: lost as u64, source })
     }
 }
 
@@ -327,7 +327,8 @@ mod tests {
             lines.push(&[[b'b'; 99].as_slice(), b"\n"].concat());
             offered += 1;
             if lines.is_full() {
-                lost += lines.write().unwrap_err().lost;
+                lost += lines.write().map_or_else(|failed| failed.lost, |()| 0);
+                assert!(lines.out.written.is_empty());
             }
             assert!(lines.bytes.len() <= KEEP_BYTES_MAX + WRITE_BYTES + 100);
         }
