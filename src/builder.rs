@@ -491,14 +491,12 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         let engine: &Arc<Engine> = &self.logger.engine;
-        if !engine.core.origin.is_here() {
-            return; // the parent's own guard ends it
+        if engine.is_over() {
+            return; // also in a child of `fork`: the parent's own guard ends it
         }
         if self.is_global {
-            if engine.is_open() {
-                // What the deadline leaves behind is stopped, and told of, at the end of the process.
-                let _ = engine.within_exit_timeout(|timeout| self.logger.flush(timeout));
-            }
+            // What the deadline leaves behind is stopped, and told of, at the end of the process.
+            let _ = engine.within_exit_timeout(|timeout| self.logger.flush(timeout));
         } else if let Ok(report) = engine.within_exit_timeout(|timeout| engine.stop(timeout)) {
             // On the listener's thread, which is the error, the engine ends by itself.
             let lost = report.left_behind();

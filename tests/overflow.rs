@@ -134,9 +134,12 @@ fn when_info_is_dropped_warn_and_error_still_find_room() {
     compare(&report, [50, 50, infos + 50, 0, 0], &received.lock().unwrap());
 }
 
-/// Fills the calling thread's ring until `lost` records were dropped from it; how many were logged.
-fn lose(logger: &treering::Logger, lost: u64) -> u64 {
-    let (mut logged, before) = (0, logger.stats().dropped);
+/// Fills the calling thread's ring, while the listener stands before the gate, until `lost` records were dropped from it;
+/// how many were logged.
+fn lose(logger: &treering::Logger, gate: &Gate, lost: u64) -> u64 {
+    info!(logger: logger, "{}", 0);
+    gate.wait_for_guest();
+    let (mut logged, before) = (1, logger.stats().dropped);
     while logger.stats().dropped < before + lost {
         info!(logger: logger, "{logged}");
         logged += 1;
@@ -149,7 +152,7 @@ fn the_loss_of_a_thread_that_ends_is_told_before_the_engine_stops() {
     let gate = Gate::closed();
     let (take, received) = receiver(Duration::ZERO, Some(gate.clone()));
     let (logger, guard) = treering::builder().ring_capacity(4096).handler(take).start().unwrap();
-    let logged = std::thread::scope(|scope| scope.spawn(|| lose(&logger, 17)).join().unwrap());
+    let logged = std::thread::scope(|scope| scope.spawn(|| lose(&logger, &gate, 17)).join().unwrap());
     gate.open();
     guard.flush(SOON).unwrap();
     let told = *received.lock().unwrap();
@@ -163,7 +166,7 @@ fn the_loss_of_a_thread_that_lives_and_logs_no_more_is_told_at_the_stop() {
     let gate = Gate::closed();
     let (take, received) = receiver(Duration::ZERO, Some(gate.clone()));
     let (logger, guard) = treering::builder().ring_capacity(4096).handler(take).start().unwrap();
-    let logged = lose(&logger, 17);
+    let logged = lose(&logger, &gate, 17);
     gate.open();
     let report = guard.stop(LONG).unwrap();
     let received = received.lock().unwrap();
@@ -176,7 +179,7 @@ fn the_loss_of_a_thread_that_lives_and_logs_no_more_is_told_after_a_second_or_tw
     let gate = Gate::closed();
     let (take, received) = receiver(Duration::ZERO, Some(gate.clone()));
     let (logger, guard) = treering::builder().ring_capacity(4096).handler(take).start().unwrap();
-    lose(&logger, 17);
+    lose(&logger, &gate, 17);
     let start = Instant::now();
     gate.open();
     support::eventually("the loss is told", || received.lock().unwrap().lost == 17);
@@ -198,7 +201,7 @@ fn the_loss_stands_in_the_stream_where_the_records_are_missing() {
         .handler(capture.clone())
         .start()
         .unwrap();
-    let logged = lose(&logger, 17);
+    let logged = lose(&logger, &gate, 17);
     gate.open();
     support::eventually("there is room", || guard.stats().pending == 0);
     info!(logger: logger, "after the loss");
@@ -298,7 +301,7 @@ fn a_caller_that_blocks_waits_as_long_as_it_was_told_and_then_its_record_is_drop
         .handler(take)
         .start()
         .unwrap();
-    let infos = lose(&logger, 1);
+    let infos = lose(&logger, &gate, 1);
     // Errors may still use the headroom.
     let (mut errors, mut longest) = (0, Duration::ZERO);
     while guard.stats().dropped_by_level[0] == 0 {
@@ -399,7 +402,7 @@ fn losses_in_the_ring_that_threads_share_are_counted_and_told() {
         treering::builder().ring_capacity(4096).memory_cap(4096).handler(take).start().unwrap();
     info!(logger: logger, "the only ring is this thread's");
     gate.wait_for_guest();
-    let logged = std::thread::scope(|scope| scope.spawn(|| lose(&logger, 17)).join().unwrap());
+    let logged = std::thread::scope(|scope| scope.spawn(|| lose(&logger, &gate, 17)).join().unwrap());
     gate.open();
     let report = guard.stop(LONG).unwrap();
     assert_eq!(report.dropped, 17);
