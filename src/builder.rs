@@ -227,7 +227,8 @@ impl Builder {
     }
 
     /// Where the engine tells of its own faults: handlers that fail, settings that the system refuses. At most 10
-    /// lines a minute. Called on the listener's thread, mostly; it must not log through this engine.
+    /// lines a minute. Called on the listener's thread, mostly: what it logs through this engine there is heard once, as
+    /// what a handler logs is.
     ///
     /// Default: a line on stderr.
     ///
@@ -273,7 +274,9 @@ impl Builder {
         self
     }
 
-    /// Starts an engine of its own, for calls that name it by `logger:`. Dropping its guard stops it.
+    /// Starts an engine of its own, for calls that name it by `logger:`. Dropping its guard stops it, and so does the end
+    /// of the process. With `panic = "abort"` a panic loses what it has, unless [`init`](Builder::init) has installed the
+    /// panic hook.
     ///
     /// # Errors
     /// As [`init`](Builder::init), but any number of these may run.

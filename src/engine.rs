@@ -309,7 +309,7 @@ impl Engine {
         let deadline = Deadline::after(timeout);
         self.core.close();
         if self.turning.load(Ordering::Relaxed) == os::thread_id() {
-            return Err(Error::on_listener_thread());
+            return Err(Error::stops_on_listener_thread());
         }
         if self.wait == Wait::Manual && !self.core.control.has_finished() {
             // Another thread may take the last turn first; then there is nothing left to do.

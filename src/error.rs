@@ -24,7 +24,7 @@ enum Kind {
     Filter { text: String, problem: String },
     AlreadyRunning,
     NotRunning,
-    OnListenerThread,
+    OnListenerThread { stops: bool },
     Forked,
     Timeout,
     ThreadSpawn(io::Error),
@@ -51,7 +51,7 @@ impl Error {
         matches!(*self.0, Kind::Filter { .. })
     }
 
-    /// Whether the process has its global engine already.
+    /// Whether the process-wide engine runs already.
     ///
     /// ```
     /// assert!(!treering::handler::File::append("/").unwrap_err().is_already_running());
@@ -75,7 +75,7 @@ impl Error {
     /// assert!(!treering::handler::File::append("/").unwrap_err().is_on_listener_thread());
     /// ```
     pub fn is_on_listener_thread(&self) -> bool {
-        matches!(*self.0, Kind::OnListenerThread)
+        matches!(*self.0, Kind::OnListenerThread { .. })
     }
 
     /// Whether this is a child of `fork` and the engine its parent's. The child may start one of its own.
@@ -129,7 +129,13 @@ impl Error {
 
     #[cold]
     pub(crate) fn on_listener_thread() -> Self {
-        Error(Box::new(Kind::OnListenerThread))
+        Error(Box::new(Kind::OnListenerThread { stops: false }))
+    }
+
+    /// The engine stops nevertheless.
+    #[cold]
+    pub(crate) fn stops_on_listener_thread() -> Self {
+        Error(Box::new(Kind::OnListenerThread { stops: true }))
     }
 
     #[cold]
@@ -180,12 +186,15 @@ impl fmt::Display for Error {
             }
             Kind::Filter { text, problem } => write!(f, "filter `{text}`: {problem}"),
             Kind::AlreadyRunning => f.write_str(
-                "this process has a global engine already: call init() once, and start() for further engines",
+                "this process has its engine already: call init() once, and start() for further engines",
             ),
             Kind::NotRunning => {
                 f.write_str("no engine is running: call init() first, and keep its guard until the end")
             }
-            Kind::OnListenerThread => f.write_str(
+            Kind::OnListenerThread { stops: true } => {
+                f.write_str("the engine stops, but this call cannot wait for it on the listener's own thread")
+            }
+            Kind::OnListenerThread { stops: false } => f.write_str(
                 "this would wait for the listener on the listener's own thread: ask from another thread",
             ),
             Kind::Forked => f.write_str(
@@ -218,7 +227,7 @@ fn advice(source: &io::Error) -> Option<&'static str> {
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // `fn main() -> Result<(), treering::Error>` prints this: the sentence helps more than the structure.
-        write!(f, "Error({self})")
+        fmt::Display::fmt(self, f)
     }
 }
 

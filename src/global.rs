@@ -104,7 +104,8 @@ impl Builder {
     ///
     /// Without a handler it gets [`Console::stderr`], as by [`treering::init`](init).
     ///
-    /// The first call also installs a panic hook, which logs each panic before the present hook runs.
+    /// The first call also installs a panic hook, which logs each panic before the present hook runs, but for those of
+    /// handlers, which their engine's [`error_hook`](Builder::error_hook) is told of.
     ///
     /// # Errors
     /// [`is_already_running`](Error::is_already_running) if there is one that was not stopped;

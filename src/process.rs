@@ -16,6 +16,7 @@ use crate::engine::{Engine, Start};
 use crate::error::Error;
 use crate::logger::place::{self, busy};
 use crate::ring::Slot;
+use crate::stats::Report;
 use crate::sync::{Arc, Mutex, MutexGuard, holds_a_lock};
 use crate::{clock, origin, os};
 
@@ -83,26 +84,33 @@ extern "C" fn at_exit() {
     let _ = catch_unwind(stop_all);
 }
 
-/// Stops every engine, each within its `exit_timeout`, and tells stderr what was abandoned.
+/// Stops every engine, each within its `exit_timeout`, and tells stderr what was abandoned: then what was dropped
+/// before may have been told of by records that are lost as well.
 pub(crate) fn stop_all() {
     let (engines, global) = running();
     engines.iter().for_each(|engine| engine.core.close());
     let begun = clock::now();
-    let lost: u64 = engines.iter().rev().map(|engine| stop(engine, clock::now() - begun)).sum();
-    let lost = lost + global.map_or(0, |global| stop(&global, Duration::ZERO));
+    let mut reports: Vec<_> = engines.iter().rev().map(|engine| stop(engine, clock::now() - begun)).collect();
+    reports.extend(global.map(|global| stop(&global, Duration::ZERO)));
+    reports.retain(|report| report.left_behind() > 0);
+    let lost: u64 = reports.iter().map(Report::left_behind).sum();
     if lost > 0 {
-        os::write_stderr(format!("treering: {lost} records were abandoned at exit\n").as_bytes());
+        let before = match reports.iter().map(|report| report.dropped).sum() {
+            0_u64 => String::new(),
+            dropped => format!(", and {dropped} had found no room before"),
+        };
+        os::write_stderr(format!("treering: {lost} records were abandoned at exit{before}\n").as_bytes());
     }
 }
 
-/// Stops an engine that was waiting for its turn so long already. How many records that cost.
-fn stop(engine: &Engine, waited: Duration) -> u64 {
+/// Stops an engine that was waiting for its turn so long already.
+fn stop(engine: &Engine, waited: Duration) -> Report {
     match engine.within_exit_timeout(|timeout| engine.stop(timeout.saturating_sub(waited))) {
-        Ok(report) => report.left_behind(),
+        Ok(report) => report,
         // A handler called exit: nobody else will drain.
         Err(_) => {
             engine.core.give_up();
-            engine.report().left_behind()
+            engine.report()
         }
     }
 }

@@ -43,7 +43,7 @@ static IS_DEFAULT: AtomicBool = AtomicBool::new(true);
 /// parent sees what it expects. Functions of `atexit` and destructors do not run.
 ///
 /// A signal that comes more than 100 ms after the first one ends the process at once: whoever sends two has no
-/// patience.
+/// patience. For this the end takes 100 ms at least, and as much longer than the `exit_timeout` where that passes.
 ///
 /// May be called at any time, before or after the engines start, and again. A child of `fork` is ended by these
 /// signals at once, until it calls this itself.

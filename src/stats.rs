@@ -4,11 +4,12 @@
 //! `submitted = dispatched + dropped + late + abandoned + pending`. Each handler's gives one to each record it was
 //! offered: `offered = filtered + delivered + failed + abandoned + held + in_flight`.
 //!
-//! A counter has one writer (but for those marked *any*), so writing is a plain load, add and store; the lines are
-//! padded by writer. Every call counts in one counter when it gets its place or loses it: placed, dropped or refused,
-//! and `submitted` is their sum. A reader loads the settled counters first and the placed last, so `pending`, the
-//! records that have a place and no fate, is never negative, and exact as soon as no record is placed any more,
-//! however many calls are refused meanwhile.
+//! A [`Report`] shows the books at one moment. `pending`, the records that have a place in memory and no fate yet, is
+//! never negative, and exact as soon as no record is placed any more, however many calls are refused meanwhile.
+
+// A counter has one writer (but for those marked *any*), so writing is a plain load, add and store; the lines are padded
+// by writer. Every call counts in one counter when it gets its place or loses it: placed, dropped or refused, and
+// `submitted` is their sum. A reader loads the settled counters first and the placed last: hence the above.
 
 use std::fmt;
 use std::ops::Index;
@@ -383,6 +384,14 @@ impl fmt::Display for Report {
             "{} submitted = {} dispatched + {} dropped + {} late + {} abandoned + {} pending",
             self.submitted, self.dispatched, self.dropped, self.late, self.abandoned, self.pending
         )?;
+        let is_clean = |handler: &&HandlerReport| handler.offered == handler.filtered + handler.delivered;
+        for handler in self.handlers.iter().filter(|handler| !is_clean(handler)) {
+            write!(f, "; {handler}")?;
+        }
+        let beside = [(self.truncated, "truncated"), (self.nested, "nested"), (self.forked, "forked")];
+        for (count, what) in beside.iter().filter(|(count, _)| *count > 0) {
+            write!(f, "; {count} {what}")?;
+        }
         match self.listener_panics {
             0 => Ok(()),
             panics => write!(f, "; the listener panicked {panics} times"),
@@ -426,6 +435,22 @@ pub struct HandlerReport {
     pub in_flight: u64,
     /// Whether it failed so often in a row that it is called only now and then, until it delivers again.
     pub quarantined: bool,
+}
+
+impl fmt::Display for HandlerReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let HandlerReport { name, offered, filtered, delivered, failed, abandoned, held, in_flight, .. } =
+            self;
+        write!(
+            f,
+            "{name}: {offered} offered = {filtered} filtered + {delivered} delivered + {failed} failed + \
+             {abandoned} abandoned + {held} held + {in_flight} in flight"
+        )?;
+        match self.skipped {
+            0 => Ok(()),
+            skipped => write!(f, ", {skipped} of the failed skipped"),
+        }
+    }
 }
 
 /// The handlers' ledgers, by name or in order.

@@ -196,11 +196,20 @@ impl Ended {
     /// One line says how many records were abandoned at exit.
     #[track_caller]
     fn abandoned(&self) -> usize {
+        let (abandoned, dropped) = self.lost();
+        assert_eq!(dropped, 0, "{self}");
+        abandoned
+    }
+
+    /// As [`abandoned`](Self::abandoned), and how many had found no room before, by the same line.
+    #[track_caller]
+    fn lost(&self) -> (usize, usize) {
         let said = self.said();
         let [line] = said[..] else { panic!("{self}") };
-        let (number, rest) = line.split_once(' ').unwrap();
-        assert_eq!(rest, "records were abandoned at exit", "{self}");
-        number.parse().unwrap()
+        let (abandoned, rest) = line.split_once(" records were abandoned at exit").expect("the line");
+        let dropped = rest.strip_prefix(", and ").map(|rest| rest.strip_suffix(" had found no room before"));
+        let dropped = dropped.map_or("0", |dropped| dropped.expect("nothing else"));
+        (abandoned.parse().unwrap(), dropped.parse().unwrap())
     }
 
     #[track_caller]
@@ -451,7 +460,8 @@ fn nobody_reads_the_pipe() {
     let ended = scene("full-pipe");
     ended.exited(0);
     ended.ended_soon();
-    assert!(ended.abandoned() > 0, "{ended}");
+    let (abandoned, dropped) = ended.lost();
+    assert!(abandoned > 0 && dropped > 0, "{ended}");
     // What the pipe holds ends where it was full; up to there it is whole.
     let (whole, _) = ended.stdout.rsplit_once('\n').unwrap();
     let numbers = whole.lines().map(|line| line.rsplit_once("number ").unwrap().1.parse::<usize>().unwrap());

@@ -179,11 +179,13 @@ fn costs_a_few_calls(fail: fn() -> HandlerError, text: &str) {
     let faults = faults.lock().unwrap();
     assert_eq!(
         faults.len(),
-        4,
-        "the first failure, the tenth, the flush and the close of the stop: {faults:#?}"
+        5,
+        "the first failure, the tenth, the flush and the close of the stop, and what was skipped: {faults:#?}"
     );
+    assert_eq!(faults[4], format!("handler bad failed to the end; {} records were skipped", bad.skipped));
     assert_eq!(faults[0], format!("handler bad: {text}"));
-    let begins = format!("handler bad failed 10 times in a row and gets no records for 10ms: {text}");
+    let begins =
+        format!("handler bad failed 10 times in a row and gets no records for 10ms, then longer: {text}");
     assert_eq!(faults[1], begins);
 }
 

@@ -149,6 +149,7 @@ impl Handlers {
         self.flush_on_request(books, faults)?;
         for runner in self.runners.iter_mut().rev() {
             runner.finish(Finish::Close, books, faults)?;
+            runner.tell_of_skipped(faults);
             books.settle(|| {
                 let held = runner.counters.held.swap(0, Ordering::Relaxed);
                 add(&runner.counters.failed, held);
@@ -318,8 +319,16 @@ impl Runner {
         {
             quarantined.store(true, Ordering::Relaxed);
             faults.report(format_args!(
-                "handler {name} failed {FAILURES_MAX} times in a row and gets no records for {back_off:.0?}: {text}"
+                "handler {name} failed {FAILURES_MAX} times in a row and gets no records for {back_off:.0?}, then longer: {text}"
             ));
+        }
+    }
+
+    /// It is closed, and never came back.
+    fn tell_of_skipped(&mut self, faults: &Faults) {
+        if let Some(skipped) = self.quarantine.end() {
+            let name = &self.counters.name;
+            faults.report(format_args!("handler {name} failed to the end; {skipped} records were skipped"));
         }
     }
 

@@ -60,6 +60,11 @@ impl Quarantine {
     /// A call delivered something. If that ends a quarantine: how many records were skipped in it.
     pub(super) fn delivered(&mut self) -> Option<u64> {
         self.failures = 0;
+        self.end()
+    }
+
+    /// The handler is called no more. If it is in quarantine: how many records were skipped in it.
+    pub(super) fn end(&mut self) -> Option<u64> {
         self.away.take().map(|away| away.skipped)
     }
 
