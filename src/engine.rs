@@ -35,6 +35,12 @@ pub(crate) fn is_in_turn() -> bool {
     LISTENING.get()
 }
 
+/// From now on the calling thread, one of ours, never waits for room in a ring.
+#[cfg(feature = "signals")]
+pub(crate) fn never_wait_here() {
+    LISTENING.set(true);
+}
+
 /// This thread takes turns as long as this lives.
 struct Listening {
     before: bool,
@@ -253,6 +259,9 @@ impl Engine {
             let _here = Listening::here();
             let _turning = Turning::here(self);
             self.polling.store(here, Ordering::Relaxed);
+            if !self.is_open() {
+                listener.hurry();
+            }
             let mut turn = listener.turn();
             if turn != Turn::Finished {
                 // A deadline that passed meanwhile shows in the next turn.
@@ -312,6 +321,8 @@ impl Engine {
             return Err(Error::stops_on_listener_thread());
         }
         if self.wait == Wait::Manual && !self.core.control.has_finished() {
+            // No other thread will give up for this one.
+            self.core.books.set_deadline(deadline);
             // Another thread may take the last turn first; then there is nothing left to do.
             let _ = self.take_turn(deadline);
         }
@@ -375,12 +386,14 @@ impl Drop for Engine {
 /// Starts a thread, the listener's or the one that waits for signals. Nobody joins it: `stop` waits for the listener's
 /// end, behind which only destructors of the user's thread-locals run, for as long as they like.
 pub(crate) fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    if Origin::here().is_first() {
-        std::thread::Builder::new().name(name).spawn(body).map(drop)
-    } else {
-        // A thread of std's takes a lock of std's when it starts, which another thread may have held at the `fork`.
-        os::spawn(&name, body)
-    }
+    os::without_signals(|| {
+        if Origin::here().is_first() {
+            std::thread::Builder::new().name(name).spawn(body).map(drop)
+        } else {
+            // A thread of std's takes a lock of std's when it starts, which another thread may have held at the `fork`.
+            os::spawn(&name, body)
+        }
+    })
 }
 
 fn judge(filter: Filter) -> Arc<dyn Fn(&Metadata) -> bool + Send + Sync> {

@@ -96,7 +96,8 @@ impl Error {
         matches!(*self.0, Kind::Timeout)
     }
 
-    /// Whether the builder was given a value that cannot be.
+    /// Whether the builder was given a value that cannot be, or the call came where nothing can be set up or asked: from a
+    /// signal handler or an allocator that interrupts treering.
     ///
     /// ```
     /// assert!(!treering::handler::File::append("/").unwrap_err().is_config());

@@ -67,6 +67,35 @@ pub(crate) fn monotonic_nanos() -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
+/// Runs `start`, which starts a thread, so that this thread has no signal handlers of the program's to run: those that
+/// a process is sent go to its other threads. What a thread does to itself (SIGSEGV and the like) and profilers are let
+/// through.
+pub(crate) fn without_signals<R>(start: impl FnOnce() -> R) -> R {
+    const LET_THROUGH: [libc::c_int; 7] = [
+        libc::SIGSEGV,
+        libc::SIGBUS,
+        libc::SIGFPE,
+        libc::SIGILL,
+        libc::SIGTRAP,
+        libc::SIGABRT,
+        libc::SIGPROF,
+    ];
+    // SAFETY: a sigset_t is an array of integers, for which zero is a value.
+    let (mut none, mut before): (libc::sigset_t, libc::sigset_t) = unsafe { std::mem::zeroed() };
+    // SAFETY: `none` outlives the call.
+    unsafe { libc::sigfillset(&mut none) };
+    for signal in LET_THROUGH {
+        // SAFETY: as above; the signal is one.
+        unsafe { libc::sigdelset(&mut none, signal) };
+    }
+    // SAFETY: both sets outlive the call.
+    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &none, &mut before) };
+    let result = start();
+    // SAFETY: as above; this brings the mask back.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &before, std::ptr::null_mut()) };
+    result
+}
+
 /// Starts a thread that nobody joins, without std. Its name shows in the system, not in `std::thread::current`.
 pub(crate) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
     /// The kernel keeps 15 bytes.
@@ -141,12 +170,21 @@ pub(crate) fn write(file: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     usize::try_from(written).map_err(|_| io::Error::last_os_error())
 }
 
-/// Writes to stderr without std's lock or buffer, so that it works from any context. Gives up on an error: there
-/// is nowhere left to tell it.
+/// Writes to stderr without std's lock or buffer, so that it works from any context. Gives up on an error, as there is
+/// nowhere left to tell it, and where nobody reads: a full pipe must not keep a process from its end.
 pub(crate) fn write_stderr(mut text: &[u8]) {
+    /// How long a reader may take.
+    const PATIENCE_MILLIS: libc::c_int = 100;
     while !text.is_empty() {
+        let mut stderr = libc::pollfd { fd: libc::STDERR_FILENO, events: libc::POLLOUT, revents: 0 };
+        // SAFETY: one pollfd, which outlives the call.
+        if unsafe { libc::poll(&mut stderr, 1, PATIENCE_MILLIS) } == 0 {
+            return;
+        }
+        // A pipe that can be written takes so much without a wait.
+        let part = &text[..text.len().min(libc::PIPE_BUF)];
         // SAFETY: the pointer and the length are those of one slice.
-        let written = unsafe { libc::write(libc::STDERR_FILENO, text.as_ptr().cast(), text.len()) };
+        let written = unsafe { libc::write(libc::STDERR_FILENO, part.as_ptr().cast(), part.len()) };
         match written {
             n if n > 0 => text = &text[n as usize..],
             _ if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => {}

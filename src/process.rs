@@ -6,6 +6,8 @@
 //! forks, so that the child finds them free and what they guard whole. Locks of an engine it may find held for ever, so
 //! it touches none: see [`origin`](crate::origin).
 
+#[cfg(feature = "signals")]
+use std::io;
 use std::panic::catch_unwind;
 use std::sync::Weak;
 use std::time::Duration;
@@ -15,12 +17,26 @@ use crate::callsite::dictionary;
 use crate::engine::{Engine, Start};
 use crate::error::Error;
 use crate::logger::place::{self, busy};
+#[cfg(feature = "signals")]
+use crate::origin::Origin;
 use crate::ring::Slot;
 use crate::stats::Report;
 use crate::sync::{Arc, Mutex, MutexGuard, holds_a_lock};
+#[cfg(feature = "signals")]
+use crate::sync::{AtomicBool, Ordering};
 use crate::{clock, origin, os};
 
-static ENGINES: Mutex<Engines> = Mutex::new(Engines { global: None, all: Vec::new(), is_watched: false });
+static ENGINES: Mutex<Engines> = Mutex::new(Engines {
+    global: None,
+    all: Vec::new(),
+    is_watched: false,
+    #[cfg(feature = "signals")]
+    waits_for_signals: None,
+});
+
+/// Whether the signals that `signals` waits for do what they do by default.
+#[cfg(feature = "signals")]
+pub(crate) static ENDS_BY_DEFAULT: AtomicBool = AtomicBool::new(true);
 
 thread_local! {
     /// What the thread holds while it forks.
@@ -34,6 +50,9 @@ struct Engines {
     all: Vec<Weak<Engine>>,
     /// The process's end and its forks are told to this module.
     is_watched: bool,
+    /// The process, this or its parent, that has a thread which waits for signals.
+    #[cfg(feature = "signals")]
+    waits_for_signals: Option<Origin>,
 }
 
 /// Starts an engine, as the process's own if it is `global`.
@@ -54,10 +73,19 @@ pub(crate) fn start(engine: &Arc<Engine>, start: Start, global: bool) -> Result<
     Ok(())
 }
 
-/// Has the process's end and its forks told to this module, also before an engine starts.
+/// Has signals waited for, once in this process, and its forks told to this module before.
 #[cfg(feature = "signals")]
-pub(crate) fn watch() -> Result<(), Error> {
-    busy(|_| ENGINES.lock().watch()).ok_or_else(Error::interrupts)?
+pub(crate) fn wait_for_signals(wait: impl FnOnce() -> io::Result<()>) -> Result<(), Error> {
+    let begin = || {
+        let mut engines = ENGINES.lock();
+        engines.watch()?;
+        if !engines.waits_for_signals.is_some_and(Origin::is_here) {
+            wait().map_err(Error::process_hook)?;
+            engines.waits_for_signals = Some(Origin::here());
+        }
+        Ok(())
+    };
+    busy(|_| begin()).ok_or_else(Error::interrupts)?
 }
 
 /// The process-wide engine, if there is one; `None` if this call interrupts treering itself.
@@ -118,9 +146,11 @@ fn stop(engine: &Engine, waited: Duration) -> Report {
 /// The panic ends the process: what was logged until now leaves first, if each engine's `exit_timeout` allows.
 pub(crate) fn flush_all() {
     let (engines, global) = running();
+    let begun = clock::now();
     for engine in engines.iter().rev().chain(&global) {
+        let waited = clock::now() - begun;
         // On the engine's own listener thread this is an error, and nobody is left who could flush.
-        let _ = engine.within_exit_timeout(|timeout| engine.flush(timeout));
+        let _ = engine.within_exit_timeout(|timeout| engine.flush(timeout.saturating_sub(waited)));
     }
 }
 
@@ -143,7 +173,7 @@ fn running() -> (Vec<Arc<Engine>>, Option<Arc<Engine>>) {
 
 /// The process's own locks.
 struct Held {
-    _engines: MutexGuard<'static, Engines>,
+    engines: MutexGuard<'static, Engines>,
     _dictionary: dictionary::Held<'static>,
 }
 
@@ -152,7 +182,7 @@ extern "C" fn before_fork() {
     // A signal handler that forks where it interrupts us would wait for itself. Its child has what it has.
     if !holds_a_lock() {
         let engines = ENGINES.lock();
-        let held = Held { _engines: engines, _dictionary: DICTIONARY.hold() };
+        let held = Held { engines, _dictionary: DICTIONARY.hold() };
         HELD.with(|slot| slot.install(Box::new(held)));
     }
 }
@@ -164,5 +194,16 @@ extern "C" fn in_parent() {
 extern "C" fn in_child() {
     origin::begin();
     place::begin();
-    drop(HELD.with(Slot::remove));
+    #[cfg(feature = "signals")]
+    ENDS_BY_DEFAULT.store(true, Ordering::SeqCst);
+    if let Some(held) = HELD.with(Slot::remove) {
+        held.engines.all.iter().filter_map(Weak::upgrade).for_each(switch_off);
+    }
+}
+
+/// Whoever has a ring of it still, as a call that a signal handler interrupted to fork, finds it closed. It is leaked:
+/// what its handlers and hooks hold is the parent's to write, and their destructors run there.
+fn switch_off(engine: Arc<Engine>) {
+    engine.core.transport.shared.state.close();
+    std::mem::forget(engine);
 }

@@ -1,7 +1,7 @@
 //! Signals that ask for the end: caught, logged, and obeyed when the records are out. Under the feature `signals`.
 //!
 //! A thread of its own waits for them, behind signal-hook's pipe; in the handler nothing happens but a look at one
-//! flag, [`IS_DEFAULT`]. While it is set, the signal does what it does by default, so nobody is left without an end:
+//! flag, [`ENDS_BY_DEFAULT`]. While it is set, the signal does what it does by default, so nobody is left without an end:
 //!
 //! ```text
 //!                         set    not yet asked for, or the thread cannot be had
@@ -19,11 +19,11 @@ use signal_hook::flag::register_conditional_default;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::{emulate_default_handler, signal_name};
 
+use crate::engine;
 use crate::error::Error;
 use crate::fault::guarded;
-use crate::origin::Origin;
-use crate::sync::{AtomicBool, Mutex, Ordering, nap};
-use crate::{engine, os, process};
+use crate::process::{self, ENDS_BY_DEFAULT};
+use crate::sync::{Ordering, nap};
 
 /// What asks for the end: service managers by the first, terminals by the second.
 const SIGNALS: [i32; 2] = [SIGTERM, SIGINT];
@@ -31,9 +31,6 @@ const SIGNALS: [i32; 2] = [SIGTERM, SIGINT];
 /// So long after the first signal the next one is an echo of it: `timeout(1)` signals its child and then the whole
 /// group, which the child is in, and wrappers pass on what a terminal has sent to all. The listener works meanwhile.
 const ECHO: Duration = Duration::from_millis(100);
-
-/// Whether the signals do what they do by default.
-static IS_DEFAULT: AtomicBool = AtomicBool::new(true);
 
 /// Lets SIGTERM and SIGINT end the process only when its records are out.
 ///
@@ -63,45 +60,31 @@ static IS_DEFAULT: AtomicBool = AtomicBool::new(true);
 /// }
 /// ```
 pub fn stop_on_signals() -> Result<(), Error> {
-    /// The process whose thread waits: not that of a child of fork, which has a copy of this.
-    static WAITING: Mutex<Option<Origin>> = Mutex::new(None);
-    process::watch()?; // for `Origin` to know a child of fork
-    let mut waiting = WAITING.lock();
-    let here = Some(Origin::here());
-    if *waiting != here {
-        wait_for_signals().map_err(Error::process_hook)?;
-        *waiting = here;
-    }
-    Ok(())
+    process::wait_for_signals(begin)
 }
 
-fn wait_for_signals() -> io::Result<()> {
+fn begin() -> io::Result<()> {
     for signal in SIGNALS {
-        register_conditional_default(signal, &IS_DEFAULT)?;
+        register_conditional_default(signal, &ENDS_BY_DEFAULT)?;
     }
-    os::at_fork(nothing, nothing, default_in_child)?;
     let signals = Signals::new(SIGNALS)?;
     engine::spawn("treering-signals".to_owned(), || end_by_signal(signals))?;
-    IS_DEFAULT.store(false, Ordering::SeqCst);
+    ENDS_BY_DEFAULT.store(false, Ordering::SeqCst);
     Ok(())
-}
-
-extern "C" fn nothing() {}
-
-extern "C" fn default_in_child() {
-    IS_DEFAULT.store(true, Ordering::SeqCst);
 }
 
 /// The thread that waits.
 fn end_by_signal(mut signals: Signals) {
+    // The end must not wait for room where the policy blocks.
+    engine::never_wait_here();
     let Ok(Some(signal)) = guarded(|| signals.forever().next()) else {
         // Somebody closed every descriptor, and so our pipe.
-        return IS_DEFAULT.store(true, Ordering::SeqCst);
+        return ENDS_BY_DEFAULT.store(true, Ordering::SeqCst);
     };
     let name = signal_name(signal).unwrap_or("a signal");
     warn!(target: "treering::signal", "{name}: the process ends");
     nap(ECHO);
-    IS_DEFAULT.store(true, Ordering::SeqCst);
+    ENDS_BY_DEFAULT.store(true, Ordering::SeqCst);
     process::stop_all();
     // Does not return, but for signals without a default.
     let _ = emulate_default_handler(signal);

@@ -457,7 +457,7 @@ fn a_handler_hangs_with_the_hook() {
 
 #[test]
 fn nobody_reads_the_pipe() {
-    let ended = scene("full-pipe");
+    let ended = scene("full-stdout");
     ended.exited(0);
     ended.ended_soon();
     let (abandoned, dropped) = ended.lost();
@@ -466,6 +466,16 @@ fn nobody_reads_the_pipe() {
     let (whole, _) = ended.stdout.rsplit_once('\n').unwrap();
     let numbers = whole.lines().map(|line| line.rsplit_once("number ").unwrap().1.parse::<usize>().unwrap());
     assert!(numbers.clone().count() > 100 && numbers.eq(0..whole.lines().count()), "{ended}");
+}
+
+/// Not even the line about it can be written.
+#[test]
+fn nobody_reads_the_pipe_that_is_stderr() {
+    let ended = scene("full-stderr");
+    ended.exited(0);
+    ended.ended_soon();
+    let (whole, _) = ended.stderr.rsplit_once('\n').unwrap();
+    assert!(whole.lines().count() > 100 && whole.lines().all(|line| line.contains("number ")), "{ended}");
 }
 
 #[test]

@@ -378,6 +378,71 @@ fn a_handler_that_forks_goes_on_in_the_parent_and_ends_in_the_child() {
     }));
 }
 
+/// How often [`fork_in_a_signal`] has run in this process, and whether this one is a child of it.
+static FORKS: AtomicU64 = AtomicU64::new(0);
+static IS_CHILD: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn fork_in_a_signal(_: libc::c_int) {
+    if IS_CHILD.load(Ordering::Relaxed) {
+        return;
+    }
+    // SAFETY: the thread does nothing that a fork may not meet: it logs, and its calls take no lock and no memory.
+    match unsafe { libc::fork() } {
+        0 => {
+            IS_CHILD.store(true, Ordering::Relaxed);
+            // SAFETY: an integer.
+            unsafe { libc::alarm(HANGS_SECONDS) };
+        }
+        pid => {
+            Child(pid).join();
+            FORKS.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+#[test]
+fn a_signal_handler_that_forks_in_the_middle_of_a_call_leaves_the_child_able_to_begin() {
+    const FORKED: u64 = 500;
+    ended_well(in_child(
+        "a_signal_handler_that_forks_in_the_middle_of_a_call_leaves_the_child_able_to_begin",
+        &[],
+        || {
+            let guard = treering::builder().handler(each(|_| ())).init().unwrap();
+            info!("registers");
+            // SAFETY: a handler of the right type.
+            unsafe { libc::signal(libc::SIGUSR1, fork_in_a_signal as *const () as libc::sighandler_t) };
+            // SAFETY: no arguments.
+            let here = unsafe { libc::pthread_self() };
+            std::thread::scope(|scope| {
+                scope.spawn(move || {
+                    while FORKS.load(Ordering::Relaxed) < FORKED {
+                        // SAFETY: the scope waits for this thread, so that one lives.
+                        unsafe { libc::pthread_kill(here, libc::SIGUSR1) };
+                        std::thread::sleep(Duration::from_micros(200));
+                    }
+                });
+                while FORKS.load(Ordering::Relaxed) < FORKED && !IS_CHILD.load(Ordering::Relaxed) {
+                    info!("calls, one after the other");
+                }
+                if IS_CHILD.load(Ordering::Relaxed) {
+                    // Here by a signal that came in whatever part of a call.
+                    let before = treering::stats().unwrap().forked;
+                    (0..10).for_each(|_| info!("of the child"));
+                    let forked = treering::stats().unwrap().forked - before;
+                    let capture = Capture::new();
+                    let guard = treering::builder().handler(capture.clone()).init().unwrap();
+                    (0..10).for_each(|_| info!("of the child's engine"));
+                    let is_good =
+                        guard.stop(SOON).unwrap().is_balanced() && capture.len() == 10 && forked == 10;
+                    // SAFETY: an integer; the scope would wait for a thread that is not here.
+                    unsafe { libc::_exit(i32::from(!is_good)) }
+                }
+            });
+            guard.stop(SOON).unwrap().assert_balanced();
+        },
+    ));
+}
+
 #[test]
 fn a_command_that_is_started_changes_nothing() {
     ended_well(in_child("a_command_that_is_started_changes_nothing", &[], || {

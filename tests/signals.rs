@@ -276,6 +276,22 @@ fn a_storm_from_a_timer() {
 }
 
 #[test]
+fn no_signal_that_the_process_is_sent_runs_on_the_listeners_thread() {
+    let (_, _guard) = treering::builder().thread_name("masked").start().unwrap();
+    let status = |thread| std::fs::read_to_string(format!("/proc/self/task/{thread}/status")).unwrap();
+    let blocked = |status: String| {
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap().trim().to_owned();
+        u64::from_str_radix(&mask, 16).unwrap()
+    };
+    let has = |mask: u64, signal: libc::c_int| mask & 1 << (signal - 1) != 0;
+    let listener = blocked(status(support::thread_named("masked")));
+    assert!([libc::SIGUSR1, libc::SIGTERM, libc::SIGALRM].into_iter().all(|signal| has(listener, signal)));
+    assert!(![libc::SIGSEGV, libc::SIGABRT, libc::SIGPROF].into_iter().any(|signal| has(listener, signal)));
+    let here = blocked(status(support::own_thread_id()));
+    assert!(!has(here, libc::SIGUSR1), "and the thread that started it has its own mask back");
+}
+
+#[test]
 fn a_call_that_does_not_wait_leaves_errno_as_it_was() {
     const OWN: libc::c_int = 4711;
     let gate = Gate::closed();

@@ -230,6 +230,28 @@ fn calls_that_are_refused_at_the_very_moment_of_the_deadline_get_one_fate_each()
     assert!(refused > 0);
 }
 
+#[test]
+fn a_stop_that_gives_up_releases_all_others_who_wait() {
+    let gate = Gate::closed();
+    let at_gate = gate.clone();
+    let (logger, guard) = treering::builder().handler(each(move |_| at_gate.pass())).start().unwrap();
+    info!(logger: logger, "hangs");
+    gate.wait_for_guest();
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        let flush = scope.spawn(|| guard.flush(LONG));
+        let stop = scope.spawn(|| guard.stop(LONG));
+        std::thread::sleep(Duration::from_millis(50)); // they wait
+        let report = guard.stop(Duration::from_millis(50)).unwrap();
+        flush.join().unwrap().unwrap_err();
+        assert_eq!(stop.join().unwrap().unwrap(), report);
+    });
+    guard.flush(LONG).unwrap_err();
+    guard.stop(LONG).unwrap().assert_balanced();
+    assert!(start.elapsed() < SOON);
+    gate.open();
+}
+
 // ---- who stops
 
 #[test]
@@ -529,6 +551,19 @@ fn an_engine_without_a_thread_flushes_and_stops_on_the_thread_that_asks() {
 }
 
 #[test]
+fn an_engine_without_a_thread_keeps_the_deadline_of_its_stop() {
+    let slow = each(|_| std::thread::sleep(Duration::from_millis(10)));
+    let (logger, guard) = treering::builder().wait(Wait::Manual).handler(slow).start().unwrap();
+    (0..1_000).for_each(|n| info!(logger: logger, "{n}"));
+    let report = stop_in_vain(&guard);
+    report.assert_balanced();
+    let each = &report.handlers["each"];
+    assert!((1..=20).contains(&each.delivered), "{report:#?}");
+    assert_eq!(report.submitted, 1_000);
+    assert_eq!(report.abandoned + each.delivered + each.in_flight + each.abandoned, 1_000);
+}
+
+#[test]
 fn the_thread_that_polls_does_not_wait_for_itself_to_make_room() {
     let (logger, guard, capture) = manual(4096, Overflow::block(LONG));
     guard.poll().unwrap();
@@ -705,12 +740,13 @@ fn an_error_costs_as_many_records_as_it_says() {
     let too_many: Way = Box::new(|_| Some(HandlerError::lost(u64::MAX, "x")));
     let behind_the_end: Way = Box::new(|records| Some(HandlerError::new("x").after(records)));
     for (way, failed) in [(after, 1), (lost, 30), (nothing, 0), (too_many, 100), (behind_the_end, 0)] {
-        // One batch of a hundred: nothing is handed out before the stop.
+        // One batch of a hundred: nothing is handed out before the poll.
         let (logger, guard) =
             collecting(&Arc::default()).wait(Wait::Manual).handler(Fails(way)).start().unwrap();
         for n in 0..100 {
             info!(logger: logger, "{n}");
         }
+        guard.poll().unwrap();
         let report = guard.stop(SOON).unwrap();
         report.assert_balanced();
         let fails = &report.handlers["fails"];

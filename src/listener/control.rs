@@ -26,6 +26,14 @@ struct Progress {
     closing: bool,
     /// The listener has come to its end.
     finished: bool,
+    /// A stop's deadline has passed: nothing that anybody waits for will come any more.
+    given_up: bool,
+}
+
+impl Progress {
+    fn has_ended(&self) -> bool {
+        self.finished || self.given_up
+    }
 }
 
 /// A deadline passed first.
@@ -58,7 +66,7 @@ impl Control {
 
     /// Waits until the round for this ticket is done, or the listener has come to its end.
     pub(crate) fn wait_for(&self, ticket: u64, deadline: Deadline) -> Result<(), TimedOut> {
-        self.wait_until(deadline, |progress| progress.done >= ticket || progress.finished)
+        self.wait_until(deadline, |progress| progress.done >= ticket || progress.has_ended())
     }
 
     /// Tells the listener to come to its end, which closing the state word did already for a parked one.
@@ -69,7 +77,7 @@ impl Control {
 
     /// Waits until the listener has come to its end.
     pub(crate) fn wait_for_end(&self, deadline: Deadline) -> Result<(), TimedOut> {
-        self.wait_until(deadline, |progress| progress.finished)
+        self.wait_until(deadline, Progress::has_ended)
     }
 
     pub(crate) fn has_finished(&self) -> bool {
@@ -108,6 +116,12 @@ impl Control {
     pub(crate) fn finish(&self) {
         self.progress.lock().finished = true;
         #[cfg(not(treering_mutant = "finish_silently"))]
+        self.changed.notify_all();
+    }
+
+    /// A stop's deadline has passed: whoever else waits need not wait for their own.
+    pub(crate) fn give_up(&self) {
+        self.progress.lock().given_up = true;
         self.changed.notify_all();
     }
 

@@ -51,7 +51,10 @@ impl Core {
 
     /// What is not settled by now never will be.
     pub(crate) fn give_up(&self) {
-        self.books.give_up(|| self.sum(None).pending);
+        if self.origin.is_here() {
+            self.books.give_up(|| self.sum(None).pending);
+            self.control.give_up();
+        }
     }
 
     /// The books at this moment. Records past the last tail are pending until the listener has counted them late.

@@ -10,7 +10,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::clock;
+use crate::clock::{self, Deadline};
 use crate::fault::{Faults, discard, guarded};
 use crate::handler::{Batch, Cost, Handler, HandlerError, Item};
 use crate::level::LevelFilter;
@@ -30,14 +30,23 @@ const HELD_MAX: Duration = Duration::from_millis(5);
 /// What listener and stopping threads share of the books.
 #[derive(Debug)]
 pub(crate) struct Books {
-    /// How many records were on their way when a deadline passed, if one did: the book lock's content.
-    abandoned: Mutex<Option<u64>>,
+    /// The book lock's content.
+    end: Mutex<End>,
     pub(crate) handlers: Vec<Arc<HandlerCounters>>,
     /// Written by the listener.
     pub(crate) reordered: AtomicU64,
     /// Written by whoever takes turns.
     listener_panics: AtomicU64,
     origin: Origin,
+}
+
+/// How the engine ended before everything was settled, or how it may.
+#[derive(Debug)]
+struct End {
+    /// How many records were on their way when a deadline passed, if one did.
+    abandoned: Option<u64>,
+    /// When the listener has to give up by itself, as the thread that waits for it is its own.
+    deadline: Deadline,
 }
 
 /// A stop's deadline has passed, or a handler forked and this is the child: the listener ends here.
@@ -47,7 +56,7 @@ pub(crate) struct GivenUp;
 impl Books {
     pub(crate) fn new(handlers: Vec<Arc<HandlerCounters>>) -> Self {
         Books {
-            abandoned: Mutex::new(None),
+            end: Mutex::new(End { abandoned: None, deadline: Deadline::after(Duration::MAX) }),
             handlers,
             reordered: AtomicU64::new(0),
             listener_panics: AtomicU64::new(0),
@@ -66,16 +75,22 @@ impl Books {
 
     /// How many records were on their way when a deadline passed; `None` if none did.
     pub(crate) fn abandoned(&self) -> Option<u64> {
-        *self.abandoned.lock()
+        self.end.lock().abandoned
+    }
+
+    /// The listener gives up at this deadline, if a handler lets it.
+    #[cfg(not(treering_loom))]
+    pub(crate) fn set_deadline(&self, deadline: Deadline) {
+        self.end.lock().deadline = deadline;
     }
 
     /// The deadline has passed. `pending` tells how many records are on their way; it is called under the book lock,
     /// the first time only.
     pub(crate) fn give_up(&self, pending: impl FnOnce() -> u64) {
-        let mut abandoned = self.abandoned.lock();
-        if abandoned.is_none() {
+        let mut end = self.end.lock();
+        if end.abandoned.is_none() {
             self.handlers.iter().for_each(|handler| handler.give_up());
-            *abandoned = Some(pending());
+            end.abandoned = Some(pending());
         }
     }
 
@@ -84,8 +99,8 @@ impl Books {
         if !self.origin.is_here() {
             return Err(GivenUp);
         }
-        let abandoned = self.abandoned.lock();
-        if abandoned.is_some() {
+        let end = self.end.lock();
+        if end.abandoned.is_some() || end.deadline.has_passed() {
             return Err(GivenUp);
         }
         settle();
@@ -99,14 +114,15 @@ pub(crate) struct Handlers {
     runners: Vec<Runner>,
     /// The highest stamp handed out.
     highest: u64,
-    origin: Origin,
+    /// Each call gets one record: its end is when a deadline is looked at, where no other thread does.
+    hurried: bool,
 }
 
 impl Handlers {
     pub(crate) fn new(handlers: Vec<Box<dyn Handler>>) -> (Self, Vec<Arc<HandlerCounters>>) {
         let runners: Vec<_> = handlers.into_iter().map(Runner::new).collect();
         let counters = runners.iter().map(|runner| runner.counters.clone()).collect();
-        (Handlers { runners, highest: 0, origin: Origin::here() }, counters)
+        (Handlers { runners, highest: 0, hurried: false }, counters)
     }
 
     /// Hands the batch to every handler and empties it.
@@ -125,10 +141,16 @@ impl Handlers {
         })?;
         count_reordered(&batch.items, &mut self.highest, &books.reordered);
         for runner in &mut self.runners {
-            runner.deliver(batch, books, faults)?;
+            runner.deliver(batch, self.hurried, books, faults)?;
         }
         batch.clear();
         Ok(())
+    }
+
+    /// From now on one record at a time is handed out.
+    #[cfg(not(treering_loom))]
+    pub(crate) fn hurry(&mut self) {
+        self.hurried = true;
     }
 
     /// Flushes the handlers that hold records: all, or those that have held some for too long.
@@ -172,15 +194,6 @@ impl Handlers {
                 add(&runner.counters.failed, runner.counters.in_hand.swap(0, Ordering::Relaxed));
             }
         })
-    }
-}
-
-impl Drop for Handlers {
-    /// In a child of `fork` they are the parent's: what they hold is written there, and their destructors run there.
-    fn drop(&mut self) {
-        if !self.origin.is_here() {
-            self.runners.drain(..).for_each(std::mem::forget);
-        }
     }
 }
 
@@ -251,14 +264,21 @@ impl Runner {
     }
 
     /// Calls the handler until every record of the batch is settled or held, or it is quarantined.
-    fn deliver(&mut self, batch: &Collected, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
+    fn deliver(
+        &mut self,
+        batch: &Collected,
+        hurried: bool,
+        books: &Books,
+        faults: &Faults,
+    ) -> Result<(), GivenUp> {
         let mut items = &batch.items[..];
         while self.passing > 0 {
             if self.is_kept_out() {
                 return self.skip(books);
             }
+            let shown = if hurried { self.to_the_first(items) } else { items };
             let call = Batch {
-                items,
+                items: shown,
                 words: &batch.words,
                 threads: &batch.threads,
                 max_level: self.max_level,
@@ -268,7 +288,7 @@ impl Runner {
             #[cfg(test)]
             testing::pass(testing::Bug::Called);
             self.tell_first(failure.as_ref(), "", faults);
-            let outcome = self.judge(failure.as_ref().map(|failure| failure.cost), items);
+            let outcome = self.judge(failure.as_ref().map(|failure| failure.cost), shown);
             let (settled, rest) = items.split_at(outcome.items);
             let passed = self.count_passing(settled);
             self.passing -= passed;
@@ -277,6 +297,12 @@ impl Runner {
             items = rest;
         }
         Ok(())
+    }
+
+    /// The items up to the first that it gets.
+    fn to_the_first<'a>(&self, items: &'a [Item]) -> &'a [Item] {
+        let first = items.iter().position(|item| item.passes(self.max_level));
+        &items[..first.map_or(items.len(), |at| at + 1)]
     }
 
     /// Whether it is quarantined and its back-off has not passed. Reads the clock for those in quarantine only.

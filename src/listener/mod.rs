@@ -153,6 +153,7 @@ impl Listener {
         match self.try_turn() {
             Ok(turn) => turn,
             Err(GivenUp) => {
+                self.core.give_up();
                 self.core.finish();
                 Turn::Finished
             }
@@ -298,6 +299,12 @@ impl Listener {
     /// What the handlers hold leaves the process now.
     pub(crate) fn flush_held(&mut self) -> Result<(), GivenUp> {
         self.handlers.flush(true, &self.core.books, &self.core.faults)
+    }
+
+    /// A stop with a deadline waits for this thread, and nobody else would give up.
+    #[cfg(not(treering_loom))]
+    pub(crate) fn hurry(&mut self) {
+        self.handlers.hurry();
     }
 
     /// Sleeps until there is something to do.

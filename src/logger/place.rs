@@ -243,6 +243,7 @@ pub(crate) fn busy<R>(work: impl FnOnce(&mut Places) -> R) -> Option<R> {
     if holds_a_lock() {
         return None;
     }
+    let origin = Origin::here();
     let mode = MODE.get();
     let is_nested = match mode {
         Mode::Busy => true,
@@ -261,7 +262,7 @@ pub(crate) fn busy<R>(work: impl FnOnce(&mut Places) -> R) -> Option<R> {
     };
     let places =
         Places { global: GLOBAL.with(Slot::remove), instances: INSTANCES.with(Slot::remove), is_torn_down };
-    let mut busy = Busy { places, origin: Origin::here() };
+    let mut busy = Busy { places, origin };
     Some(work(&mut busy.places))
 }
 
@@ -273,13 +274,18 @@ struct Busy {
 
 impl Drop for Busy {
     fn drop(&mut self) {
+        self.put_back();
+        // A signal handler forked meanwhile, and this is the child: the places are its parent's.
+        if !self.origin.is_here() {
+            abandon();
+        }
+    }
+}
+
+impl Busy {
+    fn put_back(&mut self) {
         if self.places.is_torn_down {
             return MODE.set(Mode::TornDown);
-        }
-        if !self.origin.is_here() {
-            // What we interrupted forked: see `begin`.
-            std::mem::forget(std::mem::take(&mut self.places));
-            return MODE.set(Mode::Fresh);
         }
         let global = self.places.global.take();
         let mode = Mode::Ready { global: global.is_some() };
@@ -326,15 +332,19 @@ pub(crate) fn beside(books: Report) -> Report {
     Report { nested: count(&NESTED), forked: count(&FORKED), ..books }
 }
 
-/// In a child of `fork`: what the thread has is the parent's, or a copy of a ring that nobody drains. It is leaked, as
-/// it may be in the middle of anything.
+/// In a child of `fork`: what the thread has is the parent's, and nothing that it did is counted here.
 pub(crate) fn begin() {
+    abandon();
+    NESTED.store(0, Ordering::Relaxed);
+    FORKED.store(0, Ordering::Relaxed);
+}
+
+/// Leaks what the thread has: copies of rings that nobody drains, which may be in the middle of anything.
+fn abandon() {
     std::mem::forget((GLOBAL.with(Slot::remove), INSTANCES.with(Slot::remove)));
     if let Mode::Ready { .. } = MODE.get() {
         MODE.set(Mode::Fresh);
     }
-    NESTED.store(0, Ordering::Relaxed);
-    FORKED.store(0, Ordering::Relaxed);
 }
 
 /// Whether waiting is not allowed, or could be for ever: while the thread ends, while it panics, and where it holds a

@@ -27,7 +27,8 @@ pub fn play(scene: &str, file: &Path) -> Result<(), Box<dyn Error>> {
         "hang-own-leaked" => hang("own-leaked", file),
         "hang-own" => hang("own-kept", file),
         "hang-hooked" => hang_hooked(file),
-        "full-pipe" => full_pipe(),
+        "full-stdout" => full_pipe(Console::stdout()),
+        "full-stderr" => full_pipe(Console::stderr()),
         "exit-in-handler" => exit_in_handler(file),
         "return-while-threads-log" => while_threads_log(file, || Ok(())),
         "exit-while-threads-log" => while_threads_log(file, || std::process::exit(CODE)),
@@ -92,12 +93,12 @@ fn hang_hooked(file: &Path) -> Result<(), Box<dyn Error>> {
     wait_for_the_end()
 }
 
-/// Nobody reads what goes to stdout. More than the pipe and the ring hold.
-fn full_pipe() -> Result<(), Box<dyn Error>> {
+/// Nobody reads what goes there. More than the pipe and the ring hold.
+fn full_pipe(console: Console) -> Result<(), Box<dyn Error>> {
     const CALLS: u32 = 20_000;
     /// As many calls take a hundredth of it, and one that waits for the pipe takes for ever.
     const CALLS_TAKE_MAX: Duration = Duration::from_secs(2);
-    let _guard = builder().exit_timeout(SHORT).handler(Console::stdout()).init()?;
+    let _guard = builder().exit_timeout(SHORT).handler(console).init()?;
     let since = Instant::now();
     (0..CALLS).for_each(|number| info!("number {number}"));
     let took = since.elapsed();
