@@ -4,18 +4,21 @@
 //! and thread names may come from an attacker who wants to forge a line, drive the reader's terminal or reverse
 //! what they read. So characters that are not seen but do something are written out:
 //!
-//! | characters                                      | become                           |
-//! |-------------------------------------------------|----------------------------------|
-//! | newline, carriage return, tab                   | `\n`, `\r`, `\t`                 |
-//! | the rest of C0, DEL, C1                         | `\u{1b}`, `\u{7f}`, ...          |
-//! | U+2028, U+2029 (line and paragraph separator)   | `\u{2028}`, ...                  |
-//! | format characters: general category Cf, that is | `\u{202e}`, `\u{200b}`, ...      |
-//! | bidi marks, zero widths, soft hyphen, tags, ... |                                  |
+//! | characters                                      | become, for people       | become, for parsers  |
+//! |-------------------------------------------------|--------------------------|----------------------|
+//! | newline, carriage return, tab                   | `\n`, `\r`, `\t`         | the same             |
+//! | the rest of C0, DEL, C1                         | `\u{1b}`, `\u{7f}`, ...  | `\u001b`, `\u007f`   |
+//! | U+2028, U+2029 (line and paragraph separator)   | `\u{2028}`, ...          | `\u2028`, ...        |
+//! | format characters: general category Cf, that is | `\u{202e}`, `\u{200b}`, | `\u202e`, beyond     |
+//! | bidi marks, zero widths, soft hyphen, tags, ... | ...                      | U+FFFF in surrogates |
 //!
 //! Cf is that of Unicode 16.0, and the whole block of tags. Emoji that are joined by U+200D come out in their parts.
-//! Everything else is copied as it is, the backslash too: a line is for reading, and `C:\new` should look so. Who
-//! must tell an escaped newline from a backslash and an `n` reads quoted field values, where the backslash is
-//! doubled, or JSON.
+//! Everything else is copied as it is, in free text ([`Escaped`]) the backslash too: a line is for reading, and
+//! `C:\new` should look so. Between quotes ([`Quoted`], [`InQuotes`]) `"` and `\` are escaped as well, so that what was
+//! written out can be told from what looks so. The spelling for parsers is JSON's, which those of logfmt share.
+//!
+//! All of it is one scan: text of printable ASCII, which nearly all is, is found out in vectors and copied whole; of other
+//! text the runs between characters that do harm are.
 
 use std::fmt;
 
@@ -30,7 +33,7 @@ impl Escaped<'_> {
         if is_plain(text.as_bytes()) {
             self.0.extend_from_slice(text.as_bytes());
         } else {
-            escape(text, self.0, harm);
+            escape(text, self.0, harm, Spelling::People);
         }
     }
 }
@@ -43,7 +46,31 @@ impl fmt::Write for Escaped<'_> {
     }
 }
 
-/// Appends the value of a field: bare where it is a word, else in double quotes, with `"` and `\` escaped too.
+/// Appends to what stands between quotes in JSON. The quotes are its user's.
+#[derive(Debug)]
+pub(crate) struct InQuotes<'a>(pub(crate) &'a mut Vec<u8>);
+
+impl InQuotes<'_> {
+    /// Appends `text`.
+    #[inline]
+    pub(crate) fn push(&mut self, text: &str) {
+        if is_plain_in_quotes(text.as_bytes()) {
+            self.0.extend_from_slice(text.as_bytes());
+        } else {
+            escape(text, self.0, harm_in_quotes, Spelling::Parsers);
+        }
+    }
+}
+
+impl fmt::Write for InQuotes<'_> {
+    #[inline]
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.push(text);
+        Ok(())
+    }
+}
+
+/// Appends a value: bare where it is a word, else in double quotes, with `"` and `\` escaped too.
 ///
 /// Bare are printable ASCII without space, `"`, `=` and `\`, and letters and digits of all scripts. An empty value
 /// is `""`.
@@ -53,17 +80,20 @@ pub(crate) struct Quoted<'a> {
     /// Where the opening quote stands, which is taken out again if the value turns out to be a word.
     start: usize,
     is_word: bool,
+    spelling: Spelling,
 }
 
 impl<'a> Quoted<'a> {
     /// Begins a value.
-    pub(crate) fn new(out: &'a mut Vec<u8>) -> Self {
+    #[inline]
+    pub(crate) fn new(out: &'a mut Vec<u8>, spelling: Spelling) -> Self {
         let start = out.len();
         out.push(b'"');
-        Quoted { out, start, is_word: true }
+        Quoted { out, start, is_word: true, spelling }
     }
 
     /// Ends the value.
+    #[inline]
     pub(crate) fn finish(self) {
         let is_empty = self.out.len() == self.start + 1;
         if self.is_word && !is_empty {
@@ -75,18 +105,26 @@ impl<'a> Quoted<'a> {
 }
 
 impl fmt::Write for Quoted<'_> {
+    #[inline]
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        if text.bytes().all(is_bare) {
+        let is_plain = is_plain_in_quotes(text.as_bytes());
+        self.is_word = self.is_word && if is_plain { is_bare(text.as_bytes()) } else { is_word(text) };
+        if is_plain {
             self.out.extend_from_slice(text.as_bytes());
-            return Ok(());
+        } else {
+            escape(text, self.out, harm_in_quotes, self.spelling);
         }
-        self.is_word &= text.chars().all(|c| match u8::try_from(c) {
-            Ok(byte) if byte.is_ascii() => is_bare(byte),
-            _ => c.is_alphanumeric() && harm(c) == Harm::None,
-        });
-        escape(text, self.out, |c| if matches!(c, '"' | '\\') { Harm::Backslash(c) } else { harm(c) });
         Ok(())
     }
+}
+
+/// How a character that does harm is written out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Spelling {
+    /// `\u{1b}`, as in Rust.
+    People,
+    /// `\u001b`, as in JSON: UTF-16.
+    Parsers,
 }
 
 /// Whether `text` is one string in double quotes as Rust's `Debug` writes it, and as [`Quoted`] would: nothing in
@@ -103,14 +141,41 @@ pub(crate) fn is_literal(text: &str) -> bool {
     !is_after_backslash
 }
 
-fn is_bare(byte: u8) -> bool {
-    byte.is_ascii_graphic() && !matches!(byte, b'"' | b'=' | b'\\')
+/// Whether text may stand without quotes.
+pub(crate) fn is_word(text: &str) -> bool {
+    text.chars().all(|c| match u8::try_from(c) {
+        Ok(byte) if byte.is_ascii() => is_bare(&[byte]),
+        _ => c.is_alphanumeric() && harm(c) == Harm::None,
+    })
 }
 
-/// Whether all of it is printable ASCII. Without an early way out, so that it is done in vectors.
+/// Whether all of it is printable ASCII but for space, `"`, `=` and `\`.
+#[inline]
+fn is_bare(bytes: &[u8]) -> bool {
+    all(bytes, |byte| is_printable(byte) & !matches!(byte, b' ' | b'"' | b'=' | b'\\'))
+}
+
+/// Whether all of it is printable ASCII.
 #[inline]
 fn is_plain(bytes: &[u8]) -> bool {
-    bytes.iter().fold(true, |plain, &byte| plain & (byte.wrapping_sub(0x20) < 0x5f))
+    all(bytes, is_printable)
+}
+
+/// Whether all of it is printable ASCII but for `"` and `\`.
+#[inline]
+fn is_plain_in_quotes(bytes: &[u8]) -> bool {
+    all(bytes, |byte| is_printable(byte) & (byte != b'"') & (byte != b'\\'))
+}
+
+#[inline]
+fn is_printable(byte: u8) -> bool {
+    byte.wrapping_sub(b' ') < 0x5f
+}
+
+/// Without an early way out, so that it is done in vectors.
+#[inline]
+fn all(bytes: &[u8], is_good: impl Fn(u8) -> bool) -> bool {
+    bytes.iter().fold(true, |good, &byte| good & is_good(byte))
 }
 
 /// How a character is written.
@@ -122,6 +187,10 @@ enum Harm {
     Backslash(char),
     /// `\u{…}`
     Unicode,
+}
+
+fn harm_in_quotes(c: char) -> Harm {
+    if matches!(c, '"' | '\\') { Harm::Backslash(c) } else { harm(c) }
 }
 
 fn harm(c: char) -> Harm {
@@ -165,7 +234,7 @@ fn is_format_character(c: char) -> bool {
 }
 
 /// Copies runs between characters that do harm, and writes those out.
-fn escape(text: &str, out: &mut Vec<u8>, harm: impl Fn(char) -> Harm) {
+fn escape(text: &str, out: &mut Vec<u8>, harm: impl Fn(char) -> Harm, spelling: Spelling) {
     let mut copied = 0;
     for (at, c) in text.char_indices() {
         let harm = harm(c);
@@ -177,21 +246,35 @@ fn escape(text: &str, out: &mut Vec<u8>, harm: impl Fn(char) -> Harm) {
         out.push(b'\\');
         match harm {
             Harm::Backslash(short) => out.push(short as u8),
-            _ => push_code_point(c as u32, out),
+            _ => push_code_point(c, spelling, out),
         }
     }
     out.extend_from_slice(&text.as_bytes()[copied..]);
 }
 
-/// `u{1b}`: in hexadecimal, without leading zeros.
-fn push_code_point(code: u32, out: &mut Vec<u8>) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    out.extend_from_slice(b"u{");
-    let digits = (u32::BITS - code.leading_zeros()).div_ceil(4).max(1);
-    for digit in (0..digits).rev() {
-        out.push(DIGITS[(code >> (4 * digit)) as usize & 0xf]);
+/// `u{1b}` without leading zeros; or `u001b`, beyond U+FFFF the two surrogates with a backslash between them.
+fn push_code_point(c: char, spelling: Spelling, out: &mut Vec<u8>) {
+    let code = u32::from(c);
+    match spelling {
+        Spelling::People => {
+            out.extend_from_slice(b"u{");
+            push_hexadecimal(code, (u32::BITS - code.leading_zeros()).div_ceil(4).max(1), out);
+            out.push(b'}');
+        }
+        Spelling::Parsers => {
+            for (position, unit) in c.encode_utf16(&mut [0; 2]).iter().enumerate() {
+                out.extend_from_slice(if position == 0 { b"u".as_slice() } else { b"\\u" });
+                push_hexadecimal((*unit).into(), 4, out);
+            }
+        }
     }
-    out.push(b'}');
+}
+
+fn push_hexadecimal(number: u32, digits: u32, out: &mut Vec<u8>) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for digit in (0..digits).rev() {
+        out.push(DIGITS[(number >> (4 * digit)) as usize & 0xf]);
+    }
 }
 
 #[cfg(test)]
@@ -251,7 +334,7 @@ mod tests {
 
     fn quoted(parts: &[&str]) -> String {
         let mut out = b"k=".to_vec();
-        let mut value = Quoted::new(&mut out);
+        let mut value = Quoted::new(&mut out, Spelling::People);
         for part in parts {
             value.write_str(part).unwrap();
         }
@@ -286,6 +369,21 @@ mod tests {
         assert_eq!(escaped("Zoë 日本 C:\\new"), "Zoë 日本 C:\\new");
         assert_eq!(escaped("❤\u{fe0f} 🎉 é e\u{301} สวัสดี"), "❤\u{fe0f} 🎉 é e\u{301} สวัสดี");
         assert_eq!(escaped("pass\u{ad}word\u{e0041}"), "pass\\u{ad}word\\u{e0041}");
+    }
+
+    fn in_quotes(text: &str) -> String {
+        let mut out = b"\"".to_vec();
+        InQuotes(&mut out).push(text);
+        out.push(b'"');
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn for_parsers_harm_is_spelled_as_in_json() {
+        assert_eq!(in_quotes("say \"x\" \\ y"), r#""say \"x\" \\ y""#);
+        assert_eq!(in_quotes("\0\n\r\t\x1b\x7f\u{9b}"), r#""\u0000\n\r\t\u001b\u007f\u009b""#);
+        assert_eq!(in_quotes("a\u{202e}b\u{e0041}c"), r#""a\u202eb\udb40\udc41c""#);
+        assert_eq!(in_quotes("Zoë 日本 🎉"), "\"Zoë 日本 🎉\"");
     }
 
     #[test]
@@ -331,12 +429,18 @@ mod tests {
             let forbidden = forbidden();
             prop_assert!(!escaped(&text).contains(forbidden.as_slice()));
             prop_assert!(!quoted(&[&text]).contains(forbidden.as_slice()));
+            prop_assert!(!in_quotes(&text).contains(forbidden.as_slice()));
         }
 
         #[test]
         fn clean_text_is_unchanged(text in nasty()) {
             let clean = text.replace(forbidden().as_slice(), "");
             prop_assert_eq!(escaped(&clean), clean);
+        }
+
+        #[test]
+        fn what_stands_in_quotes_is_read_back_by_json(text in nasty()) {
+            prop_assert_eq!(serde_json::from_str::<String>(&in_quotes(&text)).unwrap(), text);
         }
 
         /// Undone by one rule, a quoted value is the text again: nothing in it can end it early.

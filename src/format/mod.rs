@@ -3,10 +3,14 @@
 //! A format appends to a buffer that its handler owns and uses again, so it neither allocates for each record nor
 //! knows where the bytes go. Escaping is part of it: what came from outside must not look like anything else.
 
+mod details;
 pub(crate) mod escape;
+mod json;
+mod keys;
 mod text;
 mod timestamp;
 
+pub use json::Json;
 pub use text::Text;
 
 use crate::record::Record;

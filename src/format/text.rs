@@ -11,7 +11,7 @@
 use std::fmt::{self, Write as _};
 
 use super::Format;
-use super::escape::{Escaped, Quoted, is_literal};
+use super::escape::{Escaped, Quoted, Spelling, is_literal};
 use super::timestamp::Clockface;
 use crate::level::Level;
 use crate::record::{FieldValue, MessageWriter, Record, Style, Thread};
@@ -68,11 +68,11 @@ impl Text {
             if is_literal(&self.scratch) {
                 return Escaped(out).push(&self.scratch);
             }
-            let mut quoted = Quoted::new(out);
+            let mut quoted = Quoted::new(out, Spelling::People);
             let _ = quoted.write_str(&self.scratch);
             return quoted.finish();
         }
-        let mut quoted = Quoted::new(out);
+        let mut quoted = Quoted::new(out, Spelling::People);
         let _ = field.write(&mut quoted);
         quoted.finish();
     }

@@ -134,12 +134,18 @@ impl Write for Rest<'_> {
     }
 }
 
+impl Value<'_> {
+    /// The text of the value as it is: raw strings and `Display`, but `Debug` for what has no `Display`.
+    pub(crate) fn write(&self, out: &mut dyn Write) -> fmt::Result {
+        print_plain(self, out)
+    }
+}
+
 impl FieldValue<'_> {
-    /// The text of the value as its sigil says: raw strings and `Display` without one, but `Debug` for what has no
-    /// `Display`; `{}` for `%`; `{:?}` for `?`.
+    /// The text of the value as its sigil says: as it is without one, `{}` for `%`, `{:?}` for `?`.
     pub(crate) fn write(&self, out: &mut dyn Write) -> fmt::Result {
         match self.style {
-            Style::Value | Style::Display => print_plain(&self.value, out),
+            Style::Value | Style::Display => self.value.write(out),
             Style::Debug => print(&self.value, &Shape::DEBUG, out),
         }
     }

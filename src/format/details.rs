@@ -1,0 +1,67 @@
+//! What a record says beside time, level, target, message and fields, where it is asked for: one list for all formats
+//! with keys.
+
+use crate::record::Record;
+
+/// Which of them are wanted.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Details {
+    pub(super) threads: bool,
+    pub(super) location: bool,
+    pub(super) module: bool,
+    pub(super) process_id: bool,
+}
+
+/// One of them.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) enum Detail<'a> {
+    Text(&'a str),
+    Number(u32),
+}
+
+impl Details {
+    /// Whether a key is one of theirs.
+    pub(super) fn have(key: &str) -> bool {
+        matches!(key, "module" | "file" | "line" | "thread" | "thread_id" | "process_id")
+    }
+
+    /// Hands out those of a record that are wanted, with their keys.
+    #[inline]
+    pub(super) fn each<'a>(self, record: &Record<'a>, mut put: impl FnMut(&'static str, Detail<'a>)) {
+        if self.module {
+            put("module", Detail::Text(record.module_path()));
+        }
+        if self.location {
+            put("file", Detail::Text(record.file()));
+            put("line", Detail::Number(record.line()));
+        }
+        if self.threads {
+            if let Some(name) = record.thread().name() {
+                put("thread", Detail::Text(name));
+            }
+            put("thread_id", Detail::Number(record.thread().id()));
+        }
+        if self.process_id {
+            // Asked each time: a format may be made before a `fork` and used after it.
+            put("process_id", Detail::Number(std::process::id()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::level::Level;
+    use crate::record::testing::Owned;
+
+    #[test]
+    fn all_keys_that_are_handed_out_are_known() {
+        let record = Owned::new(Level::Info, "app", &[], &[], ());
+        let all = Details { threads: true, location: true, module: true, process_id: true };
+        let mut keys = Vec::new();
+        all.each(&record.record(), |key, _| keys.push(key));
+        assert_eq!(keys, ["module", "file", "line", "thread", "thread_id", "process_id"]);
+        assert!(keys.iter().all(|key| Details::have(key)));
+        Details::default().each(&record.record(), |key, _| panic!("{key}"));
+    }
+}

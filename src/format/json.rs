@@ -1,0 +1,316 @@
+//! Lines for programs: a JSON object each.
+//!
+//! ```text
+//! {"timestamp":"2026-11-22T13:37:55.123456789Z","level":"INFO","target":"my_server::db","message":"order 7 filled","fields":{"venue":"XNAS","qty":100}}
+//! ```
+//! Every line is valid JSON in valid UTF-8 with no key twice, whatever was logged. Keys stand in this order, fields in
+//! the order of the call. A value is what its type is:
+//!
+//! | logged                              | becomes                                                        |
+//! |-------------------------------------|----------------------------------------------------------------|
+//! | `bool`, strings, `char`             | `true`, `"text"`                                               |
+//! | integers of up to 64 bits           | a number; with `big_integers_as_strings` only up to ±(2⁵³-1)   |
+//! | `u128`, `i128`                      | a number where 64 bits are enough, else a string               |
+//! | floats                              | the shortest number that is read back as the same              |
+//! | NaN and the infinities              | `"NaN"`, `"inf"`, `"-inf"`                                     |
+//! | `None`, `()`                        | `null`; `Some(x)` is `x`                                       |
+//! | lists, tuples                       | an array                                                       |
+//! | durations, addresses                | a string, as text shows them                                   |
+//! | errors                              | an array of strings: the error's message and its sources'      |
+//! | after `%` or `?`                    | a string, as `Display` or `Debug` prints it                    |
+//! | what a cut record lacks             | `null`; of a string its begin and `…(+12 bytes)`, of a list    |
+//! |                                     | what is left; the record has `"truncated":true`                |
+
+use std::fmt::{self, Write as _};
+
+use super::Format;
+use super::details::{Detail, Details};
+use super::escape::InQuotes;
+use super::keys::Rule;
+use super::timestamp::Clockface;
+use crate::record::{FieldValue, MessageWriter, Record, Style, Value};
+
+/// The largest integer of which a double, which is all that JavaScript has, knows also the neighbours: 2⁵³-1.
+const SAFE_INTEGER_MAX: u128 = (1 << 53) - 1;
+
+/// Names of an object of its own are fields' only.
+const NESTED: Rule = Rule { is_ours: |_| false, is_fit: |_| true, fitted: str::to_owned };
+const FLAT: Rule = Rule { is_ours: is_key, ..NESTED };
+
+/// JSON: an object a line, with time, level, target, message and fields, in which values keep their types.
+///
+/// ```text
+/// {"timestamp":"2026-11-22T13:37:55.123456789Z","level":"INFO","target":"my_server::db","message":"order 7 filled","fields":{"venue":"XNAS","qty":100}}
+/// ```
+/// Always valid, whatever was logged, and no key is there twice. [docs/formats.md] says how values of each type look.
+///
+/// ```
+/// use treering::{format, handler};
+/// let handler = handler::Console::stdout().format(format::Json::new().flat(true).threads(true));
+/// ```
+///
+/// [docs/formats.md]: https://github.com/treering/treering/blob/main/docs/formats.md
+#[derive(Debug)]
+pub struct Json {
+    clockface: Clockface,
+    details: Details,
+    flat: bool,
+    big_integers_as_strings: bool,
+}
+
+impl Json {
+    /// UTC with nanoseconds, level, target, message, and the fields in an object of their own.
+    ///
+    /// ```
+    /// let format = treering::format::Json::new();
+    /// ```
+    pub fn new() -> Self {
+        Json {
+            clockface: Clockface::new(),
+            details: Details::default(),
+            flat: false,
+            big_integers_as_strings: false,
+        }
+    }
+
+    /// Whether fields stand beside `message` rather than in an object `fields`. One whose name is a key of this format
+    /// gets `_2` behind it, as does the second of two with one name: `level_2`. Default: no.
+    ///
+    /// ```
+    /// let format = treering::format::Json::new().flat(true);
+    /// ```
+    #[must_use]
+    pub fn flat(mut self, yes: bool) -> Self {
+        self.flat = yes;
+        self
+    }
+
+    /// Whether integers beyond ±(2⁵³-1) are strings, for readers who know no numbers but doubles, as JavaScript and
+    /// `jq`. Default: no, they are numbers, up to 64 bits.
+    ///
+    /// ```
+    /// let format = treering::format::Json::new().big_integers_as_strings(true);
+    /// ```
+    #[must_use]
+    pub fn big_integers_as_strings(mut self, yes: bool) -> Self {
+        self.big_integers_as_strings = yes;
+        self
+    }
+
+    /// Whether the thread is told: its name, if it has one, as `thread`, and its number as `thread_id`. Default: no.
+    ///
+    /// ```
+    /// let format = treering::format::Json::new().threads(true);
+    /// ```
+    #[must_use]
+    pub fn threads(mut self, yes: bool) -> Self {
+        self.details.threads = yes;
+        self
+    }
+
+    /// Whether the place of the call in the source is told: `file` and `line`. Default: no.
+    ///
+    /// ```
+    /// let format = treering::format::Json::new().location(true);
+    /// ```
+    #[must_use]
+    pub fn location(mut self, yes: bool) -> Self {
+        self.details.location = yes;
+        self
+    }
+
+    /// Whether the module of the call is told: `module`. Default: no, as it is the target, unless the call names
+    /// another.
+    ///
+    /// ```
+    /// let format = treering::format::Json::new().module(true);
+    /// ```
+    #[must_use]
+    pub fn module(mut self, yes: bool) -> Self {
+        self.details.module = yes;
+        self
+    }
+
+    /// Whether the process's number is told: `process_id`. Default: no.
+    ///
+    /// ```
+    /// let format = treering::format::Json::new().process_id(true);
+    /// ```
+    #[must_use]
+    pub fn process_id(mut self, yes: bool) -> Self {
+        self.details.process_id = yes;
+        self
+    }
+
+    fn fields(&self, record: &Record<'_>, out: &mut Vec<u8>) {
+        if record.fields().len() == 0 {
+            return;
+        }
+        let rule = if self.flat { FLAT } else { NESTED };
+        let keys = rule.keys_of(record);
+        out.extend_from_slice(if self.flat { b",".as_slice() } else { b",\"fields\":{" });
+        for (position, field) in record.fields().enumerate() {
+            if position > 0 {
+                out.push(b',');
+            }
+            string(keys.as_ref().map_or(field.name(), |keys| &keys[position]), out);
+            out.push(b':');
+            self.field(&field, out);
+        }
+        if !self.flat {
+            out.push(b'}');
+        }
+    }
+
+    fn field(&self, field: &FieldValue<'_>, out: &mut Vec<u8>) {
+        match field.style() {
+            Style::Value => self.value(&field.value(), out),
+            Style::Display | Style::Debug => quoted(out, |text| field.write(text)),
+        }
+    }
+
+    fn value(&self, value: &Value<'_>, out: &mut Vec<u8>) {
+        match *value {
+            Value::U8(value) => number(value, out),
+            Value::U16(value) => number(value, out),
+            Value::U32(value) => number(value, out),
+            Value::I8(value) => number(value, out),
+            Value::I16(value) => number(value, out),
+            Value::I32(value) => number(value, out),
+            Value::U64(value) => self.big(value, value.into(), u64::MAX.into(), out),
+            Value::U128(value) => self.big(value, value, u64::MAX.into(), out),
+            Value::I64(value) => self.big(value, value.unsigned_abs().into(), u128::MAX, out),
+            Value::I128(value) => self.big(value, value.unsigned_abs(), signed_max(value), out),
+            Value::F32(value) => float(value.into(), value, out),
+            Value::F64(value) => float(value, value, out),
+            Value::Bool(value) => out.extend_from_slice(if value { b"true".as_slice() } else { b"false" }),
+            Value::Unit | Value::Missing => out.extend_from_slice(b"null"),
+            Value::Str(text) if text.missing() == 0 => string(text.as_str(), out),
+            Value::Option(option) => match option.value() {
+                None => out.extend_from_slice(b"null"),
+                Some(value) => self.value(&value, out),
+            },
+            Value::List(list) => array(list.iter(), out, |value, out| self.value(&value, out)),
+            Value::Tuple(parts) => array(parts.iter(), out, |value, out| self.value(&value, out)),
+            Value::Error(chain) => array(chain.iter(), out, string),
+            _ => quoted(out, |text| value.write(text)),
+        }
+    }
+
+    /// An integer of this magnitude, as a string if that is beyond `max`, the type's or the reader's.
+    fn big(&self, value: impl itoa::Integer, magnitude: u128, max: u128, out: &mut Vec<u8>) {
+        if magnitude <= max && (magnitude <= SAFE_INTEGER_MAX || !self.big_integers_as_strings) {
+            return number(value, out);
+        }
+        out.push(b'"');
+        number(value, out);
+        out.push(b'"');
+    }
+}
+
+impl Default for Json {
+    fn default() -> Self {
+        Json::new()
+    }
+}
+
+impl Format for Json {
+    fn format(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"timestamp\":\"");
+        self.clockface.push(record.time(), out);
+        out.extend_from_slice(b"\",\"level\":\"");
+        out.extend_from_slice(record.level().as_str().as_bytes());
+        out.extend_from_slice(b"\",\"target\":");
+        string(record.target(), out);
+        if !record.entry.metadata.pieces.is_empty() {
+            out.extend_from_slice(b",\"message\":\"");
+            // Nothing that is written to here fails.
+            let _ = record.write_message(&mut Message(InQuotes(out)));
+            out.push(b'"');
+        }
+        self.details.each(record, |key, detail| {
+            out.push(b',');
+            string(key, out);
+            out.push(b':');
+            match detail {
+                Detail::Text(text) => string(text, out),
+                Detail::Number(value) => number(value, out),
+            }
+        });
+        self.fields(record, out);
+        out.extend_from_slice(if record.is_truncated() {
+            b",\"truncated\":true}\n".as_slice()
+        } else {
+            b"}\n"
+        });
+    }
+}
+
+/// Whether a key is this format's own.
+fn is_key(key: &str) -> bool {
+    matches!(key, "timestamp" | "level" | "target" | "message" | "fields" | "truncated") || Details::have(key)
+}
+
+/// The largest magnitude that 64 bits hold, of an integer with this sign.
+fn signed_max(value: i128) -> u128 {
+    if value < 0 { i64::MIN.unsigned_abs().into() } else { u64::MAX.into() }
+}
+
+#[inline]
+fn string(text: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    InQuotes(out).push(text);
+    out.push(b'"');
+}
+
+/// A string of what `write` prints.
+fn quoted(out: &mut Vec<u8>, write: impl FnOnce(&mut InQuotes<'_>) -> fmt::Result) {
+    out.push(b'"');
+    let _ = write(&mut InQuotes(out)); // which does not fail
+    out.push(b'"');
+}
+
+#[inline]
+fn number(value: impl itoa::Integer, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// By std's `Debug`, which is the shortest text that is read back as the same, for `f32` among those.
+fn float(value: f64, shortest: impl fmt::Debug, out: &mut Vec<u8>) {
+    if value.is_finite() {
+        let _ = write!(InQuotes(out), "{shortest:?}");
+    } else {
+        quoted(out, |text| write!(text, "{shortest:?}"));
+    }
+}
+
+fn array<T>(items: impl Iterator<Item = T>, out: &mut Vec<u8>, mut put: impl FnMut(T, &mut Vec<u8>)) {
+    out.push(b'[');
+    for (position, item) in items.enumerate() {
+        if position > 0 {
+            out.push(b',');
+        }
+        put(item, out);
+    }
+    out.push(b']');
+}
+
+/// Literals and arguments alike: a string is a string.
+struct Message<'a>(InQuotes<'a>);
+
+impl MessageWriter for Message<'_> {
+    #[inline]
+    fn literal(&mut self, text: &str) -> fmt::Result {
+        self.0.push(text);
+        Ok(())
+    }
+
+    #[inline]
+    fn argument(&mut self, text: &str) -> fmt::Result {
+        self.0.push(text);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
