@@ -1,8 +1,10 @@
-//! What it costs the listener to make a line of a record, with `format::Text`.
+//! What it costs the listener to make a line of a record, in each format: side by side, in one run.
 //!
 //! ```text
 //! cargo bench --bench format
 //! ```
+//! The claim: JSON and logfmt cost at most one and a half times what text does.
+//!
 //! Records exist only while a handler has their batch, so the measuring is done by a handler: it gets a few hundred
 //! real records with different values and times, and formats all of them as often as asked. The engine has no thread
 //! of its own (`Wait::Manual`): nothing else runs meanwhile.
@@ -12,7 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput};
-use treering::format::{Format, Text};
+use treering::format::{Format, Json, Logfmt, Text};
 use treering::handler::{Batch, Handler, HandlerError};
 use treering::{Guard, Wait, info};
 
@@ -24,7 +26,7 @@ fn main() {
     let guard = treering::builder()
         .filter("info")
         .wait(Wait::Manual)
-        .handler(Formatter { text: Text::new(), lines: Vec::new(), job: job.clone() })
+        .handler(Formatter { lines: Vec::new(), job: job.clone() })
         .init()
         .expect("no engine runs yet");
     let criterion = Criterion::default()
@@ -50,18 +52,24 @@ fn main() {
     assert!(books.is_lossless(), "a record was not formatted: {books}");
 }
 
+/// The formats that are compared, each with its defaults.
+fn formats() -> [(&'static str, Box<dyn Format>); 3] {
+    [("text", Box::new(Text::new())), ("json", Box::new(Json::new())), ("logfmt", Box::new(Logfmt::new()))]
+}
+
 /// What the handler is to do with the next batch, and what it found.
-#[derive(Default, Debug)]
+#[derive(Default)]
 struct Job {
+    /// None while there is nothing to measure.
+    format: Option<Box<dyn Format>>,
     rounds: u64,
     lines: u64,
     bytes: usize,
     took: Duration,
 }
 
-/// Formats each batch as often as the job says.
+/// Formats each batch in the job's format as often as it says.
 struct Formatter {
-    text: Text,
     lines: Vec<u8>,
     job: Arc<Mutex<Job>>,
 }
@@ -69,12 +77,14 @@ struct Formatter {
 impl Handler for Formatter {
     fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
         let mut job = self.job.lock().map_err(|_| HandlerError::new("the benchmark panicked"))?;
+        let Some(mut format) = job.format.take() else { return Ok(()) };
         let began = Instant::now();
         for _ in 0..job.rounds {
             self.lines.clear();
-            batch.iter().for_each(|record| self.text.format(&record, &mut self.lines));
+            batch.iter().for_each(|record| format.format(&record, &mut self.lines));
             black_box(&mut self.lines);
         }
+        job.format = Some(format);
         job.took += began.elapsed();
         job.lines += job.rounds * batch.len() as u64;
         job.bytes = self.lines.len();
@@ -90,22 +100,25 @@ struct Bench {
 
 impl Bench {
     fn of(&mut self, name: &str, log: impl Fn(u64)) {
-        let mut group = self.criterion.benchmark_group("format");
+        let mut group = self.criterion.benchmark_group(name);
         group.throughput(Throughput::Elements(1));
-        group.bench_function(name, |bencher| {
-            bencher.iter_custom(|lines| {
-                let Job { lines: made, took, .. } =
-                    format(&self.guard, &self.job, lines.div_ceil(RECORDS), &log);
-                took.mul_f64(lines as f64 / made as f64)
+        for (position, (format, _)) in formats().iter().enumerate() {
+            group.bench_function(*format, |bencher| {
+                bencher.iter_custom(|lines| {
+                    let Job { lines: made, took, .. } =
+                        run(&self.guard, &self.job, position, lines.div_ceil(RECORDS), &log);
+                    took.mul_f64(lines as f64 / made as f64)
+                });
             });
-        });
+        }
         group.finish();
     }
 }
 
-/// Logs a batch and has it formatted so often.
-fn format(guard: &Guard, job: &Mutex<Job>, rounds: u64, log: impl Fn(u64)) -> Job {
-    *job.lock().expect("the handler does not panic") = Job { rounds, ..Job::default() };
+/// Logs a batch and has it made into lines so often.
+fn run(guard: &Guard, job: &Mutex<Job>, position: usize, rounds: u64, log: impl Fn(u64)) -> Job {
+    let format = formats().into_iter().nth(position).map(|(_, format)| format);
+    *job.lock().expect("the handler does not panic") = Job { format, rounds, ..Job::default() };
     (0..RECORDS).for_each(log);
     let mut left = RECORDS as usize;
     while left > 0 {

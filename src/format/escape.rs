@@ -143,10 +143,11 @@ pub(crate) fn is_literal(text: &str) -> bool {
 
 /// Whether text may stand without quotes.
 pub(crate) fn is_word(text: &str) -> bool {
-    text.chars().all(|c| match u8::try_from(c) {
-        Ok(byte) if byte.is_ascii() => is_bare(&[byte]),
-        _ => c.is_alphanumeric() && harm(c) == Harm::None,
-    })
+    is_bare(text.as_bytes())
+        || text.chars().all(|c| match u8::try_from(c) {
+            Ok(byte) if byte.is_ascii() => is_bare(&[byte]),
+            _ => c.is_alphanumeric() && harm(c) == Harm::None,
+        })
 }
 
 /// Whether all of it is printable ASCII but for space, `"`, `=` and `\`.

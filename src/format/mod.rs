@@ -7,12 +7,15 @@ mod details;
 pub(crate) mod escape;
 mod json;
 mod keys;
+mod logfmt;
 mod text;
 mod timestamp;
 
 pub use json::Json;
+pub use logfmt::Logfmt;
 pub use text::Text;
 
+use crate::level::Level;
 use crate::record::Record;
 
 /// Makes bytes of records.
@@ -44,4 +47,15 @@ pub trait Format: Send {
     ///
     /// A format that panics costs the record it was on; what it appended for it is taken back.
     fn format(&mut self, record: &Record<'_>, out: &mut Vec<u8>);
+}
+
+/// A level's name in small letters.
+fn lower(level: Level) -> &'static str {
+    match level {
+        Level::Error => "error",
+        Level::Warn => "warn",
+        Level::Info => "info",
+        Level::Debug => "debug",
+        Level::Trace => "trace",
+    }
 }

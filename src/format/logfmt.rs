@@ -1,0 +1,184 @@
+//! Lines for people and programs: `key=value`, with spaces between.
+//!
+//! ```text
+//! ts=2026-11-22T13:37:55.123456789Z level=info target=my_server::db msg="order 7 filled" venue=XNAS note="two words"
+//! ```
+//! There is no standard; what readers agree on is this. A value is a bare word, or stands in double quotes, with
+//! escapes as in JSON. A key is a bare word; keys cannot be quoted, so whatever is none in a field's name becomes `_`.
+//! Keys are as unlike as in flat JSON, by the same rule. A value is the text that [`Text`](super::Text) shows, so it
+//! has no type; and where Text leaves the quotes of `?text` alone, here they are part of the value.
+
+use std::fmt::{self, Write as _};
+
+use super::Format;
+use super::details::{Detail, Details};
+use super::escape::{Quoted, Spelling, is_word};
+use super::keys::Rule;
+use super::lower;
+use super::timestamp::Clockface;
+use crate::record::{MessageWriter, Record};
+
+const KEYS: Rule = Rule { is_ours: is_key, is_fit: is_name, fitted };
+
+/// logfmt: `key=value`, with time, level, target, message and fields.
+///
+/// ```text
+/// ts=2026-11-22T13:37:55.123456789Z level=info target=my_server::db msg="order 7 filled" venue=XNAS note="two words"
+/// ```
+/// A value that is no word is quoted, with escapes as in JSON, so that a parser gets back what was logged and nothing
+/// in it can end it early. In the names of fields, what no key may have becomes `_`. A name that is taken gets `_2`
+/// behind it.
+///
+/// ```
+/// use treering::{format, handler};
+/// let handler = handler::Console::stdout().format(format::Logfmt::new().threads(true));
+/// ```
+#[derive(Debug)]
+pub struct Logfmt {
+    clockface: Clockface,
+    details: Details,
+}
+
+impl Logfmt {
+    /// UTC with nanoseconds, level, target, message, fields.
+    ///
+    /// ```
+    /// let format = treering::format::Logfmt::new();
+    /// ```
+    pub fn new() -> Self {
+        Logfmt { clockface: Clockface::new(), details: Details::default() }
+    }
+
+    /// Whether the thread is told: its name, if it has one, as `thread`, and its number as `thread_id`. Default: no.
+    ///
+    /// ```
+    /// let format = treering::format::Logfmt::new().threads(true);
+    /// ```
+    #[must_use]
+    pub fn threads(mut self, yes: bool) -> Self {
+        self.details.threads = yes;
+        self
+    }
+
+    /// Whether the place of the call in the source is told: `file` and `line`. Default: no.
+    ///
+    /// ```
+    /// let format = treering::format::Logfmt::new().location(true);
+    /// ```
+    #[must_use]
+    pub fn location(mut self, yes: bool) -> Self {
+        self.details.location = yes;
+        self
+    }
+
+    /// Whether the module of the call is told: `module`. Default: no, as it is the target, unless the call names
+    /// another.
+    ///
+    /// ```
+    /// let format = treering::format::Logfmt::new().module(true);
+    /// ```
+    #[must_use]
+    pub fn module(mut self, yes: bool) -> Self {
+        self.details.module = yes;
+        self
+    }
+
+    /// Whether the process's number is told: `process_id`. Default: no.
+    ///
+    /// ```
+    /// let format = treering::format::Logfmt::new().process_id(true);
+    /// ```
+    #[must_use]
+    pub fn process_id(mut self, yes: bool) -> Self {
+        self.details.process_id = yes;
+        self
+    }
+}
+
+impl Default for Logfmt {
+    fn default() -> Self {
+        Logfmt::new()
+    }
+}
+
+impl Format for Logfmt {
+    fn format(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"ts=");
+        self.clockface.push(record.time(), out);
+        out.extend_from_slice(b" level=");
+        out.extend_from_slice(lower(record.level()).as_bytes());
+        out.extend_from_slice(b" target=");
+        text(record.target(), out);
+        if !record.entry.metadata.pieces.is_empty() {
+            out.extend_from_slice(b" msg=");
+            value(out, |value| record.write_message(&mut Message(value)));
+        }
+        self.details.each(record, |name, detail| {
+            key(name, out);
+            match detail {
+                Detail::Text(shown) => text(shown, out),
+                Detail::Number(number) => {
+                    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+                }
+            }
+        });
+        let keys = KEYS.keys_of(record);
+        for (position, field) in record.fields().enumerate() {
+            key(keys.as_ref().map_or(field.name(), |keys| &keys[position]), out);
+            value(out, |value| field.write(value));
+        }
+        out.extend_from_slice(if record.is_truncated() { b" truncated=true\n".as_slice() } else { b"\n" });
+    }
+}
+
+/// Whether a key is this format's own.
+fn is_key(key: &str) -> bool {
+    matches!(key, "ts" | "level" | "target" | "msg" | "truncated") || Details::have(key)
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && is_word(name)
+}
+
+/// `order id` becomes `order_id`, and an empty name `_`.
+fn fitted(name: &str) -> String {
+    let fit = |c: char| if is_word(c.encode_utf8(&mut [0; 4])) { c } else { '_' };
+    if name.is_empty() { "_".to_owned() } else { name.chars().map(fit).collect() }
+}
+
+#[inline]
+fn key(name: &str, out: &mut Vec<u8>) {
+    out.push(b' ');
+    out.extend_from_slice(name.as_bytes());
+    out.push(b'=');
+}
+
+fn text(text: &str, out: &mut Vec<u8>) {
+    value(out, |value| value.write_str(text));
+}
+
+/// A value of what `write` prints.
+#[inline]
+fn value(out: &mut Vec<u8>, write: impl FnOnce(&mut Quoted<'_>) -> fmt::Result) {
+    let mut value = Quoted::new(out, Spelling::Parsers);
+    let _ = write(&mut value); // which does not fail
+    value.finish();
+}
+
+/// Literals and arguments alike: a value is a value.
+struct Message<'a, 'b>(&'a mut Quoted<'b>);
+
+impl MessageWriter for Message<'_, '_> {
+    #[inline]
+    fn literal(&mut self, text: &str) -> fmt::Result {
+        self.0.write_str(text)
+    }
+
+    #[inline]
+    fn argument(&mut self, text: &str) -> fmt::Result {
+        self.0.write_str(text)
+    }
+}
+
+#[cfg(test)]
+mod tests;
