@@ -27,6 +27,7 @@ use super::Format;
 use super::details::{Detail, Details};
 use super::escape::InQuotes;
 use super::keys::Rule;
+use super::time::Time;
 use super::timestamp::Clockface;
 use crate::record::{FieldValue, MessageWriter, Record, Style, Value};
 
@@ -66,11 +67,23 @@ impl Json {
     /// ```
     pub fn new() -> Self {
         Json {
-            clockface: Clockface::new(),
+            clockface: Clockface::new(&Time::utc()),
             details: Details::default(),
             flat: false,
             big_integers_as_strings: false,
         }
+    }
+
+    /// How the time is shown. Default: [`Time::utc`], with nanoseconds.
+    ///
+    /// ```
+    /// use treering::format::{Json, Time};
+    /// let format = Json::new().time(Time::utc().micros());
+    /// ```
+    #[must_use]
+    pub fn time(mut self, time: Time) -> Self {
+        self.clockface = Clockface::new(&time);
+        self
     }
 
     /// Whether fields stand beside `message` rather than in an object `fields`. One whose name is a key of this format

@@ -15,6 +15,7 @@ use super::details::{Detail, Details};
 use super::escape::{Quoted, Spelling, is_word};
 use super::keys::Rule;
 use super::lower;
+use super::time::Time;
 use super::timestamp::Clockface;
 use crate::record::{MessageWriter, Record};
 
@@ -46,7 +47,19 @@ impl Logfmt {
     /// let format = treering::format::Logfmt::new();
     /// ```
     pub fn new() -> Self {
-        Logfmt { clockface: Clockface::new(), details: Details::default() }
+        Logfmt { clockface: Clockface::new(&Time::utc()), details: Details::default() }
+    }
+
+    /// How the time is shown. Default: [`Time::utc`], with nanoseconds.
+    ///
+    /// ```
+    /// use treering::format::{Logfmt, Time};
+    /// let format = Logfmt::new().time(Time::utc().micros());
+    /// ```
+    #[must_use]
+    pub fn time(mut self, time: Time) -> Self {
+        self.clockface = Clockface::new(&time);
+        self
     }
 
     /// Whether the thread is told: its name, if it has one, as `thread`, and its number as `thread_id`. Default: no.

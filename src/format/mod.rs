@@ -4,16 +4,19 @@
 //! knows where the bytes go. Escaping is part of it: what came from outside must not look like anything else.
 
 mod details;
+mod directive;
 pub(crate) mod escape;
 mod json;
 mod keys;
 mod logfmt;
 mod text;
+mod time;
 mod timestamp;
 
 pub use json::Json;
 pub use logfmt::Logfmt;
 pub use text::Text;
+pub use time::Time;
 
 use crate::level::Level;
 use crate::record::Record;

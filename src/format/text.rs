@@ -12,6 +12,7 @@ use std::fmt::{self, Write as _};
 
 use super::Format;
 use super::escape::{Escaped, Quoted, Spelling, is_literal};
+use super::time::Time;
 use super::timestamp::Clockface;
 use crate::level::Level;
 use crate::record::{FieldValue, MessageWriter, Record, Style, Thread};
@@ -44,7 +45,19 @@ impl Text {
     /// let format = treering::format::Text::new();
     /// ```
     pub fn new() -> Self {
-        Text { clockface: Clockface::new(), threads: false, scratch: String::new() }
+        Text { clockface: Clockface::new(&Time::utc()), threads: false, scratch: String::new() }
+    }
+
+    /// How the time is shown. Default: [`Time::utc`], with nanoseconds.
+    ///
+    /// ```
+    /// use treering::format::{Text, Time};
+    /// let format = Text::new().time(Time::utc().micros());
+    /// ```
+    #[must_use]
+    pub fn time(mut self, time: Time) -> Self {
+        self.clockface = Clockface::new(&time);
+        self
     }
 
     /// Whether the thread's name, or its number if it has none, stands before the target. Default: no.

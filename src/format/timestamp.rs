@@ -1,31 +1,60 @@
-//! Times as RFC 3339 in UTC, with nanoseconds: `2026-11-22T13:37:55.123456789Z`.
+//! Times in text: RFC 3339, as in `2026-11-22T13:37:55.123456789Z`, or as [directives](super::directive) say.
 //!
-//! The part up to the second is the same for a million records in a row, so a [`Clockface`] keeps it; only nine
-//! digits are made for each record. There is no local time and no leap second here: UTC as the system counts it.
+//! All but the fraction is the same for a million records in a row, so a [`Clockface`] keeps it; only the digits of the
+//! fraction are made for each record. There is no leap second here: UTC as the system counts it.
 
 use std::fmt;
 
+use super::directive::{Directive, Moment};
+use super::time::{Precision, Time, Zone};
 use crate::record::Timestamp;
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
-const SECONDS_PER_DAY: u64 = 86_400;
 
-/// Writes stamps, and remembers the second of the last one.
+/// Writes stamps, and remembers what stands around the fraction in the second of the last one.
 #[derive(Debug)]
-pub(crate) struct Clockface {
-    /// The second that `text` shows; no stamp reaches the initial value.
+pub(super) struct Clockface {
+    zone: Zone,
+    /// Before the fraction, and after it.
+    directives: [Vec<Directive>; 2],
+    precision: Precision,
+    /// The second that the texts show; no stamp reaches the initial value.
     second: u64,
-    text: [u8; 20],
+    texts: [Vec<u8>; 2],
 }
 
 impl Clockface {
-    pub(crate) const fn new() -> Self {
-        Clockface { second: u64::MAX, text: *b"0000-00-00T00:00:00." }
+    /// RFC 3339.
+    pub(super) fn new(time: &Time) -> Self {
+        Clockface::of(&Directive::rfc_3339(time.precision, time.zone.is_utc()), time.zone.clone())
     }
 
-    /// Appends the stamp's text, 30 bytes.
+    /// As the directives say; not more than one of them is a fraction.
+    pub(super) fn of(directives: &[Directive], zone: Zone) -> Self {
+        let fraction = directives.iter().enumerate().find_map(|(position, directive)| match directive {
+            Directive::Fraction(precision) => Some((position, *precision)),
+            _ => None,
+        });
+        let (position, precision) = fraction.unwrap_or((directives.len(), Precision::Seconds));
+        let (before, after) = directives.split_at(position);
+        Clockface {
+            zone,
+            directives: [before.to_vec(), after.to_vec()],
+            precision,
+            second: u64::MAX,
+            texts: [Vec::new(), Vec::new()],
+        }
+    }
+
+    /// The same by the clocks of another zone.
+    pub(super) fn set_zone(&mut self, zone: Zone) {
+        self.zone = zone;
+        self.second = u64::MAX;
+    }
+
+    /// Appends the stamp's text.
     #[inline]
-    pub(crate) fn push(&mut self, time: Timestamp, out: &mut Vec<u8>) {
+    pub(super) fn push(&mut self, time: Timestamp, out: &mut Vec<u8>) {
         let second = time.as_nanos() / NANOS_PER_SECOND;
         if second != self.second {
             self.turn(second);
@@ -33,49 +62,28 @@ impl Clockface {
         let nanos = (time.as_nanos() % NANOS_PER_SECOND) as u32;
         // In pieces that are made in registers: bytes that were stored one by one would have to reach the cache
         // before they could be copied on as a whole.
-        out.extend_from_slice(&self.text);
-        out.extend_from_slice(&eight_digits(nanos / 10));
-        out.extend_from_slice(&[b'0' + (nanos % 10) as u8, b'Z']);
+        let digits = eight_digits(nanos / 10);
+        out.extend_from_slice(&self.texts[0]);
+        match self.precision {
+            Precision::Seconds => {}
+            Precision::Millis => out.extend_from_slice(&digits[..3]),
+            Precision::Micros => out.extend_from_slice(&digits[..6]),
+            Precision::Nanos => {
+                out.extend_from_slice(&digits);
+                out.push(b'0' + (nanos % 10) as u8);
+            }
+        }
+        out.extend_from_slice(&self.texts[1]);
     }
 
     #[cold]
     fn turn(&mut self, second: u64) {
         self.second = second;
-        let (year, month, day) = civil(second / SECONDS_PER_DAY);
-        let time = (second % SECONDS_PER_DAY) as u32;
-        digits(&mut self.text[0..4], year);
-        digits(&mut self.text[5..7], month);
-        digits(&mut self.text[8..10], day);
-        digits(&mut self.text[11..13], time / 3600);
-        digits(&mut self.text[14..16], time / 60 % 60);
-        digits(&mut self.text[17..19], time % 60);
-    }
-}
-
-/// The date of a day that many days after 1970-01-01, in the Gregorian calendar.
-///
-/// Counted from the first of March of year 0, so that the leap day is the last of its year, its century and its
-/// era of 400 years (after Howard Hinnant, "chrono-compatible low-level date algorithms").
-fn civil(days_since_1970: u64) -> (u32, u32, u32) {
-    const DAYS_TO_1970: u64 = 719_468;
-    const DAYS_PER_ERA: u64 = 146_097;
-    let days = days_since_1970 + DAYS_TO_1970;
-    let era = days / DAYS_PER_ERA;
-    let day_of_era = (days % DAYS_PER_ERA) as u32;
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = era as u32 * 400 + year_of_era + u32::from(month <= 2);
-    (year, month, day)
-}
-
-/// Fills `place` with the last digits of `number`.
-fn digits(place: &mut [u8], mut number: u32) {
-    for digit in place.iter_mut().rev() {
-        *digit = b'0' + (number % 10) as u8;
-        number /= 10;
+        let moment = Moment::new(second, &self.zone);
+        for (directives, text) in self.directives.iter().zip(&mut self.texts) {
+            text.clear();
+            directives.iter().for_each(|directive| directive.push(&moment, text));
+        }
     }
 }
 
@@ -96,7 +104,7 @@ impl fmt::Display for Timestamp {
     /// RFC 3339, in UTC, with nanoseconds.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = Vec::with_capacity(30);
-        Clockface::new().push(*self, &mut text);
+        Clockface::new(&Time::utc()).push(*self, &mut text);
         // ASCII digits and marks: the empty string never stands in.
         f.pad(std::str::from_utf8(&text).unwrap_or_default())
     }
@@ -137,21 +145,86 @@ mod tests {
         }
     }
 
+    fn shown(time: &Time, nanos: u64) -> String {
+        let mut text = Vec::new();
+        Clockface::new(time).push(Timestamp::from_nanos(nanos), &mut text);
+        String::from_utf8(text).unwrap()
+    }
+
     #[test]
-    fn every_day_follows_the_one_before_it() {
-        let (mut year, mut month, mut day) = (1970, 1, 1);
-        for days in 0..=u64::MAX / NANOS_PER_SECOND / SECONDS_PER_DAY {
-            assert_eq!(civil(days), (year, month, day), "{days} days after 1970-01-01");
-            let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-            let last = [31, if leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-            day += 1;
-            if day > last[month as usize - 1] {
-                (month, day) = (month + 1, 1);
-            }
-            if month > 12 {
-                (year, month) = (year + 1, 1);
-            }
+    fn a_fraction_is_as_long_as_asked_for_and_never_rounded() {
+        for (time, text) in [
+            (Time::utc().seconds(), "2026-11-22T13:37:55Z"),
+            (Time::utc().millis(), "2026-11-22T13:37:55.999Z"),
+            (Time::utc().micros(), "2026-11-22T13:37:55.999999Z"),
+            (Time::utc().seconds().nanos(), "2026-11-22T13:37:55.999999999Z"),
+        ] {
+            assert_eq!(shown(&time, 1_795_354_675_999_999_999), text);
         }
+    }
+
+    #[test]
+    fn a_fraction_may_stand_anywhere() {
+        let directives = Directive::parse("%6f after %T").unwrap();
+        let mut text = Vec::new();
+        Clockface::of(&directives, Zone::Utc).push(Timestamp::from_nanos(1_001_002_003), &mut text);
+        assert_eq!(text, b"001002 after 00:00:01");
+    }
+
+    /// Zones by `/usr/share/zoneinfo`; each time checked with `TZ=… date -d @…`.
+    #[cfg(feature = "time-zones")]
+    #[test]
+    fn zones_show_their_own_time_and_how_far_it_is_ahead() {
+        for (zone, second, text) in [
+            ("UTC", 0, "1970-01-01T00:00:00+00:00"),
+            ("Asia/Tokyo", 1_795_354_675, "2026-11-22T22:37:55+09:00"),
+            ("Asia/Kathmandu", 1_795_354_675, "2026-11-22T19:22:55+05:45"),
+            ("America/St_Johns", 1_795_354_675, "2026-11-22T10:07:55-03:30"),
+            ("America/New_York", 0, "1969-12-31T19:00:00-05:00"),
+            // Clocks go forward and back.
+            ("Europe/Berlin", 1_774_745_999, "2026-03-29T01:59:59+01:00"),
+            ("Europe/Berlin", 1_774_746_000, "2026-03-29T03:00:00+02:00"),
+            ("Europe/Berlin", 1_792_889_999, "2026-10-25T02:59:59+02:00"),
+            ("Europe/Berlin", 1_792_890_000, "2026-10-25T02:00:00+01:00"),
+            // By half an hour.
+            ("Australia/Lord_Howe", 1_791_041_399, "2026-10-04T01:59:59+10:30"),
+            ("Australia/Lord_Howe", 1_791_041_400, "2026-10-04T02:30:00+11:00"),
+            ("Australia/Lord_Howe", 1_775_314_799, "2026-04-05T01:59:59+11:00"),
+            ("Australia/Lord_Howe", 1_775_314_800, "2026-04-05T01:30:00+10:30"),
+            // Ahead by minutes only, until 1972: 44 and a half behind, shown as of 44 behind.
+            ("Africa/Monrovia", 0, "1969-12-31T23:16:00-00:44"),
+        ] {
+            assert_eq!(
+                shown(&Time::zone(zone).unwrap().seconds(), second * NANOS_PER_SECOND),
+                text,
+                "{zone}"
+            );
+        }
+    }
+
+    /// A face that is turned from second to second shows a change of clocks when it comes.
+    #[cfg(feature = "time-zones")]
+    #[test]
+    fn a_change_of_clocks_is_followed_at_once() {
+        let mut face = Clockface::new(&Time::zone("Australia/Lord_Howe").unwrap().millis());
+        let change = 1_791_041_400 * NANOS_PER_SECOND;
+        for (time, text) in [
+            (change - 1, "2026-10-04T01:59:59.999+10:30"),
+            (change, "2026-10-04T02:30:00.000+11:00"),
+            (change - 1_000_000, "2026-10-04T01:59:59.999+10:30"),
+        ] {
+            let mut out = Vec::new();
+            face.push(Timestamp::from_nanos(time), &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), text);
+        }
+    }
+
+    #[cfg(feature = "time-zones")]
+    #[test]
+    fn a_zone_that_is_not_there_is_an_error_that_names_it() {
+        let error = Time::zone("Mars/Olympus_Mons").unwrap_err();
+        assert!(error.is_config());
+        assert!(error.to_string().starts_with("time zone `Mars/Olympus_Mons`: "), "{error}");
     }
 
     #[test]
@@ -173,7 +246,7 @@ mod tests {
         fn a_face_that_showed_other_times_shows_what_a_new_one_does(
             times in proptest::collection::vec(0_u64..5_000_000_000, 1..20), base in 0..u64::MAX / 2,
         ) {
-            let mut face = Clockface::new();
+            let mut face = Clockface::new(&Time::utc());
             for time in times {
                 let (time, mut text) = (Timestamp::from_nanos(base + time), Vec::new());
                 face.push(time, &mut text);
