@@ -8,6 +8,7 @@ mod directive;
 pub(crate) mod escape;
 mod json;
 mod keys;
+mod line;
 mod logfmt;
 mod text;
 mod time;
@@ -15,7 +16,7 @@ mod timestamp;
 
 pub use json::Json;
 pub use logfmt::Logfmt;
-pub use text::Text;
+pub use text::{Colors, Text};
 pub use time::Time;
 
 use crate::level::Level;
@@ -50,6 +51,18 @@ pub trait Format: Send {
     ///
     /// A format that panics costs the record it was on; what it appended for it is taken back.
     fn format(&mut self, record: &Record<'_>, out: &mut Vec<u8>);
+
+    /// Whether colours are wanted where the bytes go. [`Console`](crate::handler::Console) tells, before the first
+    /// record; of a handler that does not, none are. Default: nothing is done about it.
+    ///
+    /// ```
+    /// use treering::format::{Format, Text};
+    /// let mut format = Text::new();
+    /// format.colors_wanted(true); // a handler of your own whose reader shows colours
+    /// ```
+    fn colors_wanted(&mut self, yes: bool) {
+        let _ = yes;
+    }
 }
 
 /// A level's name in small letters.

@@ -4,18 +4,16 @@
 //! 2026-11-22T13:37:55.123456789Z INFO  my_server::db: order 7 filled venue=XNAS note="two words"
 //! └──────────── UTC ───────────┘ └ 5 ┘ └─ target ──┘  └─ message ──┘ └──────── fields ─────────┘
 //! ```
-//! With [`Text::threads`] the thread stands in brackets before the target; a record whose arguments were cut ends
-//! in ` [truncated]`. `escape` says what is done to text from outside. A message is free text, so only the head of
+//! With [`Text::threads`] the thread stands in brackets before the target, with [`Text::location`] the place of the call
+//! after it; a record whose arguments were cut ends in ` [truncated]`. Colours are put around what is escaped already. `escape` says what is done to text from outside. A message is free text, so only the head of
 //! a line can be told apart by a program; who reads fields by program wants JSON.
 
-use std::fmt::{self, Write as _};
-
-use super::Format;
-use super::escape::{Escaped, Quoted, Spelling, is_literal};
+use super::escape::Escaped;
 use super::time::Time;
 use super::timestamp::Clockface;
+use super::{Format, line};
 use crate::level::Level;
-use crate::record::{FieldValue, MessageWriter, Record, Style, Thread};
+use crate::record::{FieldValue, Record};
 
 /// The default format: a line for people, with time, level, target, message and fields.
 ///
@@ -34,8 +32,29 @@ use crate::record::{FieldValue, MessageWriter, Record, Style, Thread};
 pub struct Text {
     clockface: Clockface,
     threads: bool,
+    location: bool,
+    colors: Colors,
+    is_colored: bool,
     /// For values that must be seen as a whole before they are written.
     scratch: String,
+}
+
+/// Whether [`Text`] is coloured.
+///
+/// ```
+/// use treering::{format::{Colors, Text}, handler::Console};
+/// let handler = Console::stderr().format(Text::new().colors(Colors::Never));
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub enum Colors {
+    /// Where the handler wants it: a [`Console`](crate::handler::Console) at a terminal does, a file does not.
+    #[default]
+    Auto,
+    /// Wherever the lines go, files too.
+    Always,
+    /// Nowhere.
+    Never,
 }
 
 impl Text {
@@ -45,7 +64,14 @@ impl Text {
     /// let format = treering::format::Text::new();
     /// ```
     pub fn new() -> Self {
-        Text { clockface: Clockface::new(&Time::utc()), threads: false, scratch: String::new() }
+        Text {
+            clockface: Clockface::new(&Time::utc()),
+            threads: false,
+            location: false,
+            colors: Colors::Auto,
+            is_colored: false,
+            scratch: String::new(),
+        }
     }
 
     /// How the time is shown. Default: [`Time::utc`], with nanoseconds.
@@ -71,23 +97,36 @@ impl Text {
         self
     }
 
+    /// Whether the place of the call in the source, `src/db.rs:7`, stands after the target. Default: no.
+    ///
+    /// ```
+    /// let format = treering::format::Text::new().location(true);
+    /// ```
+    #[must_use]
+    pub fn location(mut self, yes: bool) -> Self {
+        self.location = yes;
+        self
+    }
+
+    /// Whether lines are coloured. Default: [`Colors::Auto`].
+    ///
+    /// ```
+    /// use treering::format::{Colors, Text};
+    /// let format = Text::new().colors(Colors::Never);
+    /// ```
+    #[must_use]
+    pub fn colors(mut self, colors: Colors) -> Self {
+        self.colors = colors;
+        self.is_colored = colors == Colors::Always;
+        self
+    }
+
     fn field(&mut self, field: &FieldValue<'_>, out: &mut Vec<u8>) {
-        Escaped(out).push(field.name());
-        out.push(b'=');
-        if field.style() == Style::Debug {
-            self.scratch.clear();
-            let _ = field.write(&mut self.scratch);
-            // `?path` is `"/tmp/x"` already; a second pair of quotes would help nobody.
-            if is_literal(&self.scratch) {
-                return Escaped(out).push(&self.scratch);
-            }
-            let mut quoted = Quoted::new(out, Spelling::People);
-            let _ = quoted.write_str(&self.scratch);
-            return quoted.finish();
-        }
-        let mut quoted = Quoted::new(out, Spelling::People);
-        let _ = field.write(&mut quoted);
-        quoted.finish();
+        painted(self.is_colored, DIM, out, |out| {
+            Escaped(out).push(field.name());
+            out.push(b'=');
+        });
+        line::value(field, &mut self.scratch, out);
     }
 }
 
@@ -99,26 +138,75 @@ impl Default for Text {
 
 impl Format for Text {
     fn format(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
-        self.clockface.push(record.time(), out);
-        out.extend_from_slice(padded(record.level()));
+        let is_colored = self.is_colored;
+        painted(is_colored, DIM, out, |out| self.clockface.push(record.time(), out));
+        level(record.level(), is_colored, out);
         if self.threads {
-            thread(record.thread(), out);
+            out.push(b'[');
+            line::thread(record.thread(), out);
+            out.extend_from_slice(b"] ");
         }
-        Escaped(out).push(record.target());
-        out.push(b':');
+        painted(is_colored, DIM, out, |out| {
+            Escaped(out).push(record.target());
+            out.push(b':');
+        });
+        if self.location {
+            painted(is_colored, DIM, out, |out| location(record, out));
+        }
         if !record.entry.metadata.pieces.is_empty() {
             out.push(b' ');
-            // Nothing that is written to here fails.
-            let _ = record.write_message(&mut Message(out));
+            line::message(record, out);
         }
         for field in record.fields() {
             out.push(b' ');
             self.field(&field, out);
         }
         if record.is_truncated() {
-            out.extend_from_slice(b" [truncated]");
+            out.extend_from_slice(line::TRUNCATED);
         }
         out.push(b'\n');
+    }
+
+    fn colors_wanted(&mut self, yes: bool) {
+        if self.colors == Colors::Auto {
+            self.is_colored = yes;
+        }
+    }
+}
+
+const DIM: &[u8] = b"\x1b[2m";
+const RESET: &[u8] = b"\x1b[0m";
+
+/// Appends what `put` does, in a colour if that is wanted.
+#[inline]
+fn painted(is_colored: bool, color: &[u8], out: &mut Vec<u8>, put: impl FnOnce(&mut Vec<u8>)) {
+    if !is_colored {
+        return put(out);
+    }
+    out.extend_from_slice(color);
+    put(out);
+    out.extend_from_slice(RESET);
+}
+
+#[inline]
+fn level(level: Level, is_colored: bool, out: &mut Vec<u8>) {
+    let [space, name @ .., _] = padded(level);
+    if !is_colored {
+        return out.extend_from_slice(padded(level));
+    }
+    out.push(*space);
+    painted(true, color_of(level), out, |out| out.extend_from_slice(name));
+    out.push(*space);
+}
+
+/// Red, yellow, green, blue and magenta, of the eight that all terminals have.
+fn color_of(level: Level) -> &'static [u8] {
+    match level {
+        Level::Error => b"\x1b[31m",
+        Level::Warn => b"\x1b[33m",
+        Level::Info => b"\x1b[32m",
+        Level::Debug => b"\x1b[34m",
+        Level::Trace => b"\x1b[35m",
     }
 }
 
@@ -133,31 +221,13 @@ fn padded(level: Level) -> &'static [u8; 7] {
     }
 }
 
-#[inline(never)]
-fn thread(thread: &Thread, out: &mut Vec<u8>) {
-    out.push(b'[');
-    match thread.name() {
-        Some(name) => Escaped(out).push(name),
-        None => out.extend_from_slice(itoa::Buffer::new().format(thread.id()).as_bytes()),
-    }
-    out.extend_from_slice(b"] ");
-}
-
-/// The program's literals as they are, arguments escaped.
-struct Message<'a>(&'a mut Vec<u8>);
-
-impl MessageWriter for Message<'_> {
-    #[inline]
-    fn literal(&mut self, text: &str) -> fmt::Result {
-        self.0.extend_from_slice(text.as_bytes());
-        Ok(())
-    }
-
-    #[inline]
-    fn argument(&mut self, text: &str) -> fmt::Result {
-        Escaped(self.0).push(text);
-        Ok(())
-    }
+/// ` src/db.rs:7:`
+fn location(record: &Record<'_>, out: &mut Vec<u8>) {
+    out.push(b' ');
+    Escaped(out).push(record.file());
+    out.push(b':');
+    line::number(record.line(), out);
+    out.push(b':');
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Records as lines on stderr or stdout.
 
+use std::ffi::OsString;
 use std::fmt;
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
@@ -20,6 +21,10 @@ use crate::output::Lines;
 /// follows. (Rust programs ignore SIGPIPE; in one that does not, a closed pipe ends the process, as for every
 /// other writer.)
 ///
+/// [`Text`](crate::format::Text) is coloured at a terminal, unless `TERM` is `dumb`. `NO_COLOR`, if it is not empty,
+/// turns colours off; `CLICOLOR_FORCE`, if it is neither empty nor `0`, on, also in a pipe. What holds when the handler is
+/// made counts.
+///
 /// It does not take std's locks: a thread that logs while it holds `stderr().lock()` and then waits for a flush
 /// must not wait for itself. A line of `eprintln!` stands between lines of the log, at a terminal and in a pipe up
 /// to 4 KiB, and not in their middle.
@@ -30,6 +35,7 @@ use crate::output::Lines;
 /// ```
 pub struct Console {
     stream: Stream<Descriptor>,
+    wants_colors: bool,
 }
 
 impl Console {
@@ -54,7 +60,10 @@ impl Console {
 
     fn on(descriptor: Descriptor) -> Self {
         let place = PathBuf::from(descriptor.name());
-        Console { stream: Stream::new(Lines::new(descriptor), place) }
+        let wants_colors = wants_colors(descriptor.is_terminal(), |variable| std::env::var_os(variable));
+        let mut stream = Stream::new(Lines::new(descriptor), place);
+        stream.set_colors(wants_colors);
+        Console { stream, wants_colors }
     }
 
     /// The most verbose level that is written. Default: all.
@@ -77,6 +86,7 @@ impl Console {
     #[must_use]
     pub fn format(mut self, format: impl Format + 'static) -> Self {
         self.stream.set_format(format);
+        self.stream.set_colors(self.wants_colors);
         self
     }
 }
@@ -111,6 +121,18 @@ impl fmt::Debug for Console {
     }
 }
 
+/// What the terminal and the user's environment say; of two that differ the first below.
+fn wants_colors(is_terminal: bool, variable: impl Fn(&str) -> Option<OsString>) -> bool {
+    let is_set = |name| variable(name).is_some_and(|value| !value.is_empty());
+    if is_set("NO_COLOR") {
+        return false;
+    }
+    if is_set("CLICOLOR_FORCE") && variable("CLICOLOR_FORCE").is_some_and(|value| value != "0") {
+        return true;
+    }
+    is_terminal && variable("TERM").is_none_or(|terminal| terminal != "dumb")
+}
+
 /// Which of the standard streams; looked up at each write, as the program may redirect them.
 #[derive(Debug)]
 enum Descriptor {
@@ -127,6 +149,15 @@ impl Descriptor {
             Descriptor::Stdout => "stdout",
             #[cfg(test)]
             Descriptor::Pipe(_) => "pipe",
+        }
+    }
+
+    fn is_terminal(&self) -> bool {
+        match self {
+            Descriptor::Stderr => io::stderr().is_terminal(),
+            Descriptor::Stdout => io::stdout().is_terminal(),
+            #[cfg(test)]
+            Descriptor::Pipe(pipe) => pipe.as_fd().is_terminal(),
         }
     }
 }
@@ -173,6 +204,29 @@ mod tests {
             assert!(error.to_string().starts_with("cannot write to pipe: Broken pipe"), "{error}");
             assert_eq!(lost(Err(error)), 2);
             assert_eq!(console.held(), 0);
+        }
+    }
+
+    #[test]
+    fn colours_are_for_terminals_and_the_user_has_the_last_word() {
+        for (is_terminal, variables, wants) in [
+            (true, &[][..], true),
+            (false, &[], false),
+            (true, &[("TERM", "xterm")], true),
+            (true, &[("TERM", "dumb")], false),
+            (true, &[("NO_COLOR", "1")], false),
+            (true, &[("NO_COLOR", "")], true),
+            (false, &[("CLICOLOR_FORCE", "1")], true),
+            (false, &[("CLICOLOR_FORCE", "0")], false),
+            (false, &[("CLICOLOR_FORCE", "")], false),
+            (true, &[("CLICOLOR_FORCE", "1"), ("TERM", "dumb")], true),
+            (true, &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")], false),
+        ] {
+            let variable = |name: &str| {
+                let found = variables.iter().find(|(variable, _)| *variable == name);
+                found.map(|(_, value)| OsString::from(value))
+            };
+            assert_eq!(wants_colors(is_terminal, variable), wants, "{is_terminal}, {variables:?}");
         }
     }
 

@@ -49,6 +49,14 @@ impl<W: io::Write> Stream<W> {
         }
     }
 
+    /// Tells the format whether colours are wanted.
+    pub(super) fn set_colors(&mut self, yes: bool) {
+        match &mut self.form {
+            Form::Text(text) => text.colors_wanted(yes),
+            Form::Other { format, .. } => format.colors_wanted(yes),
+        }
+    }
+
     /// Formats the batch; writes as often as a write is worth its system call.
     pub(super) fn take(&mut self, batch: &Batch<'_>) {
         for record in batch {

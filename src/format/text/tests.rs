@@ -2,6 +2,7 @@ use super::*;
 use crate::callsite::{Field, Piece, Spec};
 use crate::record::encode::{Arguments, Encode, Formatted, Inspected};
 use crate::record::testing::Owned;
+use crate::record::{Style, Thread};
 use proptest::prelude::*;
 
 const TIME: &str = "2023-11-14T22:13:20.123456789Z";
@@ -146,6 +147,57 @@ fn strings_after_a_question_mark_have_one_pair_of_quotes() {
 fn text_that_was_formatted_at_the_call_is_escaped_too() {
     let record = info(&[PLACE], &[], (Formatted::new(format_args!("a{}b", '\n')), ()));
     assert_eq!(line(&record), format!("{HEAD}a\\nb\n"));
+}
+
+#[test]
+fn the_place_of_the_call_stands_after_the_target() {
+    let record = info(&[Piece::Literal("text")], &[], ());
+    assert_eq!(line_in(Text::new().location(true), &record), format!("{HEAD}src/module.rs:7: text\n"));
+}
+
+#[test]
+fn the_time_is_shown_as_asked_for() {
+    let record = info(&[Piece::Literal("text")], &[], ());
+    let line = line_in(Text::new().time(Time::utc().millis()), &record);
+    assert_eq!(line, "2023-11-14T22:13:20.123Z INFO  app: text\n");
+}
+
+/// The line without the escape codes of colours, and how many there were.
+fn bleached(line: &str) -> (String, usize) {
+    let mut parts = line.split("\x1b[");
+    let first = parts.next().unwrap().to_owned();
+    let rest: Vec<_> = parts.map(|part| part.split_once('m').unwrap().1).collect();
+    (first + &rest.concat(), rest.len())
+}
+
+#[test]
+fn a_coloured_line_is_the_plain_one_with_colours_around_its_parts() {
+    let fields = [key(1, Style::Value)];
+    for level in Level::ALL {
+        let arguments = ("evil \x1b[31m".hold(), ("\x1b[0m".hold(), ()));
+        let record = Owned::new(level, "app", &[PLACE], &fields, arguments);
+        let format = || Text::new().location(true).threads(true);
+        let colored = line_in(format().colors(Colors::Always), &record);
+        assert_eq!(bleached(&colored), (line_in(format(), &record), 10), "{colored:?}");
+        assert!(colored.contains(&format!("m{level:5}\x1b[0m ")), "{colored:?}");
+        assert!(colored.contains("evil \\u{1b}[31m"), "escaped before it is coloured");
+    }
+}
+
+#[test]
+fn colours_are_the_handlers_choice_unless_they_are_forced_or_forbidden() {
+    let record = info(&[Piece::Literal("text")], &[], ());
+    for (colors, wanted, is_colored) in [
+        (Colors::Auto, true, true),
+        (Colors::Auto, false, false),
+        (Colors::Always, false, true),
+        (Colors::Never, true, false),
+    ] {
+        let mut format = Text::new().colors(colors);
+        format.colors_wanted(wanted);
+        assert_eq!(line_in(format, &record).contains('\x1b'), is_colored, "{colors:?}, {wanted}");
+    }
+    assert!(!line(&record).contains('\x1b'), "a handler that says nothing");
 }
 
 proptest! {
