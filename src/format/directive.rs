@@ -75,6 +75,17 @@ pub(super) struct Problem {
     pub(super) text: String,
 }
 
+impl Problem {
+    pub(super) fn at(at: std::ops::Range<usize>, text: impl Into<String>) -> Self {
+        Problem { at, text: text.into() }
+    }
+
+    /// The same in a text that has so many bytes before this one.
+    pub(super) fn behind(self, bytes: usize) -> Self {
+        Problem { at: self.at.start + bytes..self.at.end + bytes, ..self }
+    }
+}
+
 impl Directive {
     /// RFC 3339. `Z` says UTC.
     pub(super) fn rfc_3339(precision: Precision, is_utc: bool) -> Vec<Directive> {
@@ -100,12 +111,12 @@ impl Directive {
             let is_last = |c: char| c.is_alphabetic() || c == '%';
             let length = rest.split_inclusive(is_last).next().map_or(0, str::len);
             let (name, after) = rest.split_at(length);
-            let problem = |text| Problem { at: at..at + 1 + name.len(), text };
+            let problem = |text| Problem::at(at..at + 1 + name.len(), text);
             directives.extend(Directive::named(name).map_err(problem)?);
             rest = after;
             let fractions = directives.iter().filter(|directive| matches!(directive, Fraction(_)));
             if fractions.count() > 1 {
-                return Err(problem("a second fraction: one is all there is room for".to_owned()));
+                return Err(problem("a second fraction: there can be one".to_owned()));
             }
         }
         Ok(directives)

@@ -10,12 +10,14 @@ mod json;
 mod keys;
 mod line;
 mod logfmt;
+mod pattern;
 mod text;
 mod time;
 mod timestamp;
 
 pub use json::Json;
 pub use logfmt::Logfmt;
+pub use pattern::Pattern;
 pub use text::{Colors, Text};
 pub use time::Time;
 
