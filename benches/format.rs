@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput};
-use treering::format::{Format, Json, Logfmt, Text};
+use treering::format::{Format, Json, Logfmt, Pattern, Text};
 use treering::handler::{Batch, Handler, HandlerError};
 use treering::{Guard, Wait, info};
 
@@ -52,9 +52,15 @@ fn main() {
     assert!(books.is_lossless(), "a record was not formatted: {books}");
 }
 
-/// The formats that are compared, each with its defaults.
-fn formats() -> [(&'static str, Box<dyn Format>); 3] {
-    [("text", Box::new(Text::new())), ("json", Box::new(Json::new())), ("logfmt", Box::new(Logfmt::new()))]
+/// The formats that are compared, with their defaults, and a pattern as Python's users write it.
+fn formats() -> [(&'static str, Box<dyn Format>); 4] {
+    let pattern = "{time:%Y-%m-%d %H:%M:%S%.3f} {level:>5} {target}: {message} {fields}";
+    [
+        ("text", Box::new(Text::new())),
+        ("json", Box::new(Json::new())),
+        ("logfmt", Box::new(Logfmt::new())),
+        ("pattern", Box::new(Pattern::new(pattern).expect("a pattern"))),
+    ]
 }
 
 /// What the handler is to do with the next batch, and what it found.

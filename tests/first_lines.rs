@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use treering::{Level, Overflow, Wait, error, handler, info, warn};
+use treering::{Level, Overflow, Wait, error, format, handler, info, warn};
 
 #[test]
 fn one_line_sets_up_and_the_rest_is_logging() -> Result<(), treering::Error> {
@@ -31,7 +31,7 @@ fn configured() -> Result<(), treering::Error> {
         .overflow_at(Level::Error, Overflow::block(Duration::from_millis(1)))
         .wait(Wait::Adaptive)
         .handler(handler::Console::stderr())
-        .handler(handler::File::append(&path)?.level(Level::Info))
+        .handler(handler::File::append(&path)?.level(Level::Info).format(format::Json::new()))
         .init()?;
     info!("to both");
     treering::debug!(target: "my_server::db", "to stderr only");
@@ -39,7 +39,8 @@ fn configured() -> Result<(), treering::Error> {
     assert_eq!((report.submitted, report.dispatched), (2, 2));
     let text = std::fs::read_to_string(&path).unwrap();
     assert_eq!(text.lines().count(), 1, "{text}");
-    assert!(text.ends_with("INFO  first_lines: to both\n"), "{text}");
+    let record: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&record["level"], &record["message"]), (&"INFO".into(), &"to both".into()), "{text}");
     Ok(())
 }
 

@@ -5,7 +5,7 @@ mod support;
 use std::fmt;
 
 use support::SOON;
-use treering::format::Text;
+use treering::format::{Json, Logfmt, Pattern, Text};
 use treering::{handler, info};
 
 /// What attackers send.
@@ -54,8 +54,17 @@ impl fmt::Display for Struct<'_> {
 fn nothing_that_comes_from_outside_reaches_the_file_raw() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("app.log");
-    let file = handler::File::append(&path).unwrap().format(Text::new().threads(true));
-    let (logger, guard) = treering::builder().ring_capacity(1 << 20).handler(file).start().unwrap();
+    let file = |name| handler::File::append(directory.path().join(name)).unwrap();
+    let pattern = "{time} {level} {thread} {target:^9.30} {message:.400} {fields} {field.evil:>9}";
+    let (logger, guard) = treering::builder()
+        .ring_capacity(1 << 20)
+        .handler(file("app.log").format(Text::new().threads(true)))
+        .handler(file("json").format(Json::new().threads(true)))
+        .handler(file("flat").format(Json::new().threads(true).flat(true)))
+        .handler(file("logfmt").format(Logfmt::new().threads(true)))
+        .handler(file("pattern").format(Pattern::new(pattern).unwrap()))
+        .start()
+        .unwrap();
     let mut records = 0;
     for evil in EVIL {
         // A thread's name may be anything without a NUL.
@@ -96,6 +105,15 @@ fn nothing_that_comes_from_outside_reaches_the_file_raw() {
         let target = line.split("] ").nth(1).unwrap_or_default();
         assert!(target.starts_with("injection: ") || target.starts_with("target\\u{1b}"), "{line}");
         assert_eq!(line.find(" INFO "), Some(30), "{line}");
+    }
+    for format in ["json", "flat", "logfmt", "pattern"] {
+        let text = std::fs::read_to_string(directory.path().join(format)).unwrap();
+        assert_eq!(text.lines().count(), records, "{format}: one line a record");
+        for line in text.lines() {
+            assert!(line.chars().all(is_harmless), "{format}: raw: {line:?}");
+            let is_json = serde_json::from_str::<serde_json::Value>(line).is_ok();
+            assert_eq!(is_json, matches!(format, "json" | "flat"), "{format}: {line}");
+        }
     }
     let escaped = "as an argument: \\n2026-11-22T13:37:55.123456789Z INFO  app: forged";
     assert!(text.contains(escaped), "it can still be read");

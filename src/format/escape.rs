@@ -153,7 +153,7 @@ pub(crate) fn is_word(text: &str) -> bool {
 /// Whether all of it is printable ASCII but for space, `"`, `=` and `\`.
 #[inline]
 fn is_bare(bytes: &[u8]) -> bool {
-    all(bytes, |byte| is_printable(byte) & !matches!(byte, b' ' | b'"' | b'=' | b'\\'))
+    all(bytes, |byte| (byte.wrapping_sub(b'!') < 0x5e) & (byte != b'"') & (byte != b'=') & (byte != b'\\'))
 }
 
 /// Whether all of it is printable ASCII.
@@ -173,9 +173,24 @@ fn is_printable(byte: u8) -> bool {
     byte.wrapping_sub(b' ') < 0x5f
 }
 
-/// Without an early way out, so that it is done in vectors.
+/// Without an early way out, so that it is done in vectors: by blocks, of which the last may overlap the one before it,
+/// as most texts are so short that they would be all remainder.
 #[inline]
-fn all(bytes: &[u8], is_good: impl Fn(u8) -> bool) -> bool {
+fn all(bytes: &[u8], is_good: impl Fn(u8) -> bool + Copy) -> bool {
+    if let Some(last) = bytes.last_chunk::<16>() {
+        let (blocks, _) = bytes.as_chunks::<16>();
+        blocks.iter().fold(all_of(last, is_good), |good, block| good & all_of(block, is_good))
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        all_of(first, is_good) & all_of(last, is_good)
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        all_of(first, is_good) & all_of(last, is_good)
+    } else {
+        all_of(bytes, is_good)
+    }
+}
+
+#[inline]
+fn all_of(bytes: &[u8], is_good: impl Fn(u8) -> bool) -> bool {
     bytes.iter().fold(true, |good, &byte| good & is_good(byte))
 }
 
@@ -235,6 +250,7 @@ fn is_format_character(c: char) -> bool {
 }
 
 /// Copies runs between characters that do harm, and writes those out.
+#[inline(never)]
 fn escape(text: &str, out: &mut Vec<u8>, harm: impl Fn(char) -> Harm, spelling: Spelling) {
     let mut copied = 0;
     for (at, c) in text.char_indices() {

@@ -167,7 +167,11 @@ fn key(name: &str, out: &mut Vec<u8>) {
 }
 
 fn text(text: &str, out: &mut Vec<u8>) {
-    value(out, |value| value.write_str(text));
+    if is_name(text) {
+        out.extend_from_slice(text.as_bytes());
+    } else {
+        value(out, |value| value.write_str(text));
+    }
 }
 
 /// A value of what `write` prints.

@@ -146,6 +146,7 @@ impl Zone {
 
     /// How far its clocks are ahead of UTC at this second after the epoch. In minutes, as RFC 3339 knows no seconds
     /// there; since 1970 only Liberia had any, until 1972, and its times are shown as of the nearest minute's zone.
+    #[cfg_attr(not(feature = "time-zones"), expect(unused_variables, reason = "UTC is always where it is"))]
     pub(super) fn minutes_ahead(&self, second: u64) -> i32 {
         match self {
             Zone::Utc => 0,

@@ -46,7 +46,10 @@ pub(super) fn parts(text: &str) -> Result<Vec<Part>, Error> {
                 parts.push(part.map_err(|problem| error(text, problem.behind(at + 1)))?);
             }
             '}' => {
-                return Err(error(text, Problem::at(at..at + 1, "no `{` opens this: a brace itself is `}}`")));
+                return Err(error(
+                    text,
+                    Problem::at(at..at + 1, "no `{` opens this: a brace itself is `}}`"),
+                ));
             }
             _ => literal.push(c),
         }
