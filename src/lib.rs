@@ -63,11 +63,13 @@
 //! `release_max_level_*` do so where debug assertions are off. [`level::STATIC_MAX_LEVEL`] is the result. Only a binary
 //! should set them: the most restrictive one wins.
 //!
+//! `time-zones` adds `format::Time::local` and `format::Time::zone`: times in lines by the clocks of a zone.
+//!
 //! `signals` adds `stop_on_signals()`: SIGTERM and SIGINT end the process when its records are out.
 //!
 //! # Limits
 //!
-//! Linux, 64 bits; verified on x86-64. JSON, rotation, custom queues and bridges from `log` and `tracing` are not there
+//! Linux, 64 bits; verified on x86-64. Rotation, custom queues and bridges from `log` and `tracing` are not there
 //! yet. A child after `fork` has no engine until it starts one.
 //!
 //! [docs/guarantees.md]: https://github.com/treering/treering/blob/main/docs/guarantees.md
