@@ -107,11 +107,13 @@ impl<'a> Quoted<'a> {
 impl fmt::Write for Quoted<'_> {
     #[inline]
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let is_plain = is_plain_in_quotes(text.as_bytes());
-        self.is_word = self.is_word && if is_plain { is_bare(text.as_bytes()) } else { is_word(text) };
-        if is_plain {
+        if is_bare(text.as_bytes()) {
+            self.out.extend_from_slice(text.as_bytes());
+        } else if is_plain_in_quotes(text.as_bytes()) {
+            self.is_word = false;
             self.out.extend_from_slice(text.as_bytes());
         } else {
+            self.is_word = self.is_word && is_word(text);
             escape(text, self.out, harm_in_quotes, self.spelling);
         }
         Ok(())

@@ -1,5 +1,6 @@
 use super::*;
 use crate::callsite::{Field, Piece, Spec};
+use crate::error::Error;
 use crate::level::Level;
 use crate::record::Thread;
 use crate::record::encode::{Arguments, Encode, Failure, Shown};
@@ -84,6 +85,12 @@ fn details_are_told_if_they_are_asked_for() {
 }
 
 #[test]
+fn the_time_is_shown_as_asked_for() {
+    let line = line_in(Json::new().time(Time::utc().seconds()), &info(&[], &[], ()));
+    assert_eq!(parsed(&line)["timestamp"], "2023-11-14T22:13:20Z");
+}
+
+#[test]
 fn every_type_keeps_what_it_is() {
     assert_eq!(value(true), "true");
     assert_eq!(value('"'), r#""\"""#);
@@ -161,7 +168,7 @@ fn an_error_is_its_message_and_those_of_its_sources() {
     let error = std::io::Error::other(cause);
     let record = info(&[], &[key("error", 0, Style::Value)], (Failure::new(&error), ()));
     assert_eq!(parsed(&line(&record))["fields"]["error"], json!(["invalid digit found in string"]));
-    let error: crate::Error = crate::Error::io("open", "a.log", std::io::Error::other("on fire"));
+    let error = Error::io("open", "a.log", std::io::Error::other("on fire"));
     let record = info(&[], &[key("error", 0, Style::Value)], (Failure::new(&error), ()));
     let expected = json!(["cannot open a.log: on fire", "on fire"]);
     assert_eq!(parsed(&line(&record))["fields"]["error"], expected);

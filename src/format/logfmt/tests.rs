@@ -90,6 +90,12 @@ fn details_are_told_if_they_are_asked_for() {
 }
 
 #[test]
+fn the_time_is_shown_as_asked_for() {
+    let line = line_in(Logfmt::new().time(Time::utc().millis()), &info(&[], &[], ()));
+    assert_eq!(parsed(&line)[0], ("ts".to_owned(), "2023-11-14T22:13:20.123Z".to_owned()));
+}
+
+#[test]
 fn values_that_are_no_word_are_quoted_and_escaped_as_in_json() {
     for (value, shown) in [
         ("word", "word"),
