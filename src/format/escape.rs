@@ -17,8 +17,8 @@
 //! `C:\new` should look so. Between quotes ([`Quoted`], [`InQuotes`]) `"` and `\` are escaped as well, so that what was
 //! written out can be told from what looks so. The spelling for parsers is JSON's, which those of logfmt share.
 //!
-//! All of it is one scan: text of printable ASCII, which nearly all is, is found out in vectors and copied whole; of other
-//! text the runs between characters that do harm are.
+//! All of it is one scan: text of printable ASCII, which nearly all is, is found out in vectors and copied whole; of
+//! other text the runs between characters that do harm are.
 
 use std::fmt;
 

@@ -1,8 +1,8 @@
 //! Which key a field gets where keys must be unlike each other: in JSON and in logfmt.
 //!
-//! One rule: who comes first keeps the name, and what a format writes itself comes before all fields. Who finds its name
-//! taken gets `_2` behind it, or `_3`, and so on, the first that is free. What is taken does not depend on settings: a
-//! field's key is the same whether threads are shown or not.
+//! One rule: who comes first keeps the name, and what a format writes itself comes before all fields. Who finds its
+//! name taken gets `_2` behind it, or `_3`, and so on, the first that is free. What is taken does not depend on
+//! settings: a field's key is the same whether threads are shown or not.
 //!
 //! Which names collide is decided by the call's source, so nearly always none does, and that is found out without
 //! memory. Only records of a call whose names do collide pay for new ones.

@@ -34,8 +34,8 @@ use crate::record::Record;
 /// | `newline` | a line end, for patterns that come from where none can be written |
 ///
 /// Behind a colon stands how it is laid out, as in `format!`: fill and alignment, a width, and after a point the most
-/// characters there may be: `{level:>5}`, `{target:-<20.20}`, `{message:.80}`. Where an attribute shows nothing, a space
-/// before it is left out too.
+/// characters there may be: `{level:>5}`, `{target:-<20.20}`, `{message:.80}`. Where an attribute shows nothing, a
+/// space before it is left out too.
 ///
 /// The directives are `%Y %y %m %B %b %d %e %A %a %F` for the date, `%H %I %p %M %S %T` for the time,
 /// `%3f %6f %9f %.3f %.6f %.9f` for the fraction, `%z %:z` for the zone, `%s` for seconds since 1970, and `%%`.

@@ -4,8 +4,8 @@
 //! 2026-11-22T13:37:55.123456789Z INFO  my_server::db: order 7 filled venue=XNAS note="two words"
 //! └──────────── UTC ───────────┘ └ 5 ┘ └─ target ──┘  └─ message ──┘ └──────── fields ─────────┘
 //! ```
-//! With [`Text::threads`] the thread stands in brackets before the target, with [`Text::location`] the place of the call
-//! after it; a record whose arguments were cut ends in ` [truncated]`. Colours are put around what is escaped already. `escape` says what is done to text from outside. A message is free text, so only the head of
+//! With [`Text::threads`] the thread stands in brackets before the target, with [`Text::location`] the place of the
+//! call after it; a record whose arguments were cut ends in ` [truncated]`. Colours are put around what is escaped already. `escape` says what is done to text from outside. A message is free text, so only the head of
 //! a line can be told apart by a program; who reads fields by program wants JSON.
 
 use super::escape::Escaped;

@@ -38,8 +38,8 @@ impl Time {
         Time { zone: Zone::Utc, precision: Precision::Nanos }
     }
 
-    /// The zone of the system, with nanoseconds: what `TZ` says, or else `/etc/localtime`. Read now, once: a program that
-    /// runs on when the system moves to another zone keeps this one.
+    /// The zone of the system, with nanoseconds: what `TZ` says, or else `/etc/localtime`. Read now, once: a program
+    /// that runs on when the system moves to another zone keeps this one.
     ///
     /// # Errors
     /// Where the system has no zone that can be read ([`is_config`](crate::Error::is_config)).

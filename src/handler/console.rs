@@ -22,8 +22,8 @@ use crate::output::Lines;
 /// other writer.)
 ///
 /// [`Text`](crate::format::Text) is coloured at a terminal, unless `TERM` is `dumb`. `NO_COLOR`, if it is not empty,
-/// turns colours off; `CLICOLOR_FORCE`, if it is neither empty nor `0`, on, also in a pipe. What holds when the handler is
-/// made counts.
+/// turns colours off; `CLICOLOR_FORCE`, if it is neither empty nor `0`, on, also in a pipe. What holds when the handler
+/// is made counts.
 ///
 /// It does not take std's locks: a thread that logs while it holds `stderr().lock()` and then waits for a flush
 /// must not wait for itself. A line of `eprintln!` stands between lines of the log, at a terminal and in a pipe up
@@ -123,14 +123,14 @@ impl fmt::Debug for Console {
 
 /// What the terminal and the user's environment say; of two that differ the first below.
 fn wants_colors(is_terminal: bool, variable: impl Fn(&str) -> Option<OsString>) -> bool {
-    let is_set = |name| variable(name).is_some_and(|value| !value.is_empty());
-    if is_set("NO_COLOR") {
+    let value = |name| variable(name).filter(|value| !value.is_empty());
+    if value("NO_COLOR").is_some() {
         return false;
     }
-    if is_set("CLICOLOR_FORCE") && variable("CLICOLOR_FORCE").is_some_and(|value| value != "0") {
+    if value("CLICOLOR_FORCE").is_some_and(|value| value != "0") {
         return true;
     }
-    is_terminal && variable("TERM").is_none_or(|terminal| terminal != "dumb")
+    is_terminal && value("TERM").is_none_or(|terminal| terminal != "dumb")
 }
 
 /// Which of the standard streams; looked up at each write, as the program may redirect them.
