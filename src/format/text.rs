@@ -5,8 +5,9 @@
 //! └──────────── UTC ───────────┘ └ 5 ┘ └─ target ──┘  └─ message ──┘ └──────── fields ─────────┘
 //! ```
 //! With [`Text::threads`] the thread stands in brackets before the target, with [`Text::location`] the place of the
-//! call after it; a record whose arguments were cut ends in ` [truncated]`. Colours are put around what is escaped already. `escape` says what is done to text from outside. A message is free text, so only the head of
-//! a line can be told apart by a program; who reads fields by program wants JSON.
+//! call after it; a record whose arguments were cut ends in ` [truncated]`. `escape` says what is done to text from
+//! outside; colours are put around what is escaped already. A message is free text, so only the head of a line can be
+//! told apart by a program; who reads fields by program wants JSON.
 
 use super::escape::Escaped;
 use super::time::Time;
@@ -14,6 +15,10 @@ use super::timestamp::Clockface;
 use super::{Format, line};
 use crate::level::Level;
 use crate::record::{FieldValue, Record};
+
+/// What is there to be found when it is looked for.
+const DIM: &[u8] = b"\x1b[2m";
+const RESET: &[u8] = b"\x1b[0m";
 
 /// The default format: a line for people, with time, level, target, message and fields.
 ///
@@ -173,9 +178,6 @@ impl Format for Text {
         }
     }
 }
-
-const DIM: &[u8] = b"\x1b[2m";
-const RESET: &[u8] = b"\x1b[0m";
 
 /// Appends what `put` does, in a colour if that is wanted.
 #[inline]
