@@ -6,10 +6,24 @@ use std::io;
 use std::path::PathBuf;
 
 use super::{Batch, HandlerError};
+use crate::callsite::{Entry, Piece, Spec, Type, own_metadata};
 use crate::error::Error;
 use crate::format::{Format, Text};
 use crate::level::LevelFilter;
+use crate::os;
 use crate::output::{Failed, Lines};
+use crate::record::{Record, Thread, Timestamp};
+
+/// Records were dropped here, as they could not be written; the argument says how many.
+const GAP: &Entry = &Entry {
+    metadata: &own_metadata!(
+        Warn,
+        "treering::loss",
+        &[Piece::Argument(0, Spec::DISPLAY), Piece::Literal(" records lost here, they could not be written")],
+        &[]
+    ),
+    types: &[&Type::U64],
+};
 
 /// How records become bytes.
 enum Form {
@@ -31,12 +45,21 @@ pub(super) struct Stream<W> {
     /// What errors call it.
     place: PathBuf,
     /// What failed and was not told yet. A field, as a format that panics ends a call before it can tell.
-    failed: Option<Failed>,
+    failed: Option<(&'static str, Failed)>,
+    /// When the newest record was made: a line that tells of a gap has the time of what stands before or after it.
+    newest: Timestamp,
 }
 
 impl<W: io::Write> Stream<W> {
     pub(super) fn new(lines: Lines<W>, place: PathBuf) -> Self {
-        Stream { max_level: LevelFilter::ALL, form: Form::Text(Text::new()), lines, place, failed: None }
+        Stream {
+            max_level: LevelFilter::ALL,
+            form: Form::Text(Text::new()),
+            lines,
+            place,
+            failed: None,
+            newest: Timestamp::from_nanos(0),
+        }
     }
 
     pub(super) fn set_format(&mut self, format: impl Format + 'static) {
@@ -60,38 +83,98 @@ impl<W: io::Write> Stream<W> {
     /// Formats the batch; writes as often as a write is worth its system call.
     pub(super) fn take(&mut self, batch: &Batch<'_>) {
         for record in batch {
-            match &mut self.form {
-                Form::Text(text) => self.lines.append(|bytes| text.format(&record, bytes)),
-                Form::Other { format, scratch } => {
-                    scratch.clear(); // also of what a format that panicked left
-                    format.format(&record, scratch);
-                    self.lines.push(scratch);
-                }
-            }
+            self.newest = record.time;
+            self.tell_gap();
+            self.push(&record);
             if self.lines.is_full() {
                 self.write();
             }
         }
+        self.end_batch();
+    }
+
+    /// Formats one record.
+    #[inline]
+    pub(super) fn push(&mut self, record: &Record<'_>) {
+        match &mut self.form {
+            Form::Text(text) => self.lines.append(|bytes| text.format(record, bytes)),
+            Form::Other { format, scratch } => {
+                scratch.clear(); // also of what a format that panicked left
+                format.format(record, scratch);
+                self.lines.push(scratch);
+            }
+        }
+    }
+
+    /// Puts a line where records were dropped, which says how many. Whether there was a gap.
+    #[inline]
+    pub(super) fn tell_gap(&mut self) -> bool {
+        let has_gap = self.lines.has_gap();
+        if has_gap {
+            self.push_gap();
+        }
+        has_gap
+    }
+
+    #[cold]
+    fn push_gap(&mut self) {
+        // Taken first: a format that panics at this record shall not meet it again and again.
+        let lost = self.lines.take_gap();
+        let thread = Thread::new(os::thread_id(), None);
+        let (entry, arguments, time) = (GAP, &[lost], self.newest);
+        let record = Record { entry, arguments, time, stamp: 0, thread: &thread, truncated: false };
+        let mut note = Vec::new();
+        match &mut self.form {
+            Form::Text(text) => text.format(&record, &mut note),
+            Form::Other { format, .. } => format.format(&record, &mut note),
+        }
+        self.lines.push_note(&note, lost);
+    }
+
+    pub(super) fn set_newest(&mut self, time: Timestamp) {
+        self.newest = time;
+    }
+
+    /// Gives back the memory of a huge record.
+    pub(super) fn end_batch(&mut self) {
         if let Form::Other { scratch, .. } = &mut self.form {
             scratch.clear();
             scratch.shrink_to(SCRATCH_BYTES_MAX);
         }
     }
 
-    /// Writes what is held.
-    pub(super) fn write(&mut self) {
-        if let Err(failed) = self.lines.write() {
-            let earlier = self.failed.take().map_or(0, |earlier| earlier.lost);
-            self.failed = Some(Failed { lost: earlier + failed.lost, source: failed.source });
+    /// Writes what is held. How many records were lost by that.
+    pub(super) fn write(&mut self) -> u64 {
+        match self.lines.write() {
+            Ok(()) => 0,
+            Err(failed) => {
+                let lost = failed.lost;
+                self.fail("write to", failed);
+                lost
+            }
         }
+    }
+
+    /// Something failed, and is told at the end of the call. `doing` completes "cannot …". Of several failures the last
+    /// one that cost records has the word.
+    pub(super) fn fail(&mut self, doing: &'static str, failed: Failed) {
+        self.failed = Some(match self.failed.take() {
+            Some((earlier, Failed { lost, source })) if failed.lost == 0 && lost > 0 => {
+                (earlier, Failed { lost, source })
+            }
+            earlier => {
+                let lost = failed.lost + earlier.map_or(0, |(_, earlier)| earlier.lost);
+                (doing, Failed { lost, ..failed })
+            }
+        });
     }
 
     /// Tells, once, what failed since the last time.
     pub(super) fn tell(&mut self) -> Result<(), HandlerError> {
         match self.failed.take() {
             None => Ok(()),
-            Some(Failed { lost, source }) => {
-                Err(HandlerError::lost(lost, Error::io("write to", &self.place, source)))
+            Some((doing, Failed { lost, source })) => {
+                Err(HandlerError::lost(lost, Error::io(doing, &self.place, source)))
             }
         }
     }

@@ -8,13 +8,17 @@
 //!   bytes   ┌─ first held ─┬───────────┬────────── … ─┐
 //!           │ torn line    │ line      │ line         │
 //!           └───────▲──────┴───────────┴──────────────┘
-//!                  sent    ends[0]     ends[1]
+//!                  sent    held[0].end held[1].end
 //! ```
 //! Between calls the bytes begin with the first record that has not left entirely. `sent > 0` means that it was
 //! begun: its rest is written before anything else, however often that fails. Records that were not begun are
 //! dropped, whole, when a write fails, and counted; so what is in the file are whole lines in order, but for the
 //! last one while the disk is full. What only says "not now" (`EAGAIN`) is no failure, and drops nothing until
 //! [`KEEP_BYTES_MAX`] are waiting.
+//!
+//! Between records may lie *notes*: lines of the handler's own that no book counts, a file's header or what tells of
+//! a *gap*, the records that were dropped since the last note that got through. A note that is dropped itself gives
+//! its gap back, so the one after it tells of both.
 //!
 //! Nothing here knows records: whoever formats hands over the finished bytes of one. Only our own format appends to
 //! the buffer itself.
@@ -39,14 +43,40 @@ const RETRIES_MAX: u32 = 16;
 pub(crate) struct Lines<W> {
     out: W,
     bytes: Vec<u8>,
-    /// Where each held record ends in `bytes`, in order.
-    ends: Vec<usize>,
-    /// How many of the bytes have left. Between calls less than `ends[0]`, or 0.
+    /// The lines that lie in `bytes`, in order.
+    held: Vec<Line>,
+    /// How many of them are records.
+    records: u64,
+    /// How many of the bytes have left. Between calls less than `held[0].end`, or 0.
     sent: usize,
-    /// Whether `out` ends in the middle of a line that is not ours: the first record brings its end along.
+    /// How many records were dropped that no note tells of.
+    gap: u64,
+    /// Whether `out` ends in the middle of a line that is not ours: a newline goes before the first of ours.
     is_after_torn: bool,
     /// How many bytes were waiting when the last write was put off: no further try before [`WRITE_BYTES`] more.
     put_off: usize,
+}
+
+/// One line that is held.
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    /// Where it ends in the bytes.
+    end: usize,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Record,
+    /// Tells of so many dropped records; of none, if it is a header.
+    Note(u64),
+}
+
+/// The last line, taken out to be put back behind something else.
+#[derive(Debug)]
+pub(crate) struct Last {
+    bytes: Vec<u8>,
+    kind: Kind,
 }
 
 /// Lines could not be written.
@@ -59,7 +89,16 @@ pub(crate) struct Failed {
 
 impl<W: Write> Lines<W> {
     pub(crate) fn new(out: W) -> Self {
-        Lines { out, bytes: Vec::new(), ends: Vec::new(), sent: 0, is_after_torn: false, put_off: 0 }
+        Lines {
+            out,
+            bytes: Vec::new(),
+            held: Vec::new(),
+            records: 0,
+            sent: 0,
+            gap: 0,
+            is_after_torn: false,
+            put_off: 0,
+        }
     }
 
     /// What is in `out` ends in the middle of a line; nothing shall be appended to that.
@@ -69,6 +108,10 @@ impl<W: Write> Lines<W> {
 
     pub(crate) fn out(&self) -> &W {
         &self.out
+    }
+
+    pub(crate) fn out_mut(&mut self) -> &mut W {
+        &mut self.out
     }
 
     /// Takes one record. One without bytes is delivered by that.
@@ -83,31 +126,117 @@ impl<W: Write> Lines<W> {
     /// and touch nothing else. What it left unfinished (it panicked) is taken back.
     #[inline]
     pub(crate) fn append(&mut self, format: impl FnOnce(&mut Vec<u8>)) {
+        self.append_line(Kind::Record, format);
+        self.records += 1;
+    }
+
+    /// Takes a note which tells of `gap` dropped records. One without bytes tells nothing, and its gap is forgotten.
+    pub(crate) fn push_note(&mut self, note: &[u8], gap: u64) {
+        if !note.is_empty() {
+            self.append_line(Kind::Note(gap), |bytes| bytes.extend_from_slice(note));
+        }
+    }
+
+    #[inline]
+    fn append_line(&mut self, kind: Kind, format: impl FnOnce(&mut Vec<u8>)) {
         self.take_back();
-        if self.is_after_torn && self.ends.is_empty() {
+        if self.is_after_torn && self.held.is_empty() {
             self.bytes.push(b'\n');
+            self.held.push(Line { end: self.bytes.len(), kind: Kind::Note(0) });
         }
         let start = self.bytes.len();
         format(&mut self.bytes);
-        debug_assert!(self.bytes.len() > start, "a record without bytes");
-        self.ends.push(self.bytes.len());
+        debug_assert!(self.bytes.len() > start, "a line without bytes");
+        self.held.push(Line { end: self.bytes.len(), kind });
     }
 
     /// Cuts off what has no end.
     #[inline]
     fn take_back(&mut self) {
-        self.bytes.truncate(self.ends.last().copied().unwrap_or(0));
+        self.bytes.truncate(self.held.last().map_or(0, |line| line.end));
+    }
+
+    /// Takes the last line out, if none of it has left.
+    pub(crate) fn pop(&mut self) -> Option<Last> {
+        self.take_back();
+        let start = self.held.len().checked_sub(2).map_or(0, |before| self.held[before].end);
+        if start < self.sent || (start == 0 && self.sent > 0) {
+            return None;
+        }
+        let line = self.held.pop()?;
+        self.records -= u64::from(matches!(line.kind, Kind::Record));
+        Some(Last { bytes: self.bytes.split_off(start), kind: line.kind })
+    }
+
+    /// Puts back what [`pop`](Self::pop) took out, behind all that is held now.
+    pub(crate) fn put_back(&mut self, last: Last) {
+        self.records += u64::from(matches!(last.kind, Kind::Record));
+        self.append_line(last.kind, |bytes| bytes.extend_from_slice(&last.bytes));
     }
 
     /// How many records have not left entirely.
     pub(crate) fn held(&self) -> u64 {
-        self.ends.len() as u64
+        self.records
+    }
+
+    /// Whether no line waits, record or note.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// Whether a line has left in part.
+    pub(crate) fn is_begun(&self) -> bool {
+        self.sent > 0
+    }
+
+    /// How many bytes have not left.
+    pub(crate) fn waiting(&self) -> usize {
+        self.bytes.len() - self.sent
+    }
+
+    /// How long the last line is.
+    pub(crate) fn last_len(&self) -> usize {
+        let start = self.held.len().checked_sub(2).map_or(0, |before| self.held[before].end);
+        self.bytes.len() - start
+    }
+
+    /// Whether records were dropped that no note tells of yet.
+    #[inline]
+    pub(crate) fn has_gap(&self) -> bool {
+        self.gap > 0
+    }
+
+    /// How many records were dropped, for the note that will tell of them.
+    pub(crate) fn take_gap(&mut self) -> u64 {
+        std::mem::take(&mut self.gap)
+    }
+
+    /// From now on lines go to `out`, another file than before: what is held is written there, and a line that was
+    /// begun in the old one once more, whole.
+    pub(crate) fn replace(&mut self, out: W, is_after_torn: bool) -> W {
+        self.restart();
+        let mut held: Vec<_> = std::iter::from_fn(|| self.pop()).collect();
+        self.is_after_torn = is_after_torn;
+        while let Some(line) = held.pop() {
+            self.put_back(line);
+        }
+        std::mem::replace(&mut self.out, out)
+    }
+
+    /// From now on lines go to `out`, another descriptor of the same file: a line that was begun is continued.
+    pub(crate) fn exchange(&mut self, out: W) -> W {
+        std::mem::replace(&mut self.out, out)
+    }
+
+    /// What has left of a line that was begun is gone: it is written once more, whole.
+    pub(crate) fn restart(&mut self) {
+        self.sent = 0;
     }
 
     /// Whether a write is worth its system call.
     #[inline]
     pub(crate) fn is_full(&self) -> bool {
-        self.bytes.len() - self.sent >= self.put_off + WRITE_BYTES
+        self.waiting() >= self.put_off + WRITE_BYTES
     }
 
     /// Writes all records, in one `write(2)` unless the system takes less. What the system puts off stays held.
@@ -143,13 +272,13 @@ impl<W: Write> Lines<W> {
         Ok(())
     }
 
-    /// Forgets the records that have left.
+    /// Forgets the lines that have left.
     fn settle(&mut self) {
-        let settled = self.ends.partition_point(|&end| end <= self.sent);
-        let gone = if settled == 0 { 0 } else { self.ends[settled - 1] };
+        let settled = self.held.partition_point(|line| line.end <= self.sent);
+        let gone = if settled == 0 { 0 } else { self.held[settled - 1].end };
         self.bytes.drain(..gone);
-        self.ends.drain(..settled);
-        self.ends.iter_mut().for_each(|end| *end -= gone);
+        self.records -= count_records(self.held.drain(..settled));
+        self.held.iter_mut().for_each(|line| line.end -= gone);
         self.sent -= gone;
         if self.bytes.is_empty() {
             self.bytes.shrink_to(KEEP_BYTES_MAX);
@@ -158,17 +287,32 @@ impl<W: Write> Lines<W> {
 
     #[cold]
     fn refused(&mut self, source: io::Error) -> Result<(), Failed> {
-        let waiting = self.bytes.len() - self.sent;
+        let waiting = self.waiting();
         if is_momentary(&source) && waiting <= KEEP_BYTES_MAX {
             self.put_off = waiting;
             return Ok(());
         }
         let begun = usize::from(self.sent > 0);
-        let lost = self.ends.len() - begun;
-        self.ends.truncate(begun);
+        let untold: u64 = self.held[begun..].iter().map(|line| line.kind.gap()).sum();
+        let lost = count_records(self.held.drain(begun..));
+        self.records -= lost;
+        self.gap += lost + untold;
         self.take_back();
-        Err(Failed { lost: lost as u64, source })
+        Err(Failed { lost, source })
     }
+}
+
+impl Kind {
+    fn gap(self) -> u64 {
+        match self {
+            Kind::Record => 0,
+            Kind::Note(gap) => gap,
+        }
+    }
+}
+
+fn count_records(lines: impl Iterator<Item = Line>) -> u64 {
+    lines.filter(|line| matches!(line.kind, Kind::Record)).count() as u64
 }
 
 /// Whether the system says "not now" rather than "no".
@@ -343,6 +487,57 @@ mod tests {
     }
 
     #[test]
+    fn a_note_is_no_record_and_one_that_is_lost_gives_its_gap_to_the_next() {
+        let refusals = [Step::Refuses(libc::ENOSPC), Step::Takes(1), Step::Refuses(libc::ENOSPC)];
+        let mut lines = Lines::new(Scripted::new(refusals));
+        lines.push(b"lost\n");
+        assert_eq!(lines.write().unwrap_err().lost, 1);
+        assert!(lines.has_gap());
+        let gap = lines.take_gap();
+        lines.push(b"begun\n");
+        lines.push_note(b"1 lost\n", gap);
+        lines.push(b"lost, too\n");
+        assert_eq!((gap, lines.held()), (1, 2));
+        assert_eq!(lines.write().unwrap_err().lost, 1);
+        let gap = lines.take_gap();
+        assert_eq!((gap, lines.held()), (2, 1));
+        lines.push_note(b"2 lost\n", gap);
+        lines.write().unwrap();
+        assert_eq!(lines.out.written, b"begun\n2 lost\n");
+        assert!(!lines.has_gap() && lines.is_empty());
+    }
+
+    #[test]
+    fn the_last_line_can_be_put_behind_others_unless_it_was_begun() {
+        let mut lines = Lines::new(Scripted::new([Step::Takes(2), Step::Refuses(libc::EIO)]));
+        assert!(lines.pop().is_none());
+        lines.push(b"first\n");
+        lines.push(b"second\n");
+        let last = lines.pop().unwrap();
+        assert_eq!((lines.held(), lines.waiting()), (1, 6));
+        lines.push_note(b"note\n", 0);
+        lines.put_back(last);
+        assert_eq!((lines.held(), lines.waiting(), lines.last_len()), (2, 18, 7));
+        assert_eq!(lines.write().unwrap_err().lost, 1);
+        assert!(lines.pop().is_none(), "it was begun");
+        lines.write().unwrap();
+        assert_eq!(lines.out.written, b"first\n");
+    }
+
+    #[test]
+    fn a_line_that_was_begun_is_whole_in_the_file_that_follows() {
+        for (is_after_torn, expected) in [(false, "begun\nnext\n"), (true, "\nbegun\nnext\n")] {
+            let mut lines = Lines::new(Scripted::new([Step::Takes(2), Step::Refuses(libc::EIO)]));
+            lines.push(b"begun\n");
+            assert_eq!(lines.write().unwrap_err().lost, 0);
+            let old = lines.replace(Scripted::default(), is_after_torn);
+            lines.push(b"next\n");
+            lines.write().unwrap();
+            assert_eq!((&old.written[..], &lines.out.written[..]), (&b"be"[..], expected.as_bytes()));
+        }
+    }
+
+    #[test]
     fn what_was_left_unfinished_is_taken_back() {
         use std::panic::{AssertUnwindSafe, catch_unwind};
         let mut lines = Lines::new(Scripted::default());
@@ -385,11 +580,11 @@ mod tests {
         let mut lines = Lines::after_torn_line(Scripted::new(steps));
         lines.write().unwrap();
         assert_eq!(lines.out.calls, 0, "no line, no write");
-        for (text, lost) in [("lost\n", 1), ("first\n", 0), ("second\n", 0), ("third\n", 0)] {
+        for (text, lost) in [("lost\n", 1), ("lost, too\n", 1), ("first\n", 0), ("second\n", 0)] {
             lines.push(text.as_bytes());
             assert_eq!(lines.write().map_or_else(|failed| failed.lost, |()| 0), lost);
         }
-        assert_eq!(lines.out.written, b"\nfirst\nsecond\nthird\n");
+        assert_eq!(lines.out.written, b"\nfirst\nsecond\n");
     }
 
     #[test]
