@@ -1,22 +1,39 @@
 //! Records as lines in a file.
 
+mod archive;
+mod backoff;
+mod control;
+mod options;
+mod rotation;
+mod writer;
+
+pub use control::FileControl;
+pub use options::{FileOptions, SyncPolicy};
+pub use rotation::{Rotation, Weekday};
+
 use std::fmt;
-use std::fs;
 use std::path::Path;
 
-use super::stream::Stream;
 use super::{Batch, Handler, HandlerError};
 use crate::error::Error;
 use crate::format::Format;
 use crate::level::LevelFilter;
-use crate::output;
+use crate::output::System;
+
+use archive::Archive;
+use rotation::Period;
+use writer::Writer;
 
 /// Appends records to a file, as [`Text`](crate::format::Text) or in a [`format`](File::format) of your choice.
 ///
 /// Lines are gathered and written 64 KiB at a time, and whenever the listener has nothing else to do, so a line is
 /// in the file a few milliseconds after the call even in a quiet program. When the disk is full, lines that cannot
 /// be written are dropped whole and counted, and as soon as there is room the file goes on: with the rest of the
-/// line in whose middle it was stopped, if any.
+/// line in whose middle it was stopped, if any, and a line that says how many records are missing.
+///
+/// If its path comes to name another file or none, because somebody moved it away or deleted it, that is noticed within
+/// a second of traffic, or when [`FileControl`] asks, and the path is opened anew. [`FileOptions`] has the rest: modes,
+/// directories, syncing, rotation.
 ///
 /// A new file is readable by its owner only (mode 0600). A symbolic link in the path's last place, a FIFO, a socket
 /// and a directory are refused; character devices such as `/dev/null` are taken. If the process dies while the
@@ -31,7 +48,7 @@ use crate::output;
 /// # Ok::<(), treering::Error>(())
 /// ```
 pub struct File {
-    stream: Stream<fs::File>,
+    writer: Writer<System>,
     name: String,
 }
 
@@ -47,9 +64,33 @@ impl File {
     /// assert!(error.is_io());
     /// ```
     pub fn append(path: impl AsRef<Path>) -> Result<Self, Error> {
-        let path = path.as_ref();
-        let stream = Stream::new(output::file::append(path)?, path.to_owned());
-        Ok(File { stream, name: path.display().to_string() })
+        File::options().open(path)
+    }
+
+    /// How a file is opened and kept, to be set one by one.
+    ///
+    /// ```
+    /// use treering::handler::{File, Rotation};
+    ///
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let path = directory.path().join("app.log");
+    /// let file = File::options().mode(0o640).rotate(Rotation::new().at_bytes(10 << 20)).open(&path)?;
+    /// # Ok::<(), treering::Error>(())
+    /// ```
+    pub fn options() -> FileOptions {
+        FileOptions::default()
+    }
+
+    /// What lets other threads ask for the path to be opened anew, or for the file to roll.
+    ///
+    /// ```
+    /// let file = treering::handler::File::append("/dev/null")?;
+    /// let control = file.control();
+    /// control.reopen();
+    /// # Ok::<(), treering::Error>(())
+    /// ```
+    pub fn control(&self) -> FileControl {
+        self.writer.control.clone()
     }
 
     /// The most verbose level that is written. Default: all.
@@ -60,7 +101,7 @@ impl File {
     /// ```
     #[must_use]
     pub fn level(mut self, most_verbose: impl Into<LevelFilter>) -> Self {
-        self.stream.max_level = most_verbose.into();
+        self.writer.stream.max_level = most_verbose.into();
         self
     }
 
@@ -73,7 +114,7 @@ impl File {
     /// ```
     #[must_use]
     pub fn format(mut self, format: impl Format + 'static) -> Self {
-        self.stream.set_format(format);
+        self.writer.stream.set_format(format);
         self
     }
 
@@ -92,21 +133,23 @@ impl File {
 
 impl Handler for File {
     fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
-        self.stream.take(batch);
-        self.stream.tell()
+        self.writer.handle(batch)
     }
 
     fn flush(&mut self) -> Result<(), HandlerError> {
-        self.stream.write();
-        self.stream.tell()
+        self.writer.flush()
+    }
+
+    fn close(&mut self) -> Result<(), HandlerError> {
+        self.writer.close()
     }
 
     fn held(&self) -> u64 {
-        self.stream.lines.held()
+        self.writer.held()
     }
 
     fn max_level(&self) -> LevelFilter {
-        self.stream.max_level
+        self.writer.stream.max_level
     }
 
     fn name(&self) -> String {
@@ -116,7 +159,7 @@ impl Handler for File {
 
 impl fmt::Debug for File {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("File").field("name", &self.name).field("stream", &self.stream).finish()
+        f.debug_struct("File").field("name", &self.name).field("stream", &self.writer.stream).finish()
     }
 }
 

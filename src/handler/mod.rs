@@ -16,7 +16,7 @@ pub(crate) use batch::Item;
 pub use batch::{Batch, Records};
 pub use capture::{Capture, Captured, CapturedValue};
 pub use console::Console;
-pub use file::File;
+pub use file::{File, FileControl, FileOptions, Rotation, SyncPolicy, Weekday};
 
 use std::error::Error as StdError;
 use std::fmt;

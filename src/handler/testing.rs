@@ -3,8 +3,8 @@
 use super::{Batch, Handler, HandlerError, Item};
 use crate::callsite::Piece;
 use crate::level::{Level, LevelFilter};
-use crate::record::Thread;
 use crate::record::testing::Owned;
+use crate::record::{Thread, Timestamp};
 use crate::stats::Cursor;
 use crate::sync::Arc;
 
@@ -48,6 +48,13 @@ impl Run {
             let literal = Piece::Literal(String::leak(message.into()));
             Owned::new(level, "tests", &[literal], &[], ())
         }))
+    }
+
+    /// One record for each message, a literal, at INFO, all made at this time.
+    pub(crate) fn at(time: Timestamp, messages: impl IntoIterator<Item = String>) -> Self {
+        let mut run = Run::of(Level::Info, messages);
+        run.items.iter_mut().for_each(|item| item.time = time);
+        run
     }
 
     /// What the listener would hand over.

@@ -1,6 +1,7 @@
-//! Opening files for append, with care for who else may look or may have laid a trap.
+//! Opening files to append to, with care for who else may look or may have laid a trap.
 //!
-//! * A new file is the owner's alone: mode 0600. The mode of one that is there is left as it is.
+//! * A new file is the owner's alone, mode 0600, unless asked otherwise; the mode is set on the open file and not left
+//!   to the umask. The mode of a file that is there is left as it is.
 //! * The last part of the path is not followed if it is a symbolic link: in a directory that others may write to,
 //!   a link called `app.log` would have us append to any file of ours. Directories on the way are followed.
 //! * Only regular files and character devices (`/dev/null`, a terminal) are taken. A FIFO would hold the opener,
@@ -12,66 +13,203 @@
 //! Appends of several processes to one file do not mix
 //! within a `write(2)`, but each process can only keep its own lines whole.
 
-use std::fs;
 use std::io;
-use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
 use super::Lines;
-use crate::error::Error;
+use super::files::{Facts, Files, Kind};
 
-/// Opens `path` so that every write goes to its end.
-///
-/// # Errors
-/// Where the system refuses, the last part of the path is a link, or what is there is neither a regular file nor a
-/// character device.
-pub(crate) fn append(path: &Path) -> Result<Lines<fs::File>, Error> {
-    open(path).map_err(|error| Error::io("open", path, error))
+/// So often may the file come and go between the call that opens and the one that creates: another process renames
+/// it just then.
+const TRIES_MAX: u32 = 10;
+
+/// How a file is opened.
+#[derive(Clone, Debug)]
+pub(crate) struct How {
+    /// Who may do what with a file that is created.
+    pub(crate) mode: u32,
+    /// Whether the directories that lead to it are created, for their owner alone.
+    pub(crate) creates_directories: bool,
 }
 
-fn open(path: &Path) -> io::Result<Lines<fs::File>> {
-    // Opened to read and write a FIFO does not make us wait for its reader, so it can be looked at and refused.
-    let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NOCTTY;
-    let mut options = fs::OpenOptions::new();
-    let file = options.read(true).append(true).create(true).mode(0o600).custom_flags(flags).open(path)?;
-    let metadata = file.metadata()?;
-    if metadata.is_file() {
-        let is_torn = is_torn(&file, metadata.len())?;
-        Ok(if is_torn { Lines::after_torn_line(file) } else { Lines::new(file) })
-    } else if metadata.file_type().is_char_device() {
-        Ok(Lines::new(file))
-    } else {
-        Err(io::Error::other("neither a regular file nor a character device"))
+/// Directories are their owner's alone, too.
+const DIRECTORY_MODE: u32 = 0o700;
+
+impl Default for How {
+    fn default() -> Self {
+        How { mode: 0o600, creates_directories: false }
     }
 }
 
-/// Whether the file ends in the middle of a line.
-fn is_torn(file: &fs::File, length: u64) -> io::Result<bool> {
-    let mut last = *b"\n";
-    if length > 0 {
-        file.read_exact_at(&mut last, length - 1)?;
+/// An open file that lines are appended to.
+#[derive(Debug)]
+pub(crate) struct Appended<F: Files> {
+    files: F,
+    file: F::File,
+    /// As it was when it was opened; which file it is does not change.
+    facts: Facts,
+    /// How long it is, as far as we know: others may append to it or truncate it.
+    length: u64,
+    /// Whether it ends in the middle of a line.
+    is_torn: bool,
+}
+
+/// What became of a file since it was opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Fate {
+    /// Its path names it still.
+    Same,
+    /// It does, but what we wrote is not all there: somebody made it shorter.
+    Truncated,
+    /// Its path names another file, or none.
+    Gone,
+}
+
+impl<F: Files> Appended<F> {
+    /// Opens `path`, and creates it if there is nothing.
+    ///
+    /// # Errors
+    /// Where the system refuses, the last part of the path is a link, or what is there is neither a regular file nor
+    /// a character device.
+    pub(crate) fn open(files: F, path: &Path, how: &How) -> io::Result<Self> {
+        if how.creates_directories
+            && let Some(directory) = path.parent()
+        {
+            files.create_directories(directory, DIRECTORY_MODE)?;
+        }
+        let file = open_or_create(&files, path, how)?;
+        let facts = files.facts(&file)?;
+        if facts.kind == Kind::Other {
+            return Err(io::Error::other("neither a regular file nor a character device"));
+        }
+        let is_torn = facts.kind == Kind::Regular
+            && facts.length > 0
+            && files.read_byte(&file, facts.length - 1)? != b'\n';
+        Ok(Appended { files, file, facts, length: facts.length, is_torn })
     }
-    Ok(last != *b"\n")
+
+    /// Empties it.
+    pub(crate) fn truncate(&mut self) -> io::Result<()> {
+        if self.is_regular() {
+            self.files.truncate(&self.file)?;
+            self.length = 0;
+            self.is_torn = false;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_regular(&self) -> bool {
+        self.facts.kind == Kind::Regular
+    }
+
+    pub(crate) fn is_torn(&self) -> bool {
+        self.is_torn
+    }
+
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
+    pub(crate) fn facts(&self) -> Facts {
+        self.facts
+    }
+
+    /// Brings what was written to the disk. Devices have none.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        if self.is_regular() { self.files.sync(&self.file) } else { Ok(()) }
+    }
+
+    /// Looks whether `path` still names it, and how long it is. Where the system does not say, nothing has changed.
+    pub(crate) fn look_after(&mut self, path: &Path) -> Fate {
+        match self.files.facts_at(path) {
+            Ok(there) if there.identity != self.facts.identity => return Fate::Gone,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Fate::Gone,
+            Ok(there) if self.is_regular() && there.length < self.length => {
+                self.length = there.length;
+                return Fate::Truncated;
+            }
+            Ok(there) => self.length = there.length,
+            Err(_) => {}
+        }
+        Fate::Same
+    }
+}
+
+impl<F: Files> io::Write for Appended<F> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.files.write(&self.file, bytes)?;
+        self.length += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<F: Files> From<Appended<F>> for Lines<Appended<F>> {
+    fn from(file: Appended<F>) -> Self {
+        if file.is_torn() { Lines::after_torn_line(file) } else { Lines::new(file) }
+    }
+}
+
+/// A file that we create gets its mode; one that is there keeps its own.
+fn open_or_create<F: Files>(files: &F, path: &Path, how: &How) -> io::Result<F::File> {
+    let mut tries = 1;
+    loop {
+        match files.open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && tries < TRIES_MAX => {}
+            opened => return opened,
+        }
+        match files.create(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => tries += 1,
+            created => {
+                let file = created?;
+                files.set_mode(&file, how.mode)?;
+                return Ok(file);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::System;
     use super::*;
+    use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
-    fn message(path: &Path) -> String {
-        append(path).unwrap_err().to_string()
+    fn open(path: &Path) -> io::Result<Appended<System>> {
+        Appended::open(System, path, &How::default())
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
     }
 
     #[test]
-    fn a_new_file_is_its_owners_alone_and_an_old_one_keeps_its_mode() {
+    fn a_new_file_has_its_mode_whatever_the_umask_and_an_old_one_keeps_its_own() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("app.log");
-        let lines = append(&path).unwrap();
-        assert_eq!(lines.out().metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        open(&path).unwrap();
+        assert_eq!(mode(&path), 0o600);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        let lines = append(&path).unwrap();
-        assert_eq!(lines.out().metadata().unwrap().permissions().mode() & 0o777, 0o640);
+        open(&path).unwrap();
+        assert_eq!(mode(&path), 0o640);
+        let shared = directory.path().join("shared.log");
+        Appended::open(System, &shared, &How { mode: 0o666, ..How::default() }).unwrap();
+        assert_eq!(mode(&shared), 0o666, "a umask of 022 would have made it 0644");
+    }
+
+    #[test]
+    fn directories_are_made_if_that_is_asked_for_and_are_their_owners_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a/b/app.log");
+        assert_eq!(open(&path).unwrap_err().kind(), io::ErrorKind::NotFound);
+        let how = How { creates_directories: true, ..How::default() };
+        Appended::open(System, &path, &how).unwrap();
+        assert_eq!((mode(&directory.path().join("a")), mode(path.parent().unwrap())), (0o700, 0o700));
+        Appended::open(System, &path, &how).unwrap();
     }
 
     #[test]
@@ -80,10 +218,9 @@ mod tests {
         let (aim, link) = (directory.path().join("precious"), directory.path().join("app.log"));
         fs::write(&aim, "keep\n").unwrap();
         symlink(&aim, &link).unwrap();
-        let message = message(&link);
-        assert!(message.contains("app.log") && message.contains("links are not followed"), "{message}");
+        assert_eq!(open(&link).unwrap_err().raw_os_error(), Some(libc::ELOOP));
         symlink(directory.path().join("not there yet"), directory.path().join("dangling")).unwrap();
-        assert!(append(&directory.path().join("dangling")).is_err());
+        assert!(open(&directory.path().join("dangling")).is_err());
         assert_eq!(fs::read(&aim).unwrap(), b"keep\n");
         assert!(!directory.path().join("not there yet").exists());
     }
@@ -93,18 +230,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let fifo = directory.path().join("fifo");
         assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
-        let message = message(&fifo);
+        let message = open(&fifo).unwrap_err().to_string();
         assert!(message.contains("neither a regular file nor a character device"), "{message}");
-        assert!(append(directory.path()).is_err());
-        append(Path::new("/dev/null")).unwrap();
-        append(Path::new("/dev/full")).unwrap();
-    }
-
-    #[test]
-    fn an_error_carries_the_path() {
-        let message = message(Path::new("/no/such/directory/app.log"));
-        assert!(message.starts_with("cannot open /no/such/directory/app.log: "), "{message}");
-        assert!(message.ends_with("create its directory first"), "{message}");
+        assert!(open(directory.path()).is_err());
+        open(Path::new("/dev/null")).unwrap().sync().unwrap();
+        open(Path::new("/dev/full")).unwrap();
     }
 
     #[test]
@@ -113,10 +243,28 @@ mod tests {
         for (before, after) in [("", "new\n"), ("old\n", "old\nnew\n"), ("torn", "torn\nnew\n")] {
             let path = directory.path().join("app.log");
             fs::write(&path, before).unwrap();
-            let mut lines = append(&path).unwrap();
+            let mut lines = Lines::from(open(&path).unwrap());
             lines.push(b"new\n");
             lines.write().unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap(), after);
+            assert_eq!(lines.out().length(), after.len() as u64);
         }
+    }
+
+    #[test]
+    fn it_sees_what_became_of_its_path() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("app.log");
+        fs::write(&path, "before\n").unwrap();
+        let mut file = open(&path).unwrap();
+        assert_eq!((file.look_after(&path), file.length()), (Fate::Same, 7));
+        fs::write(&path, "").unwrap();
+        assert_eq!((file.look_after(&path), file.length()), (Fate::Truncated, 0));
+        fs::write(&path, "longer").unwrap();
+        assert_eq!((file.look_after(&path), file.length()), (Fate::Same, 6));
+        fs::rename(&path, directory.path().join("app.log.1")).unwrap();
+        assert_eq!(file.look_after(&path), Fate::Gone);
+        fs::write(&path, "another\n").unwrap();
+        assert_eq!(file.look_after(&path), Fate::Gone);
     }
 }

@@ -1,8 +1,14 @@
-//! Where bytes go: files and descriptors, and the buffer that keeps lines whole on the way.
+//! Where bytes go: the file system behind a seam, files to append to, and the buffer that keeps lines whole on the
+//! way.
 
 pub(crate) mod file;
+pub(crate) mod files;
 mod lines;
+#[cfg(test)]
+pub(crate) mod testing;
 
+pub(crate) use file::{Appended, Fate, How};
+pub(crate) use files::{Facts, Files, System};
 #[cfg(test)]
 pub(crate) use lines::WRITE_BYTES;
 pub(crate) use lines::{Failed, Lines};

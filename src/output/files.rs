@@ -1,0 +1,183 @@
+//! The seam to the file system: every call that a file handler makes goes through [`Files`].
+//!
+//! There are two of it. [`System`] is the real one, a value without size, so that what ships is compiled to plain
+//! calls. The other one is a model for tests (`testing.rs`), which keeps its files in memory and fails the call that
+//! a test names, once or for ever.
+//!
+//! The trait has what is used and nothing else. It decides nothing: what may be opened, and what to do when
+//! something fails, is said by its callers.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::time::SystemTime;
+
+use crate::os;
+
+/// What a file handler asks of a file system.
+pub(crate) trait Files: Clone + fmt::Debug + Send + 'static {
+    /// An open file.
+    type File: fmt::Debug + Send;
+
+    /// Creates `path`, where nothing may be, and opens it so that every write goes to its end.
+    fn create(&self, path: &Path) -> io::Result<Self::File>;
+
+    /// Opens what is at `path` so that every write goes to its end. Follows no link in the last place, and waits for
+    /// nobody.
+    fn open(&self, path: &Path) -> io::Result<Self::File>;
+
+    /// What a file is.
+    fn facts(&self, file: &Self::File) -> io::Result<Facts>;
+
+    /// What is at `path`; of a link, the link itself.
+    fn facts_at(&self, path: &Path) -> io::Result<Facts>;
+
+    /// The byte at this position, where there is one.
+    fn read_byte(&self, file: &Self::File, position: u64) -> io::Result<u8>;
+
+    /// May take a part.
+    fn write(&self, file: &Self::File, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Returns when what was written would survive a power failure.
+    fn sync(&self, file: &Self::File) -> io::Result<()>;
+
+    /// Empties the file.
+    fn truncate(&self, file: &Self::File) -> io::Result<()>;
+
+    /// Sets who may do what with it, whatever the umask says.
+    fn set_mode(&self, file: &Self::File, mode: u32) -> io::Result<()>;
+
+    /// Creates this directory, and those that lead to it.
+    fn create_directories(&self, path: &Path, mode: u32) -> io::Result<()>;
+
+    /// The names in a directory that are text.
+    fn list(&self, directory: &Path) -> io::Result<Vec<String>>;
+
+    /// Gives a file another name, which must be free: two processes that roll at once must not take each other's.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    fn remove(&self, path: &Path) -> io::Result<()>;
+}
+
+/// What is known of a file without reading it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Facts {
+    /// Two names with one identity are one file: the device, and the number on it.
+    pub(crate) identity: (u64, u64),
+    pub(crate) kind: Kind,
+    pub(crate) length: u64,
+    pub(crate) modified: SystemTime,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    Regular,
+    Device,
+    Other,
+}
+
+/// The file system of the machine.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct System;
+
+impl System {
+    /// Opened to read and write, a FIFO does not make us wait for its reader, so it can be looked at and refused.
+    fn options() -> fs::OpenOptions {
+        let mut options = fs::OpenOptions::new();
+        let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NOCTTY;
+        options.read(true).append(true).custom_flags(flags);
+        options
+    }
+}
+
+impl Files for System {
+    type File = fs::File;
+
+    fn create(&self, path: &Path) -> io::Result<fs::File> {
+        /// Until the mode is set, nobody else gets in.
+        const MODE_AT_FIRST: u32 = 0o600;
+        System::options().create_new(true).mode(MODE_AT_FIRST).open(path)
+    }
+
+    fn open(&self, path: &Path) -> io::Result<fs::File> {
+        System::options().open(path)
+    }
+
+    fn facts(&self, file: &fs::File) -> io::Result<Facts> {
+        file.metadata().map(Facts::from)
+    }
+
+    fn facts_at(&self, path: &Path) -> io::Result<Facts> {
+        path.symlink_metadata().map(Facts::from)
+    }
+
+    fn read_byte(&self, file: &fs::File, position: u64) -> io::Result<u8> {
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, position)?;
+        Ok(byte[0])
+    }
+
+    fn write(&self, file: &fs::File, bytes: &[u8]) -> io::Result<usize> {
+        os::write(file.as_fd(), bytes)
+    }
+
+    fn sync(&self, file: &fs::File) -> io::Result<()> {
+        file.sync_data()
+    }
+
+    fn truncate(&self, file: &fs::File) -> io::Result<()> {
+        file.set_len(0)
+    }
+
+    fn set_mode(&self, file: &fs::File, mode: u32) -> io::Result<()> {
+        file.set_permissions(fs::Permissions::from_mode(mode))
+    }
+
+    fn create_directories(&self, path: &Path, mode: u32) -> io::Result<()> {
+        fs::DirBuilder::new().recursive(true).mode(mode).create(path)
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(directory)? {
+            names.extend(entry?.file_name().into_string());
+        }
+        Ok(names)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        match os::rename_to_free(from, to) {
+            // A file system that cannot promise it.
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => match to.symlink_metadata() {
+                Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+                Err(_) => fs::rename(from, to),
+            },
+            renamed => renamed,
+        }
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+}
+
+impl From<fs::Metadata> for Facts {
+    fn from(metadata: fs::Metadata) -> Self {
+        let kind = if metadata.is_file() {
+            Kind::Regular
+        } else if metadata.file_type().is_char_device() {
+            Kind::Device
+        } else {
+            Kind::Other
+        };
+        Facts {
+            identity: (metadata.dev(), metadata.ino()),
+            kind,
+            length: metadata.len(),
+            modified: metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH),
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! A file system in memory that fails where a test says so.
+//!
+//! Every call through the seam has a number. A [`Fault`] names the call that fails and how; a crash is a fault after
+//! which nothing works any more, until the test starts the next process with [`Model::restart`]. Names and files are
+//! apart, as in a real one: a file that is renamed or removed while it is open goes on.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::files::{Facts, Files, Kind};
+use crate::sync::{Arc, Mutex};
+
+/// What goes wrong, from which call on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Fault {
+    /// This call is refused, with this code.
+    Once(usize, i32),
+    /// This call is refused and all that follow.
+    Forever(usize, i32),
+    /// This call takes a part if it is a write, and is as it should be otherwise.
+    Short(usize),
+    /// This call takes a part if it is a write, and all that follow are refused.
+    Torn(usize, i32),
+    /// The process dies in this call: a write takes a part, everything else does nothing.
+    Crash(usize),
+}
+
+/// See the module's documentation. Clones are the same file system.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Model(Arc<Mutex<State>>);
+
+#[derive(Default, Debug)]
+struct State {
+    names: BTreeMap<PathBuf, usize>,
+    inodes: Vec<Inode>,
+    /// How many calls there were.
+    calls: usize,
+    fault: Option<Fault>,
+    /// How many descriptors are open.
+    open: usize,
+    /// The time, in seconds after 1970.
+    now: u64,
+}
+
+#[derive(Clone, Default, Debug)]
+struct Inode {
+    bytes: Vec<u8>,
+    /// How many of them would survive a power failure.
+    synced: usize,
+    mode: u32,
+    /// In seconds after 1970.
+    modified: u64,
+}
+
+/// An open file of a [`Model`].
+#[derive(Debug)]
+pub(crate) struct ModelFile {
+    model: Model,
+    inode: usize,
+}
+
+impl Drop for ModelFile {
+    fn drop(&mut self) {
+        self.model.0.lock().open -= 1;
+    }
+}
+
+/// How a call goes on.
+enum Verdict {
+    Works,
+    TakesHalf,
+    /// A write takes half, and then the process is dead.
+    Dies,
+}
+
+impl State {
+    fn call(&mut self) -> io::Result<Verdict> {
+        let call = self.calls;
+        self.calls += 1;
+        let refused = |code| Err(io::Error::from_raw_os_error(code));
+        match self.fault {
+            Some(Fault::Once(at, code)) if call == at => refused(code),
+            Some(Fault::Forever(at, code)) if call >= at => refused(code),
+            Some(Fault::Short(at) | Fault::Torn(at, _)) if call == at => Ok(Verdict::TakesHalf),
+            Some(Fault::Torn(at, code)) if call > at => refused(code),
+            Some(Fault::Crash(at)) if call == at => Ok(Verdict::Dies),
+            Some(Fault::Crash(at)) if call > at => refused(libc::EIO),
+            _ => Ok(Verdict::Works),
+        }
+    }
+
+    /// A call that works as a whole or not at all.
+    fn whole_call(&mut self) -> io::Result<()> {
+        match self.call()? {
+            Verdict::Dies => Err(io::Error::from_raw_os_error(libc::EIO)),
+            Verdict::Works | Verdict::TakesHalf => Ok(()),
+        }
+    }
+
+    fn find(&self, path: &Path) -> io::Result<usize> {
+        self.names.get(path).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn facts(&self, inode: usize) -> Facts {
+        let Inode { bytes, modified, .. } = &self.inodes[inode];
+        Facts {
+            identity: (0, inode as u64),
+            kind: Kind::Regular,
+            length: bytes.len() as u64,
+            modified: SystemTime::UNIX_EPOCH + Duration::from_secs(*modified),
+        }
+    }
+}
+
+impl Model {
+    /// From now on this goes wrong; calls are counted from 0 again.
+    pub(crate) fn set_fault(&self, fault: Option<Fault>) {
+        let mut state = self.0.lock();
+        (state.fault, state.calls) = (fault, 0);
+    }
+
+    /// The next process finds what the last one left.
+    pub(crate) fn restart(&self) {
+        self.set_fault(None);
+    }
+
+    /// What is written from now on is modified then, in seconds after 1970.
+    pub(crate) fn set_time(&self, second: u64) {
+        self.0.lock().now = second;
+    }
+
+    /// How many calls there were since the last fault was set.
+    pub(crate) fn calls(&self) -> usize {
+        self.0.lock().calls
+    }
+
+    pub(crate) fn open_files(&self) -> usize {
+        self.0.lock().open
+    }
+
+    /// Puts a file there, as somebody else would.
+    pub(crate) fn put(&self, path: &str, bytes: &str) {
+        let mut state = self.0.lock();
+        let inode = state.inodes.len();
+        state.inodes.push(Inode { bytes: bytes.into(), ..Inode::default() });
+        state.names.insert(path.into(), inode);
+    }
+
+    /// Empties a file, as somebody else would.
+    pub(crate) fn empty(&self, path: &str) {
+        let mut state = self.0.lock();
+        let inode = state.names[Path::new(path)];
+        state.inodes[inode].bytes.clear();
+    }
+
+    /// Moves a file, as somebody else would.
+    pub(crate) fn move_away(&self, from: &str, to: &str) {
+        let mut state = self.0.lock();
+        let inode = state.names.remove(Path::new(from)).unwrap();
+        state.names.insert(to.into(), inode);
+    }
+
+    /// Takes the name away, as somebody else would.
+    pub(crate) fn delete(&self, path: &str) {
+        self.0.lock().names.remove(Path::new(path)).unwrap();
+    }
+
+    /// All names and what stands there.
+    pub(crate) fn all(&self) -> BTreeMap<String, String> {
+        let state = self.0.lock();
+        let text = |inode: usize| String::from_utf8(state.inodes[inode].bytes.clone()).unwrap();
+        state.names.iter().map(|(path, &inode)| (path.display().to_string(), text(inode))).collect()
+    }
+
+    /// What stands there.
+    #[track_caller]
+    pub(crate) fn text(&self, path: &str) -> String {
+        self.all().remove(path).unwrap_or_else(|| panic!("there is no {path} in {self:?}"))
+    }
+
+    /// How much of it would survive a power failure.
+    pub(crate) fn synced(&self, path: &str) -> usize {
+        let state = self.0.lock();
+        state.inodes[state.names[Path::new(path)]].synced
+    }
+
+    fn opened(&self, inode: usize) -> ModelFile {
+        ModelFile { model: self.clone(), inode }
+    }
+}
+
+impl Files for Model {
+    type File = ModelFile;
+
+    fn create(&self, path: &Path) -> io::Result<ModelFile> {
+        let mut state = self.0.lock();
+        state.whole_call()?;
+        if state.names.contains_key(path) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let inode = state.inodes.len();
+        let modified = state.now;
+        state.inodes.push(Inode { modified, ..Inode::default() });
+        state.names.insert(path.to_owned(), inode);
+        state.open += 1;
+        drop(state);
+        Ok(self.opened(inode))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<ModelFile> {
+        let mut state = self.0.lock();
+        state.whole_call()?;
+        let inode = state.find(path)?;
+        state.open += 1;
+        drop(state);
+        Ok(self.opened(inode))
+    }
+
+    fn facts(&self, file: &ModelFile) -> io::Result<Facts> {
+        let mut state = self.0.lock();
+        state.whole_call()?;
+        Ok(state.facts(file.inode))
+    }
+
+    fn facts_at(&self, path: &Path) -> io::Result<Facts> {
+        let mut state = self.0.lock();
+        state.whole_call()?;
+        let inode = state.find(path)?;
+        Ok(state.facts(inode))
+    }
+
+    fn read_byte(&self, file: &ModelFile, position: u64) -> io::Result<u8> {
+        let mut state = self.0.lock();
+        state.whole_call()?;
+        let byte = state.inodes[file.inode].bytes.get(position as usize).copied();
+        byte.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+
+    fn write(&self, file: &ModelFile, bytes: &[u8]) -> io::Result<usize> {
+        let mut state = self.0.lock();
+        let verdict = state.call()?;
+        let taken = match verdict {
+            Verdict::Works => bytes.len(),
+            Verdict::TakesHalf | Verdict::Dies => bytes.len().div_ceil(2),
+        };
+        let modified = state.now;
+        let inode = &mut state.inodes[file.inode];
+        inode.bytes.extend_from_slice(&bytes[..taken]);
+        inode.modified = modified;
+        match verdict {
+            Verdict::Dies => Err(io::Error::from_raw_os_error(libc::EIO)),
+            Verdict::Works | Verdict::TakesHalf => Ok(taken),
+        }
+    }
+
+    fn sync(&self, file: &ModelFile) -> io::Result<()> {
+        let mut state = self.0.lock();
+        state.whole_call()?;
+        let inode = &mut state.inodes[file.inode];
+        inode.synced = inode.bytes.len();
+        Ok(())
+    }
+
+    fn truncate(&self, file: &ModelFile) -> io::Result<()> {
+        let mut state = self.0.lock();
+        state.whole_call()?;
+        state.inodes[file.inode].bytes.clear();
+        Ok(())
+    }
+
+    fn set_mode(&self, file: &ModelFile, mode: u32) -> io::Result<()> {
+        let mut state = self.0.lock();
+        state.whole_call()?;
+        state.inodes[file.inode].mode = mode;
+        Ok(())
+    }
+
+    fn create_directories(&self, _: &Path, _: u32) -> io::Result<()> {
+        self.0.lock().whole_call()
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
+        let mut state = self.0.lock();
+        state.whole_call()?;
+        let within = state.names.keys().filter(|path| path.parent() == Some(directory));
+        Ok(within.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut state = self.0.lock();
+        state.whole_call()?;
+        let inode = state.find(from)?;
+        if state.names.contains_key(to) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        state.names.remove(from);
+        state.names.insert(to.to_owned(), inode);
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.0.lock();
+        state.whole_call()?;
+        state.find(path)?;
+        state.names.remove(path);
+        Ok(())
+    }
+}
