@@ -1,3 +1,5 @@
+mod python;
+
 use super::*;
 use crate::format::Format;
 use crate::handler::testing::{Run, lost};

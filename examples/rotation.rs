@@ -1,0 +1,39 @@
+//! A file that rolls, and what is left in its directory.
+//!
+//! ```text
+//! cargo run --example rotation
+//! ```
+
+use std::time::Duration;
+
+use treering::handler::{File, Rotation};
+use treering::{error, info};
+
+#[expect(clippy::print_stdout, reason = "what the example is for")]
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let directory = std::env::temp_dir().join(format!("treering-rotation-{}", std::process::id()));
+    let path = directory.join("app.log");
+
+    // A new file at 4 KiB, and when asked; the three newest of the old ones are kept.
+    let file = File::options()
+        .create_directories(true)
+        .header("#Software: rotation example")
+        .rotate(Rotation::new().at_bytes(4096).keep_files(3))
+        .open(&path)?;
+    let control = file.control(); // for a thread that waits for SIGHUP, or an endpoint for operators
+    let guard = treering::builder().handler(file).init()?;
+    for order in 0..200 {
+        info!(order, venue = "XNAS", "filled");
+    }
+    control.roll();
+    error!("the first line of a new file");
+    guard.stop(Duration::from_secs(5))?;
+
+    let mut entries = std::fs::read_dir(&directory)?.collect::<Result<Vec<_>, _>>()?;
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        println!("{:5} {}", entry.metadata()?.len(), entry.file_name().display());
+    }
+    std::fs::remove_dir_all(directory)?;
+    Ok(())
+}
