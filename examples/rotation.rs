@@ -25,6 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for order in 0..200 {
         info!(order, venue = "XNAS", "filled");
     }
+    guard.flush(Duration::from_secs(5))?; // or it rolls before some of them are written
     control.roll();
     error!("the first line of a new file");
     guard.stop(Duration::from_secs(5))?;

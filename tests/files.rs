@@ -342,6 +342,6 @@ fn a_disk_that_is_filled_and_freed_ten_times_costs_whole_lines_and_each_gap_is_a
     }
     let report = guard.stop(LONG).unwrap();
     report.assert_balanced();
-    assert_eq!(report.handlers.values().next().unwrap().failed, total);
+    assert_eq!(report.handlers[path.to_str().unwrap()].failed, total);
     eprintln!("{total} of {} lines lost on a full disk", 10 * THREADS * (WHILE_FULL + AFTER));
 }
