@@ -69,7 +69,7 @@
 //!
 //! # Limits
 //!
-//! Linux, 64 bits; verified on x86-64. Rotation, custom queues and bridges from `log` and `tracing` are not there
+//! Linux, 64 bits; verified on x86-64. Custom queues and bridges from `log` and `tracing` are not there
 //! yet. A child after `fork` has no engine until it starts one.
 //!
 //! [docs/guarantees.md]: https://github.com/treering/treering/blob/main/docs/guarantees.md

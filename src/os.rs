@@ -1,4 +1,5 @@
-//! The only module that calls the system beside std: membarrier, futex, threads, affinity, thread ids, atexit, atfork, stderr.
+//! The only module that calls the system beside std: membarrier, futex, threads, affinity, thread ids, atexit, atfork, stderr,
+//! a rename that spares what is there.
 //!
 //! It decides nothing. Each function is one call with its result made a Rust value.
 #![allow(unsafe_code, reason = "system calls")]

@@ -46,7 +46,8 @@ impl FileControl {
         self.0.reopen_wanted.store(true, Ordering::Release);
     }
 
-    /// Asks the file to roll, if it has a [`Rotation`](super::Rotation) and is not empty.
+    /// Asks the file to roll, if it has a [`Rotation`](super::Rotation) and is not empty. What was logged before may
+    /// still be on its way: a flush before this brings it to the old file.
     ///
     /// ```
     /// use treering::handler::{File, Rotation};
