@@ -17,7 +17,7 @@ use std::io;
 use std::path::Path;
 
 use super::Lines;
-use super::files::{Facts, Files, Kind};
+use super::files::{CREATION_MODE, Facts, Files, Kind};
 
 /// So often may the file come and go between the call that opens and the one that creates: another process renames
 /// it just then.
@@ -37,7 +37,7 @@ const DIRECTORY_MODE: u32 = 0o700;
 
 impl Default for How {
     fn default() -> Self {
-        How { mode: 0o600, creates_directories: false }
+        How { mode: CREATION_MODE, creates_directories: false }
     }
 }
 
@@ -72,10 +72,8 @@ impl<F: Files> Appended<F> {
     /// Where the system refuses, the last part of the path is a link, or what is there is neither a regular file nor
     /// a character device.
     pub(crate) fn open(files: F, path: &Path, how: &How) -> io::Result<Self> {
-        if how.creates_directories
-            && let Some(directory) = path.parent()
-        {
-            files.create_directories(directory, DIRECTORY_MODE)?;
+        if how.creates_directories {
+            files.create_directories(directory_of(path), DIRECTORY_MODE)?;
         }
         let file = open_or_create(&files, path, how)?;
         let facts = files.facts(&file)?;
@@ -122,16 +120,14 @@ impl<F: Files> Appended<F> {
     /// Looks whether `path` still names it, and how long it is. Where the system does not say, nothing has changed.
     pub(crate) fn look_after(&mut self, path: &Path) -> Fate {
         match self.files.facts_at(path) {
-            Ok(there) if there.identity != self.facts.identity => return Fate::Gone,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Fate::Gone,
-            Ok(there) if self.is_regular() && there.length < self.length => {
-                self.length = there.length;
-                return Fate::Truncated;
+            Ok(there) if there.identity != self.facts.identity => Fate::Gone,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Fate::Gone,
+            Ok(there) if self.is_regular() => {
+                let before = std::mem::replace(&mut self.length, there.length);
+                if there.length < before { Fate::Truncated } else { Fate::Same }
             }
-            Ok(there) => self.length = there.length,
-            Err(_) => {}
+            Ok(_) | Err(_) => Fate::Same,
         }
-        Fate::Same
     }
 }
 
@@ -153,6 +149,14 @@ impl<F: Files> From<Appended<F>> for Lines<Appended<F>> {
     }
 }
 
+/// Where a path's file is: the working directory if it does not say.
+pub(crate) fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
+}
+
 /// A file that we create gets its mode; one that is there keeps its own.
 fn open_or_create<F: Files>(files: &F, path: &Path, how: &How) -> io::Result<F::File> {
     let mut tries = 1;
@@ -165,7 +169,11 @@ fn open_or_create<F: Files>(files: &F, path: &Path, how: &How) -> io::Result<F::
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => tries += 1,
             created => {
                 let file = created?;
-                files.set_mode(&file, how.mode)?;
+                match files.set_mode(&file, how.mode) {
+                    // A file system without modes, of which nobody expects another one.
+                    Err(_) if how.mode == CREATION_MODE => {}
+                    result => result?,
+                }
                 return Ok(file);
             }
         }

@@ -17,6 +17,9 @@ use std::time::SystemTime;
 
 use crate::os;
 
+/// Who may do what with a file between its creation and [`Files::set_mode`]: its owner alone, less what the umask takes.
+pub(crate) const CREATION_MODE: u32 = 0o600;
+
 /// What a file handler asks of a file system.
 pub(crate) trait Files: Clone + fmt::Debug + Send + 'static {
     /// An open file.
@@ -43,6 +46,9 @@ pub(crate) trait Files: Clone + fmt::Debug + Send + 'static {
 
     /// Returns when what was written would survive a power failure.
     fn sync(&self, file: &Self::File) -> io::Result<()>;
+
+    /// The same for the names in a directory: a file without one is lost, however well it was synced.
+    fn sync_directory(&self, path: &Path) -> io::Result<()>;
 
     /// Empties the file.
     fn truncate(&self, file: &Self::File) -> io::Result<()>;
@@ -97,9 +103,7 @@ impl Files for System {
     type File = fs::File;
 
     fn create(&self, path: &Path) -> io::Result<fs::File> {
-        /// Until the mode is set, nobody else gets in.
-        const MODE_AT_FIRST: u32 = 0o600;
-        System::options().create_new(true).mode(MODE_AT_FIRST).open(path)
+        System::options().create_new(true).mode(CREATION_MODE).open(path)
     }
 
     fn open(&self, path: &Path) -> io::Result<fs::File> {
@@ -126,6 +130,10 @@ impl Files for System {
 
     fn sync(&self, file: &fs::File) -> io::Result<()> {
         file.sync_data()
+    }
+
+    fn sync_directory(&self, path: &Path) -> io::Result<()> {
+        fs::File::open(path)?.sync_all()
     }
 
     fn truncate(&self, file: &fs::File) -> io::Result<()> {

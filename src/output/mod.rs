@@ -7,7 +7,7 @@ mod lines;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub(crate) use file::{Appended, Fate, How};
+pub(crate) use file::{Appended, Fate, How, directory_of};
 pub(crate) use files::{Facts, Files, System};
 #[cfg(test)]
 pub(crate) use lines::WRITE_BYTES;

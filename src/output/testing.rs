@@ -34,6 +34,8 @@ pub(crate) struct Model(Arc<Mutex<State>>);
 #[derive(Default, Debug)]
 struct State {
     names: BTreeMap<PathBuf, usize>,
+    /// Those that would survive a power failure.
+    synced_names: BTreeMap<PathBuf, usize>,
     inodes: Vec<Inode>,
     /// How many calls there were.
     calls: usize,
@@ -180,10 +182,10 @@ impl Model {
         self.all().remove(path).unwrap_or_else(|| panic!("there is no {path} in {self:?}"))
     }
 
-    /// How much of it would survive a power failure.
+    /// How much of it would be found under this name after a power failure.
     pub(crate) fn synced(&self, path: &str) -> usize {
         let state = self.0.lock();
-        state.inodes[state.names[Path::new(path)]].synced
+        state.synced_names.get(Path::new(path)).map_or(0, |&inode| state.inodes[inode].synced)
     }
 
     fn opened(&self, inode: usize) -> ModelFile {
@@ -260,6 +262,14 @@ impl Files for Model {
         state.whole_call()?;
         let inode = &mut state.inodes[file.inode];
         inode.synced = inode.bytes.len();
+        Ok(())
+    }
+
+    fn sync_directory(&self, directory: &Path) -> io::Result<()> {
+        let mut state = self.0.lock();
+        state.whole_call()?;
+        let within = state.names.iter().filter(|(path, _)| path.parent() == Some(directory));
+        state.synced_names = within.map(|(path, &inode)| (path.clone(), inode)).collect();
         Ok(())
     }
 

@@ -15,7 +15,7 @@ use std::time::SystemTime;
 
 use super::rotation::Keep;
 use crate::output::files::Kind;
-use crate::output::{Facts, Files};
+use crate::output::{Facts, Files, directory_of};
 
 /// Where rolled files are, and how they are called.
 #[derive(Debug)]
@@ -38,11 +38,7 @@ impl Archive {
     /// `None` if the path has no name, or one that is no text.
     pub(super) fn of(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_str()?;
-        let directory = match path.parent() {
-            Some(parent) if parent != Path::new("") => parent.to_owned(),
-            _ => PathBuf::from("."),
-        };
-        Some(Archive { directory, prefix: format!("{name}.") })
+        Some(Archive { directory: directory_of(path).to_owned(), prefix: format!("{name}.") })
     }
 
     /// Makes room for the file that is rolled next, and says where. `stamp`: of its interval, or empty.

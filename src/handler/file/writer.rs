@@ -19,6 +19,7 @@
 //!
 //! What fails is told once and tried again with growing pauses ([`BackOff`]).
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -32,7 +33,7 @@ use crate::error::Error;
 use crate::handler::stream::Stream;
 use crate::handler::{Batch, HandlerError};
 use crate::level::{Level, LevelFilter};
-use crate::output::{Appended, Failed, Fate, Files, How, Lines};
+use crate::output::{Appended, Failed, Fate, Files, How, Lines, directory_of};
 use crate::record::{Record, Timestamp};
 
 /// How often it is looked whether the path names the same file.
@@ -63,6 +64,8 @@ struct Disk {
     last_sync: Instant,
     /// A record of this batch asks for a sync.
     is_wanted: bool,
+    /// The name of the open file has reached the disk.
+    has_name: bool,
     /// A sync failed, and this descriptor will not be believed again.
     is_poisoned: bool,
 }
@@ -221,7 +224,7 @@ impl<F: Files> Writer<F> {
             self.stream.lines.replace(file, is_torn);
             self.begin_period();
         }
-        self.disk.is_poisoned = false;
+        (self.disk.is_poisoned, self.disk.has_name) = (false, false);
         self.reopening.succeed();
         true
     }
@@ -249,11 +252,7 @@ impl<F: Files> Writer<F> {
     /// Brings what was written to the disk. If that fails it may be there or not: it counts as failed, and the
     /// descriptor is not asked again, as the next sync would say that all is well.
     fn sync(&mut self) {
-        let result = if self.disk.is_poisoned {
-            Err(std::io::Error::other("a sync failed before, and the file cannot be opened anew"))
-        } else {
-            self.stream.lines.out().sync()
-        };
+        let result = self.try_sync();
         let records = std::mem::take(&mut self.disk.unsynced);
         self.disk.last_sync = clock::now();
         if let Err(source) = result {
@@ -261,11 +260,22 @@ impl<F: Files> Writer<F> {
             self.stream.fail("sync", Failed { lost: records, source });
         }
     }
+
+    fn try_sync(&mut self) -> io::Result<()> {
+        if self.disk.is_poisoned {
+            return Err(io::Error::other("a sync failed before, and the file cannot be opened anew"));
+        }
+        if !self.disk.has_name && self.stream.lines.out().is_regular() {
+            self.files.sync_directory(directory_of(&self.path))?;
+            self.disk.has_name = true;
+        }
+        self.stream.lines.out().sync()
+    }
 }
 
 impl Disk {
     fn new(policy: SyncPolicy, now: Instant) -> Self {
-        Disk { policy, unsynced: 0, last_sync: now, is_wanted: false, is_poisoned: false }
+        Disk { policy, unsynced: 0, last_sync: now, is_wanted: false, has_name: false, is_poisoned: false }
     }
 
     fn consider(&mut self, level: Level) {

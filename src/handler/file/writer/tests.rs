@@ -321,8 +321,8 @@ fn a_sync_that_failed_costs_the_records_and_the_descriptor_is_not_asked_again() 
     let handle = |writer: &mut Writer<Model>, text: &str| {
         writer.handle(&Run::at(Timestamp::from_nanos(TIME), [text.to_owned()]).all())
     };
-    // Calls: a look at the path, the write, the sync.
-    model.set_fault(Some(Fault::Once(2, libc::EIO)));
+    // Calls: a look at the path, the write, the sync of the name, the sync.
+    model.set_fault(Some(Fault::Once(3, libc::EIO)));
     let error = handle(&mut writer, "first").unwrap_err();
     assert!(error.to_string().starts_with("cannot sync /log/app.log: Input/output error"), "{error}");
     assert_eq!(lost(Err(error)), 1);
