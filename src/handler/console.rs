@@ -102,6 +102,10 @@ impl Handler for Console {
         self.stream.tell()
     }
 
+    fn skipped(&mut self, records: u64) {
+        self.stream.lines.add_gap(records);
+    }
+
     fn held(&self) -> u64 {
         self.stream.lines.held()
     }

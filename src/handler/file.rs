@@ -144,6 +144,10 @@ impl Handler for File {
         self.writer.close()
     }
 
+    fn skipped(&mut self, records: u64) {
+        self.writer.stream.lines.add_gap(records);
+    }
+
     fn held(&self) -> u64 {
         self.writer.held()
     }

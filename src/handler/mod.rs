@@ -119,6 +119,31 @@ pub trait Handler: Send {
         self.flush()
     }
 
+    /// So many records were not shown to it, as it had failed again and again and was left alone for a while. Called
+    /// before the next call that it gets, so that it can say where its stream lacks them. They count as failed already.
+    ///
+    /// ```
+    /// use treering::handler::{Batch, Handler, HandlerError};
+    ///
+    /// struct Example(Vec<String>);
+    /// impl Handler for Example {
+    ///     fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+    ///         self.0.extend(batch.iter().map(|record| record.message().to_string()));
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn skipped(&mut self, records: u64) {
+    ///         self.0.push(format!("{records} records are missing here"));
+    ///     }
+    /// }
+    /// # let mut example = Example(Vec::new());
+    /// # example.skipped(3);
+    /// # assert_eq!(example.0, ["3 records are missing here"]);
+    /// ```
+    fn skipped(&mut self, records: u64) {
+        let _ = records;
+    }
+
     /// How many records were taken but have not left the process yet.
     fn held(&self) -> u64 {
         0

@@ -218,6 +218,8 @@ struct Runner {
     /// The last flush let nothing go: the next one can wait.
     is_stuck: bool,
     quarantine: Quarantine,
+    /// Records that it was not shown and was not told of yet.
+    untold: u64,
     /// It has held records before: after an error that does not say what is lost, what it no longer holds is.
     buffers: bool,
 }
@@ -233,6 +235,7 @@ impl Runner {
             holds_since: None,
             is_stuck: false,
             quarantine: Quarantine::default(),
+            untold: 0,
             buffers: false,
         }
     }
@@ -284,7 +287,10 @@ impl Runner {
                 max_level: self.max_level,
                 cursor: &self.counters.cursor,
             };
-            let failure = call_handler(self.quarantine.is_failing(), || self.handler.handle(&call)).err();
+            let is_failing = self.quarantine.is_failing();
+            let failure =
+                call_handler(is_failing, || informed(&mut self.handler, &mut self.untold).handle(&call))
+                    .err();
             #[cfg(test)]
             testing::pass(testing::Bug::Called);
             self.tell_first(failure.as_ref(), "", faults);
@@ -314,6 +320,7 @@ impl Runner {
     fn skip(&mut self, books: &Books) -> Result<(), GivenUp> {
         let skipped = std::mem::take(&mut self.passing) as u64;
         self.quarantine.skip(skipped);
+        self.untold += skipped;
         let counters = &*self.counters;
         books.settle(|| {
             counters.in_hand.store(0, Ordering::Relaxed);
@@ -393,7 +400,9 @@ impl Runner {
     /// The listener's own flush, by which it learns of the handler.
     fn flush(&mut self, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
         books.settle(|| {})?; // not after a deadline
-        let failure = call_handler(self.quarantine.is_failing(), || self.handler.flush()).err();
+        let is_failing = self.quarantine.is_failing();
+        let failure =
+            call_handler(is_failing, || informed(&mut self.handler, &mut self.untold).flush()).err();
         self.tell_first(failure.as_ref(), ", flush", faults);
         let delivered = self.settle_finish(failure.as_ref(), books)?;
         self.learn(delivered, failure, faults);
@@ -404,8 +413,12 @@ impl Runner {
     fn finish(&mut self, finish: Finish, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
         books.settle(|| {})?; // not after a deadline
         let (what, failure) = match finish {
-            Finish::Flush => ("flush", call_handler(false, || self.handler.flush()).err()),
-            Finish::Close => ("close", call_handler(false, || self.handler.close()).err()),
+            Finish::Flush => {
+                ("flush", call_handler(false, || informed(&mut self.handler, &mut self.untold).flush()).err())
+            }
+            Finish::Close => {
+                ("close", call_handler(false, || informed(&mut self.handler, &mut self.untold).close()).err())
+            }
         };
         if let Some(failure) = &failure {
             faults.report(format_args!("handler {}, {what}: {}", self.counters.name, failure.text));
@@ -493,6 +506,14 @@ struct Failure {
     text: String,
     /// How long the call took, if it was timed.
     took: Duration,
+}
+
+/// The handler, which knows now of the records that it was not shown.
+fn informed<'a>(handler: &'a mut Box<dyn Handler>, untold: &mut u64) -> &'a mut dyn Handler {
+    if *untold > 0 {
+        handler.skipped(std::mem::take(untold));
+    }
+    &mut **handler
 }
 
 /// Calls a handler. Its error and its panic end here; so does what they do when they are shown and dropped. Only a

@@ -211,6 +211,11 @@ impl<W: Write> Lines<W> {
         std::mem::take(&mut self.gap)
     }
 
+    /// Records were dropped before they came here, and the next note shall tell of them, too.
+    pub(crate) fn add_gap(&mut self, records: u64) {
+        self.gap += records;
+    }
+
     /// From now on lines go to `out`, another file than before: what is held is written there, and a line that was
     /// begun in the old one once more, whole.
     pub(crate) fn replace(&mut self, out: W, is_after_torn: bool) -> W {
