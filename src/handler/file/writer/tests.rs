@@ -288,6 +288,32 @@ fn a_torn_line_is_whole_in_the_file_that_follows_if_the_old_one_takes_no_more() 
 }
 
 #[test]
+fn a_torn_line_is_whole_in_a_file_that_was_truncated_meanwhile() {
+    let model = Model::default();
+    let mut writer = open(&model, options()).unwrap();
+    model.set_fault(Some(Fault::Torn(2, libc::ENOSPC)));
+    log(&mut writer, &["torn line"]);
+    model.set_fault(None);
+    model.empty(PATH);
+    log(&mut writer, &["next"]);
+    assert_eq!(model.text(PATH), "torn line\nnext\n");
+}
+
+#[test]
+fn a_file_that_another_process_put_there_is_not_rolled() {
+    let model = Model::default();
+    let mut writer = open(&model, options().rotate(Rotation::new().at_bytes(10))).unwrap();
+    log(&mut writer, &["first"]);
+    (writer.look_interval, writer.next_look) = (LOOK_INTERVAL, clock::now() + LOOK_INTERVAL * 1000);
+    model.move_away(PATH, "/log/theirs");
+    model.put(PATH, "x\n");
+    log(&mut writer, &["second"]);
+    let files: Vec<_> = model.all().into_iter().collect();
+    let expected = [(PATH, "x\nsecond\n"), ("/log/theirs", "first\n")];
+    assert_eq!(files, expected.map(|(path, text)| (path.to_owned(), text.to_owned())));
+}
+
+#[test]
 fn each_policy_syncs_when_it_says() {
     let synced_after_each = |sync: SyncPolicy| {
         let model = Model::default();
