@@ -118,6 +118,7 @@ fn builder(path: &std::path::Path) -> Builder {
     treering::builder()
         .filter("info")
         .ring_capacity(16 << 10)
+        .memory_cap(2 << 20) // or the threads that come and go get rings until 64 MiB are full
         .overflow(Overflow::block(LONG))
         .error_hook(|_| ())
         .handler(Moody { calls: 0 })
