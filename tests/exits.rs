@@ -437,6 +437,21 @@ fn a_handler_hangs() {
 }
 
 #[test]
+fn handlers_of_several_engines_hang() {
+    let ended = scene("hang-all");
+    ended.exited(0);
+    ended.ended_soon();
+    assert_eq!(ended.abandoned(), 3 * (RECORDS - FREE), "{ended}");
+}
+
+#[test]
+fn an_early_atexit_function_logs() {
+    let ended = scene("early-atexit");
+    ended.exited(0);
+    assert!(ended.stderr.ends_with("before it\n") && ended.stderr.lines().count() == 1, "{ended}");
+}
+
+#[test]
 fn a_handler_hangs_and_its_guard_is_dropped() {
     let ended = scene("hang-own");
     ended.exited(0);

@@ -26,7 +26,9 @@ pub fn play(scene: &str, file: &Path) -> Result<(), Box<dyn Error>> {
         "hang-leaked" => hang("leaked", file),
         "hang-own-leaked" => hang("own-leaked", file),
         "hang-own" => hang("own-kept", file),
+        "hang-all" => hang_all(file),
         "hang-hooked" => hang_hooked(file),
+        "early-atexit" => early_atexit(),
         "full-stdout" => full_pipe(Console::stdout()),
         "full-stderr" => full_pipe(Console::stderr()),
         "exit-in-handler" => exit_in_handler(file),
@@ -82,6 +84,28 @@ fn hang(guard: &str, file: &Path) -> Result<(), Box<dyn Error>> {
     let (log, _guard) = begin(guard, builder().exit_timeout(SHORT).handler(ends))?;
     log.records();
     hangs.recv()?;
+    Ok(())
+}
+
+fn hang_all(file: &Path) -> Result<(), Box<dyn Error>> {
+    hang("own-leaked", file)?;
+    hang("own-leaked", file)?;
+    hang("leaked", file)
+}
+
+/// A function that the C library runs after our stop, as it was registered before.
+fn early_atexit() -> Result<(), Box<dyn Error>> {
+    extern "C" fn log() {
+        info!("after the stop");
+        let is_late = treering::stats().is_ok_and(|report| (report.dispatched, report.late) == (1, 1));
+        if !is_late {
+            std::process::abort();
+        }
+    }
+    // SAFETY: a function of the C ABI that does not unwind.
+    assert_eq!(unsafe { libc::atexit(log) }, 0);
+    let _guard = builder().handler(Console::stderr()).init()?;
+    info!("before it");
     Ok(())
 }
 
