@@ -471,6 +471,13 @@ fn a_handler_hangs_with_the_hook() {
 }
 
 #[test]
+fn everybody_waits_for_room_with_the_hook() {
+    let ended = scene("full-hooked");
+    ended.was_killed_by(libc::SIGTERM);
+    ended.ended_soon();
+}
+
+#[test]
 fn nobody_reads_the_pipe() {
     let ended = scene("full-stdout");
     ended.exited(0);

@@ -11,18 +11,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use support::{Each, LONG, SOON, each, eventually, in_child, text};
+use support::{Each, LONG, SOON, capturing, each, eventually, in_child, messages, text};
 use treering::format::Format;
 use treering::handler::{Batch, Capture, File, Handler, HandlerError};
 use treering::record::Record;
-use treering::{Guard, Level, Logger, Overflow, Wait, error, info, warn};
-
-fn capturing() -> (Logger, Guard, Capture) {
-    let capture = Capture::new();
-    let builder = treering::builder().overflow(Overflow::block(LONG)).handler(capture.clone());
-    let (logger, guard) = builder.start().unwrap();
-    (logger, guard, capture)
-}
+use treering::{Level, Logger, Overflow, Wait, error, info, warn};
 
 /// Runs a test by itself: nested calls are counted for the whole process.
 #[track_caller]
@@ -30,15 +23,6 @@ fn in_own_process(test: &str, body: impl FnOnce()) {
     if let Some(output) = in_child(test, &[], body) {
         assert!(output.status.success(), "{}", text(&output));
     }
-}
-
-/// Stops and returns the messages.
-#[track_caller]
-fn messages(guard: &Guard, capture: &Capture) -> Vec<String> {
-    let report = guard.stop(SOON).unwrap();
-    report.assert_balanced();
-    assert!(report.is_lossless(), "{report:#?}");
-    capture.records().iter().map(|record| record.message().to_owned()).collect()
 }
 
 // ---- calls within calls

@@ -9,25 +9,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use support::{LONG, SOON, each, in_child, own_thread_id, resident_bytes, text};
+use support::{LONG, SOON, capturing, each, in_child, messages, own_thread_id, resident_bytes, text};
 use treering::handler::Capture;
 use treering::{Guard, Logger, Overflow, info};
-
-fn capturing() -> (Logger, Guard, Capture) {
-    let capture = Capture::new();
-    let builder = treering::builder().overflow(Overflow::block(LONG)).handler(capture.clone());
-    let (logger, guard) = builder.start().unwrap();
-    (logger, guard, capture)
-}
-
-/// Stops and returns the messages.
-#[track_caller]
-fn messages(guard: &Guard, capture: &Capture) -> Vec<String> {
-    let report = guard.stop(SOON).unwrap();
-    report.assert_balanced();
-    assert!(report.is_lossless(), "{report:#?}");
-    capture.records().iter().map(|record| record.message().to_owned()).collect()
-}
 
 #[test]
 fn a_hundred_thousand_short_threads_are_all_heard_by_their_names_and_leave_no_memory_behind() {

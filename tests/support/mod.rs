@@ -7,8 +7,9 @@ use std::process::{Command, Output};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use treering::handler::{Batch, Handler, HandlerError};
+use treering::handler::{Batch, Capture, Handler, HandlerError};
 use treering::record::Record;
+use treering::{Guard, Logger, Overflow};
 
 /// Far longer than anything takes that does not hang.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
@@ -37,6 +38,23 @@ pub(crate) fn each(mut take: impl FnMut(&Record<'_>) + Send) -> impl Handler {
         take(record);
         Ok(())
     })
+}
+
+/// An engine of its own that loses nothing, and what it captures.
+pub(crate) fn capturing() -> (Logger, Guard, Capture) {
+    let capture = Capture::new();
+    let builder = treering::builder().overflow(Overflow::block(LONG)).handler(capture.clone());
+    let (logger, guard) = builder.start().unwrap();
+    (logger, guard, capture)
+}
+
+/// Stops and returns the messages.
+#[track_caller]
+pub(crate) fn messages(guard: &Guard, capture: &Capture) -> Vec<String> {
+    let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
+    assert!(report.is_lossless(), "{report:#?}");
+    capture.records().iter().map(|record| record.message().to_owned()).collect()
 }
 
 /// What a listener stands before until a test lets it pass.

@@ -5,12 +5,13 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::io;
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use treering::handler::{Batch, Console, File, Handler, HandlerError};
-use treering::{Guard, builder, info};
+use treering::{Guard, Overflow, builder, error, info};
 
 use crate::slow::Slow;
 use crate::{CODE, EXIT_TIMEOUT, Log, begin, patient, raise, wait_for_the_end};
@@ -28,6 +29,7 @@ pub fn play(scene: &str, file: &Path) -> Result<(), Box<dyn Error>> {
         "hang-own" => hang("own-kept", file),
         "hang-all" => hang_all(file),
         "hang-hooked" => hang_hooked(file),
+        "full-hooked" => full_hooked(file),
         "early-atexit" => early_atexit(),
         "full-stdout" => full_pipe(Console::stdout()),
         "full-stderr" => full_pipe(Console::stderr()),
@@ -113,6 +115,35 @@ fn hang_hooked(file: &Path) -> Result<(), Box<dyn Error>> {
     treering::stop_on_signals()?;
     hang("leaked", file)?;
     hang("own-leaked", file)?;
+    raise(libc::SIGTERM);
+    wait_for_the_end()
+}
+
+/// A handler hangs, and who logs waits for room for ever: also in the ring that the thread for signals has to share.
+fn full_hooked(file: &Path) -> Result<(), Box<dyn Error>> {
+    const RING: usize = 4096;
+    treering::stop_on_signals()?;
+    let ends = Ends::with(|| wait_for_the_end(), file);
+    let _guard = builder()
+        .ring_capacity(RING)
+        .memory_cap(RING)
+        .overflow(Overflow::block(Duration::MAX))
+        .exit_timeout(SHORT)
+        .handler(ends)
+        .init()?;
+    info!("{}", 0); // takes the one ring that there is
+    let calls = Arc::new(AtomicU32::new(0));
+    let counted = calls.clone();
+    thread::spawn(move || {
+        loop {
+            error!("{}", counted.fetch_add(1, Ordering::Relaxed));
+        }
+    });
+    let mut before = 0;
+    while before == 0 || before != calls.load(Ordering::Relaxed) {
+        before = calls.load(Ordering::Relaxed);
+        thread::sleep(Duration::from_millis(50));
+    }
     raise(libc::SIGTERM);
     wait_for_the_end()
 }
