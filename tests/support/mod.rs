@@ -151,13 +151,16 @@ pub(crate) fn own_thread_id() -> u32 {
     link.file_name().unwrap().to_str().unwrap().parse().unwrap()
 }
 
-/// The number of this process's thread with that name.
+/// The number of this process's thread with that name, which a thread gives itself some time after it was started.
 #[track_caller]
 pub(crate) fn thread_named(name: &str) -> u32 {
-    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
-    let named = tasks.filter_map(Result::ok).find(|task| {
-        std::fs::read_to_string(task.path().join("comm")).is_ok_and(|comm| comm.trim_end() == name)
+    let mut found = None;
+    eventually(&format!("a thread is named {name}"), || {
+        let mut tasks = std::fs::read_dir("/proc/self/task").unwrap().filter_map(Result::ok);
+        found = tasks.find(|task| {
+            std::fs::read_to_string(task.path().join("comm")).is_ok_and(|comm| comm.trim_end() == name)
+        });
+        found.is_some()
     });
-    let task = named.unwrap_or_else(|| panic!("no thread is named {name}"));
-    task.file_name().to_str().unwrap().parse().unwrap()
+    found.unwrap().file_name().to_str().unwrap().parse().unwrap()
 }
