@@ -7,7 +7,7 @@ use crate::engine::{Engine, Settings, Start};
 use crate::error::Error;
 use crate::fault::Faults;
 use crate::filter::Filter;
-use crate::handler::Handler;
+use crate::handler::{Handler, Selects};
 use crate::level::Level;
 use crate::listener::Wait;
 use crate::logger::place::{self, Place};
@@ -58,7 +58,7 @@ pub struct Builder {
     affinity: Option<usize>,
     exit_timeout: Duration,
     faults: Faults,
-    handlers: Vec<Box<dyn Handler>>,
+    handlers: Vec<Box<dyn Selects>>,
 }
 
 /// A builder with the defaults.

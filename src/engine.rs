@@ -11,7 +11,7 @@ use crate::clock::{self, Deadline};
 use crate::error::Error;
 use crate::fault::{Faults, guarded};
 use crate::filter::Filter;
-use crate::handler::Handler;
+use crate::handler::Selects;
 use crate::listener::{Books, Control, Core, GivenUp, Handlers, Listener, Turn, Wait};
 use crate::origin::Origin;
 use crate::os;
@@ -114,7 +114,7 @@ pub(crate) struct Engine {
 
 impl Engine {
     /// An engine that does not run yet. Runs code of the user's: the handlers say their names.
-    pub(crate) fn new(settings: Settings, handlers: Vec<Box<dyn Handler>>) -> Arc<Engine> {
+    pub(crate) fn new(settings: Settings, handlers: Vec<Box<dyn Selects>>) -> Arc<Engine> {
         let (handlers, counters) = Handlers::new(handlers);
         let core = Arc::new(Core {
             transport: Transport::new(settings.ring_capacity, settings.memory_cap, settings.policies),

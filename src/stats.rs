@@ -137,8 +137,6 @@ pub(crate) struct HandlerCounters {
 /// How far a handler came in the batch in hand. Written by the batch's iterators, without a lock.
 #[derive(Debug)]
 pub(crate) struct Cursor {
-    /// Records handed out or passed over. The listener's thread alone reads and writes it.
-    pub(crate) position: AtomicUsize,
     /// Records handed out in this call, and the bits below. Changed by read-modify-write: a deadline that passes
     /// closes the batch, and who was handed out before is exact.
     handed: AtomicUsize,
@@ -149,27 +147,28 @@ impl Cursor {
     const EXHAUSTED: usize = 1 << (usize::BITS - 1);
     /// A stop's deadline has passed: nothing more is handed out.
     const CLOSED: usize = 1 << (usize::BITS - 2);
+    const COUNT: usize = Self::CLOSED - 1;
 
     pub(crate) fn new() -> Self {
-        Cursor { position: AtomicUsize::new(0), handed: AtomicUsize::new(0) }
+        Cursor { handed: AtomicUsize::new(0) }
     }
 
-    /// An iterator came to this position, and hands out the record before it if that `passes`; `false` if it may
-    /// not. A second iterator over the same batch does not move the cursor until it is further than the first.
+    /// An iterator is about to hand out the nth record, from 1 on; `false` if it may not. A second iterator over the
+    /// same batch does not move the cursor until it is further than the first.
     #[inline]
     #[must_use]
-    pub(crate) fn advance(&self, position: usize, passes: bool) -> bool {
-        // Relaxed: these count and guard nothing.
-        let mut handed = 0;
-        if position > self.position.load(Ordering::Relaxed) {
-            self.position.store(position, Ordering::Relaxed);
-            if passes {
-                handed = self.handed.fetch_add(1, Ordering::Relaxed);
-            }
-        } else {
-            handed = self.handed.load(Ordering::Relaxed);
+    pub(crate) fn advance(&self, nth: usize) -> bool {
+        // Relaxed: it counts and guards nothing. Iterators of one thread alone move it forward.
+        let mut handed = self.handed.load(Ordering::Relaxed);
+        if nth > handed & Self::COUNT {
+            handed = self.handed.fetch_add(1, Ordering::Relaxed);
         }
         handed & Self::CLOSED == 0
+    }
+
+    /// How many records were handed out.
+    pub(crate) fn handed(&self) -> usize {
+        self.handed.load(Ordering::Relaxed) & Self::COUNT
     }
 
     pub(crate) fn exhaust(&self) {
@@ -179,11 +178,10 @@ impl Cursor {
     /// Nothing more is handed out from now on. How many records were, and whether the iterator came to its end.
     fn close(&self) -> (usize, bool) {
         let handed = self.handed.fetch_or(Self::CLOSED, Ordering::Relaxed);
-        (handed & !(Self::EXHAUSTED | Self::CLOSED), handed & Self::EXHAUSTED != 0)
+        (handed & Self::COUNT, handed & Self::EXHAUSTED != 0)
     }
 
     pub(crate) fn reset(&self) {
-        self.position.store(0, Ordering::Relaxed);
         self.handed.store(0, Ordering::Relaxed);
     }
 }
@@ -419,11 +417,11 @@ pub struct HandlerReport {
     pub name: String,
     /// Records dispatched while it was attached, and the engine's own records.
     pub offered: u64,
-    /// Above its level.
+    /// Above its level, not accepted, or taken and [let go on purpose](crate::handler::Handler::discarded).
     pub filtered: u64,
     /// Left the process, or were acknowledged.
     pub delivered: u64,
-    /// Cost an error or a panic, were still held when it closed, or were offered in quarantine.
+    /// Cost an error or a panic, also of its filter, were still held when it closed, or were offered in quarantine.
     pub failed: u64,
     /// Of [`failed`](HandlerReport::failed), those that were not shown to it as it was quarantined; beside the ledger.
     pub skipped: u64,

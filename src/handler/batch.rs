@@ -3,7 +3,6 @@
 use std::fmt;
 
 use crate::callsite::Entry;
-use crate::level::LevelFilter;
 use crate::record::{Record, Thread, Timestamp};
 use crate::stats::Cursor;
 use crate::sync::Arc;
@@ -21,14 +20,30 @@ pub(crate) struct Item {
     /// Position in the batch's threads.
     pub(crate) thread: usize,
     pub(crate) truncated: bool,
-    /// One of the engine's own records: outside its ledger, and past every handler's level.
+    /// One of the engine's own records: outside its ledger, and past every handler's level and filter.
     pub(crate) own: bool,
 }
 
-impl Item {
-    /// Whether a handler with this level gets it.
-    pub(crate) fn passes(&self, max_level: LevelFilter) -> bool {
-        self.own || max_level.allows(self.entry.metadata.level)
+/// Records in order, and what they refer to.
+#[derive(Clone, Copy)]
+pub(crate) struct Contents<'a> {
+    pub(crate) items: &'a [Item],
+    pub(crate) words: &'a [u64],
+    pub(crate) threads: &'a [Arc<Thread>],
+}
+
+impl<'a> Contents<'a> {
+    /// The record of one of the items.
+    #[inline]
+    pub(super) fn record(&self, item: &'a Item) -> Record<'a> {
+        Record {
+            entry: item.entry,
+            arguments: self.words.get(item.start..item.start + item.words).unwrap_or(&[]),
+            time: item.time,
+            stamp: item.stamp,
+            thread: &self.threads[item.thread],
+            truncated: item.truncated,
+        }
     }
 }
 
@@ -58,18 +73,15 @@ impl Item {
 /// ```
 #[derive(Clone, Copy)]
 pub struct Batch<'a> {
-    pub(crate) items: &'a [Item],
-    pub(crate) words: &'a [u64],
-    pub(crate) threads: &'a [Arc<Thread>],
-    pub(crate) max_level: LevelFilter,
+    pub(crate) contents: Contents<'a>,
+    /// The positions of those that the handler wants, in order.
+    pub(crate) chosen: &'a [u32],
     /// How far the handler came.
     pub(crate) cursor: &'a Cursor,
 }
 
 impl<'a> Batch<'a> {
-    /// How many records pass the handler's level.
-    ///
-    /// Cost: looks at each record's level.
+    /// How many records there are: those that pass the handler's level and that it accepts.
     ///
     /// ```
     /// use treering::handler::{Batch, Handler, HandlerError};
@@ -87,10 +99,10 @@ impl<'a> Batch<'a> {
     /// # assert!(report.is_lossless(), "{report:#?}");
     /// ```
     pub fn len(&self) -> usize {
-        self.items.iter().filter(|item| item.passes(self.max_level)).count()
+        self.chosen.len()
     }
 
-    /// Whether no record passes the handler's level.
+    /// Whether there is no record. The engine hands out no such batch.
     ///
     /// ```
     /// use treering::handler::{Batch, Handler, HandlerError};
@@ -108,7 +120,7 @@ impl<'a> Batch<'a> {
     /// # assert!(report.is_lossless(), "{report:#?}");
     /// ```
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.chosen.is_empty()
     }
 
     /// The records, in order. To hand one out again, ask for another iterator: the cursor never goes back.
@@ -177,25 +189,13 @@ impl<'a> Iterator for Records<'a> {
     type Item = Record<'a>;
 
     fn next(&mut self) -> Option<Record<'a>> {
-        let Batch { items, words, threads, max_level, cursor } = self.batch;
-        while let Some(item) = items.get(self.at) {
-            self.at += 1;
-            let passes = item.passes(max_level);
-            if !cursor.advance(self.at, passes) {
-                return None; // a stop's deadline has passed: what is left was counted as abandoned
-            }
-            if passes {
-                return Some(Record {
-                    entry: item.entry,
-                    arguments: words.get(item.start..item.start + item.words).unwrap_or(&[]),
-                    time: item.time,
-                    stamp: item.stamp,
-                    thread: &threads[item.thread],
-                    truncated: item.truncated,
-                });
-            }
-        }
-        cursor.exhaust();
-        None
+        let Batch { contents, chosen, cursor } = self.batch;
+        let Some(position) = chosen.get(self.at) else {
+            cursor.exhaust();
+            return None;
+        };
+        self.at += 1;
+        // If it may not advance a stop's deadline has passed: what is left was counted as abandoned.
+        cursor.advance(self.at).then(|| contents.record(&contents.items[*position as usize]))
     }
 }

@@ -8,20 +8,24 @@ mod batch;
 mod capture;
 mod console;
 mod file;
+mod selection;
 mod stream;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub(crate) use batch::Item;
 pub use batch::{Batch, Records};
+pub(crate) use batch::{Contents, Item};
 pub use capture::{Capture, Captured, CapturedValue};
 pub use console::Console;
 pub use file::{File, FileControl, FileOptions, Rotation, SyncPolicy, Weekday};
+
+pub(crate) use selection::{Selection, Selects};
 
 use std::error::Error as StdError;
 use std::fmt;
 
 use crate::level::LevelFilter;
+use crate::record::Record;
 
 /// Takes records to where they shall go.
 ///
@@ -147,6 +151,87 @@ pub trait Handler: Send {
     /// How many records were taken but have not left the process yet.
     fn held(&self) -> u64 {
         0
+    }
+
+    /// How many of the records that it took it has let go on purpose since the last time it was asked: they count as
+    /// filtered, not as delivered. For handlers that keep only some of what they are given, such as the last hundred
+    /// records. Asked after each call, after [`held`](Handler::held); what is let go is held no more.
+    ///
+    /// ```
+    /// use treering::handler::{Batch, Handler, HandlerError};
+    ///
+    /// /// Keeps the last message, and prints it at the end.
+    /// #[derive(Default)]
+    /// struct LastWords {
+    ///     message: Option<String>,
+    ///     discarded: u64,
+    /// }
+    ///
+    /// impl Handler for LastWords {
+    ///     fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+    ///         for record in batch {
+    ///             let before = self.message.replace(record.message().to_string());
+    ///             self.discarded += u64::from(before.is_some());
+    ///         }
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn close(&mut self) -> Result<(), HandlerError> {
+    ///         self.message.take().iter().for_each(|message| println!("{message}"));
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn held(&self) -> u64 {
+    ///         self.message.iter().count() as u64
+    ///     }
+    ///
+    ///     fn discarded(&mut self) -> u64 {
+    ///         std::mem::take(&mut self.discarded)
+    ///     }
+    /// }
+    /// # let (logger, guard) = treering::builder().handler(LastWords::default()).start().unwrap();
+    /// # (0..3).for_each(|n| treering::info!(logger: logger, "{n}"));
+    /// # let report = guard.stop(std::time::Duration::from_secs(5)).unwrap();
+    /// # let books = &report.handlers["LastWords"];
+    /// # assert_eq!((books.offered, books.filtered, books.delivered), (3, 2, 1));
+    /// ```
+    fn discarded(&mut self) -> u64 {
+        0
+    }
+
+    /// Whether it wants this record. Those that it does not want are counted as filtered and never handed out. Asked
+    /// once for each record that passes its level, before a batch is handed out; not for the engine's own records, which
+    /// tell of losses and which everybody gets. Default: all.
+    ///
+    /// A panic costs the record it was asked about, which counts as failed; after the tenth within one batch the rest of
+    /// that batch fails too.
+    ///
+    /// ```
+    /// use treering::handler::{Batch, Handler, HandlerError};
+    /// use treering::record::Record;
+    ///
+    /// /// Prints what cost much.
+    /// struct Dear;
+    ///
+    /// impl Handler for Dear {
+    ///     fn accepts(&mut self, record: &Record<'_>) -> bool {
+    ///         record.field("cost").and_then(|field| field.value().as_u64()).is_some_and(|cost| cost > 1000)
+    ///     }
+    ///
+    ///     fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+    ///         batch.iter().for_each(|record| println!("{}", record.message()));
+    ///         Ok(())
+    ///     }
+    /// }
+    /// # let (logger, guard) = treering::builder().handler(Dear).start().unwrap();
+    /// # treering::info!(logger: logger, cost = 7_u64, "cheap");
+    /// # treering::info!(logger: logger, cost = 7000_u64, "dear");
+    /// # let report = guard.stop(std::time::Duration::from_secs(5)).unwrap();
+    /// # assert_eq!((report.handlers["Dear"].filtered, report.handlers["Dear"].delivered), (1, 1));
+    /// ```
+    fn accepts(&mut self, record: &Record<'_>) -> bool {
+        let _ = record;
+        true
     }
 
     /// Records above this level are counted as filtered and never handed out. Asked once a batch.

@@ -1,8 +1,8 @@
 //! Batches for the tests of handlers, without an engine.
 
-use super::{Batch, Handler, HandlerError, Item};
+use super::{Batch, Contents, Handler, HandlerError, Item};
 use crate::callsite::Piece;
-use crate::level::{Level, LevelFilter};
+use crate::level::Level;
 use crate::record::testing::Owned;
 use crate::record::{Thread, Timestamp};
 use crate::stats::Cursor;
@@ -17,15 +17,23 @@ pub(crate) struct Run {
     items: Vec<Item>,
     words: Vec<u64>,
     threads: Vec<Arc<Thread>>,
+    /// The positions of all items.
+    all: Vec<u32>,
     cursor: Cursor,
 }
 
 impl Run {
     /// These records.
     pub(crate) fn new(records: impl IntoIterator<Item = Owned>) -> Self {
-        let mut run =
-            Run { items: Vec::new(), words: Vec::new(), threads: Vec::new(), cursor: Cursor::new() };
-        for record in records {
+        let mut run = Run {
+            items: Vec::new(),
+            words: Vec::new(),
+            threads: Vec::new(),
+            all: Vec::new(),
+            cursor: Cursor::new(),
+        };
+        for (position, record) in (0..).zip(records) {
+            run.all.push(position);
             run.items.push(Item {
                 start: run.words.len(),
                 words: record.words.len(),
@@ -57,20 +65,18 @@ impl Run {
         run
     }
 
-    /// What the listener would hand over.
+    /// What the listener would hand over to a handler of this level.
     pub(crate) fn batch(&self, handler: &impl Handler) -> Batch<'_> {
-        Batch { max_level: handler.max_level(), ..self.all() }
+        let max_level = handler.max_level();
+        let passes = |at: &u32| max_level.allows(self.items[*at as usize].entry.metadata.level);
+        let chosen = self.all.iter().copied().filter(passes).collect::<Vec<_>>().leak();
+        Batch { chosen, ..self.all() }
     }
 
     /// As for a handler that takes every level.
     pub(crate) fn all(&self) -> Batch<'_> {
-        Batch {
-            items: &self.items,
-            words: &self.words,
-            threads: &self.threads,
-            max_level: LevelFilter::ALL,
-            cursor: &self.cursor,
-        }
+        let contents = Contents { items: &self.items, words: &self.words, threads: &self.threads };
+        Batch { contents, chosen: &self.all, cursor: &self.cursor }
     }
 }
 

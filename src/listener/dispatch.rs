@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::clock::{self, Deadline};
 use crate::fault::{Faults, discard, guarded};
-use crate::handler::{Batch, Cost, Handler, HandlerError, Item};
+use crate::handler::{Contents, Cost, Handler, HandlerError, Selection, Selects};
 use crate::level::LevelFilter;
 use crate::origin::Origin;
 use crate::stats::{HandlerCounters, add};
@@ -119,7 +119,7 @@ pub(crate) struct Handlers {
 }
 
 impl Handlers {
-    pub(crate) fn new(handlers: Vec<Box<dyn Handler>>) -> (Self, Vec<Arc<HandlerCounters>>) {
+    pub(crate) fn new(handlers: Vec<Box<dyn Selects>>) -> (Self, Vec<Arc<HandlerCounters>>) {
         let runners: Vec<_> = handlers.into_iter().map(Runner::new).collect();
         let counters = runners.iter().map(|runner| runner.counters.clone()).collect();
         (Handlers { runners, highest: 0, hurried: false }, counters)
@@ -133,7 +133,7 @@ impl Handlers {
         books: &Books,
         faults: &Faults,
     ) -> Result<(), GivenUp> {
-        self.runners.iter_mut().for_each(|runner| runner.ask_level(&batch.items, faults));
+        self.runners.iter_mut().for_each(|runner| runner.select(batch.contents(), faults));
         books.settle(|| {
             inlets.settle_dispatched();
             self.runners.iter().for_each(|runner| runner.offer(batch.items.len()));
@@ -141,7 +141,7 @@ impl Handlers {
         })?;
         count_reordered(&batch.items, &mut self.highest, &books.reordered);
         for runner in &mut self.runners {
-            runner.deliver(batch, self.hurried, books, faults)?;
+            runner.deliver(batch.contents(), self.hurried, books, faults)?;
         }
         batch.clear();
         Ok(())
@@ -198,6 +198,10 @@ impl Handlers {
 }
 
 impl Collected {
+    fn contents(&self) -> Contents<'_> {
+        Contents { items: &self.items, words: &self.words, threads: &self.threads }
+    }
+
     /// Forgets the batch, and the threads without a ring that are in it.
     pub(crate) fn clear(&mut self) {
         self.items.clear();
@@ -208,11 +212,13 @@ impl Collected {
 
 /// One handler and its books.
 struct Runner {
-    handler: Box<dyn Handler>,
+    handler: Box<dyn Selects>,
     counters: Arc<HandlerCounters>,
-    /// Its level for the batch in hand, and how many records of the batch pass it.
+    /// Its level when it was asked last.
     max_level: LevelFilter,
-    passing: usize,
+    /// What it gets of the batch in hand, and how many of these are not settled yet.
+    selection: Selection,
+    in_hand: usize,
     /// Since when it holds records, or when it was last flushed and held some still.
     holds_since: Option<Instant>,
     /// The last flush let nothing go: the next one can wait.
@@ -225,13 +231,14 @@ struct Runner {
 }
 
 impl Runner {
-    fn new(handler: Box<dyn Handler>) -> Self {
+    fn new(handler: Box<dyn Selects>) -> Self {
         let name = guarded(|| handler.name()).unwrap_or_else(|_| "unnamed".into());
         Runner {
             handler,
             counters: Arc::new(HandlerCounters::new(name)),
             max_level: LevelFilter::ALL,
-            passing: 0,
+            selection: Selection::default(),
+            in_hand: 0,
             holds_since: None,
             is_stuck: false,
             quarantine: Quarantine::default(),
@@ -240,75 +247,64 @@ impl Runner {
         }
     }
 
-    /// A handler that cannot say its level keeps the one that it said before.
-    fn ask_level(&mut self, items: &[Item], faults: &Faults) {
+    /// Asks which records of a batch it gets. A handler that cannot say its level keeps the one that it said before.
+    fn select(&mut self, contents: Contents<'_>, faults: &Faults) {
+        let name = &self.counters.name;
         match guarded(|| self.handler.max_level()) {
             Ok(max_level) => self.max_level = max_level,
             Err(text) => {
-                let name = &self.counters.name;
                 faults
                     .report(format_args!("handler {name} panicked when it was asked for its level: {text}"));
             }
         }
-        self.passing = self.count_passing(items);
-    }
-
-    fn count_passing(&self, items: &[Item]) -> usize {
-        items.iter().filter(|item| item.passes(self.max_level)).count()
+        if let Some(text) = self.selection.make(&mut *self.handler, contents, self.max_level) {
+            let cost = self.selection.failed;
+            faults.report(format_args!(
+                "handler {name} panicked when it was asked what it accepts, which cost {cost} records: {text}"
+            ));
+        }
+        self.in_hand = self.selection.len();
     }
 
     /// Under the book lock: the batch is this handler's now.
     fn offer(&self, records: usize) {
         let counters = &self.counters;
         counters.cursor.reset();
-        counters.in_hand.store(self.passing as u64, Ordering::Relaxed);
+        counters.in_hand.store(self.in_hand as u64, Ordering::Relaxed);
         counters.offered.store(counters.offered.load(Ordering::Relaxed) + records as u64, Ordering::Relaxed);
-        add(&counters.filtered, (records - self.passing) as u64);
+        add(&counters.filtered, self.selection.filtered);
+        add(&counters.failed, self.selection.failed);
     }
 
     /// Calls the handler until every record of the batch is settled or held, or it is quarantined.
     fn deliver(
         &mut self,
-        batch: &Collected,
+        contents: Contents<'_>,
         hurried: bool,
         books: &Books,
         faults: &Faults,
     ) -> Result<(), GivenUp> {
-        let mut items = &batch.items[..];
-        while self.passing > 0 {
+        let shown_max = if hurried { 1 } else { usize::MAX };
+        while self.in_hand > 0 {
             if self.is_kept_out() {
                 return self.skip(books);
             }
-            let shown = if hurried { self.to_the_first(items) } else { items };
-            let call = Batch {
-                items: shown,
-                words: &batch.words,
-                threads: &batch.threads,
-                max_level: self.max_level,
-                cursor: &self.counters.cursor,
-            };
+            let settled = self.selection.len() - self.in_hand;
+            let batch = self.selection.batch(contents, settled, shown_max, &self.counters.cursor);
+            let shown = batch.len();
             let is_failing = self.quarantine.is_failing();
             let failure =
-                call_handler(is_failing, || informed(&mut self.handler, &mut self.untold).handle(&call))
+                call_handler(is_failing, || informed(&mut *self.handler, &mut self.untold).handle(&batch))
                     .err();
             #[cfg(test)]
             testing::pass(testing::Bug::Called);
             self.tell_first(failure.as_ref(), "", faults);
             let outcome = self.judge(failure.as_ref().map(|failure| failure.cost), shown);
-            let (settled, rest) = items.split_at(outcome.items);
-            let passed = self.count_passing(settled);
-            self.passing -= passed;
-            let delivered = self.settle(passed, outcome.loss, books)?;
+            self.in_hand -= outcome.taken;
+            let delivered = self.settle(outcome.taken, outcome.loss, books)?;
             self.learn(delivered, failure, faults);
-            items = rest;
         }
         Ok(())
-    }
-
-    /// The items up to the first that it gets.
-    fn to_the_first<'a>(&self, items: &'a [Item]) -> &'a [Item] {
-        let first = items.iter().position(|item| item.passes(self.max_level));
-        &items[..first.map_or(items.len(), |at| at + 1)]
     }
 
     /// Whether it is quarantined and its back-off has not passed. Reads the clock for those in quarantine only.
@@ -318,7 +314,7 @@ impl Runner {
 
     /// What is left of the batch is not shown to it.
     fn skip(&mut self, books: &Books) -> Result<(), GivenUp> {
-        let skipped = std::mem::take(&mut self.passing) as u64;
+        let skipped = std::mem::take(&mut self.in_hand) as u64;
         self.quarantine.skip(skipped);
         self.untold += skipped;
         let counters = &*self.counters;
@@ -365,29 +361,24 @@ impl Runner {
         }
     }
 
-    /// What a call did with the items it was given.
-    fn judge(&self, cost: Option<Cost>, items: &[Item]) -> Outcome {
-        let Some(cost) = cost else { return Outcome { items: items.len(), loss: Loss::Of(0) } };
-        // The position behind the nth record that passes.
-        let behind = |n: usize| {
-            let passing = items.iter().enumerate().filter(|(_, item)| item.passes(self.max_level));
-            passing.map(|(at, _)| at + 1).nth(n)
+    /// What a call did with the records it was shown.
+    fn judge(&self, cost: Option<Cost>, shown: usize) -> Outcome {
+        let (taken, loss) = match cost {
+            None => (shown, Loss::Of(0)),
+            Some(Cost::Lost(records)) => (shown, Loss::Of(records)),
+            Some(Cost::After(settled)) if settled < shown => (settled + 1, Loss::Of(1)),
+            Some(Cost::After(_)) => (shown, Loss::Of(0)),
+            // It may have failed before it asked for the first record: that one is what it costs. A handler that buffers
+            // may have failed to let go of more than this one.
+            Some(Cost::Current) if self.buffers => (self.last_handed(shown), Loss::OfWhatVanished),
+            Some(Cost::Current) => (self.last_handed(shown), Loss::Of(1)),
         };
-        match cost {
-            Cost::Lost(records) => Outcome { items: items.len(), loss: Loss::Of(records) },
-            Cost::After(settled) => match behind(settled) {
-                Some(items) => Outcome { items, loss: Loss::Of(1) },
-                None => Outcome { items: items.len(), loss: Loss::Of(0) },
-            },
-            Cost::Current => {
-                // It may have failed before it asked for the first record: that one is what it costs.
-                let position = self.counters.cursor.position.load(Ordering::Relaxed).min(items.len());
-                let first = behind(0).unwrap_or(items.len());
-                // A handler that buffers may have failed to let go of more than this one.
-                let loss = if self.buffers { Loss::OfWhatVanished } else { Loss::Of(1) };
-                Outcome { items: position.max(first), loss }
-            }
-        }
+        Outcome { taken, loss }
+    }
+
+    /// How many records it was handed of those it was shown, or the first.
+    fn last_handed(&self, shown: usize) -> usize {
+        self.counters.cursor.handed().clamp(1, shown)
     }
 
     /// Whether the listener flushes it by itself: because it holds records and runs idle (`all`), or has held them for
@@ -402,7 +393,7 @@ impl Runner {
         books.settle(|| {})?; // not after a deadline
         let is_failing = self.quarantine.is_failing();
         let failure =
-            call_handler(is_failing, || informed(&mut self.handler, &mut self.untold).flush()).err();
+            call_handler(is_failing, || informed(&mut *self.handler, &mut self.untold).flush()).err();
         self.tell_first(failure.as_ref(), ", flush", faults);
         let delivered = self.settle_finish(failure.as_ref(), books)?;
         self.learn(delivered, failure, faults);
@@ -413,12 +404,14 @@ impl Runner {
     fn finish(&mut self, finish: Finish, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
         books.settle(|| {})?; // not after a deadline
         let (what, failure) = match finish {
-            Finish::Flush => {
-                ("flush", call_handler(false, || informed(&mut self.handler, &mut self.untold).flush()).err())
-            }
-            Finish::Close => {
-                ("close", call_handler(false, || informed(&mut self.handler, &mut self.untold).close()).err())
-            }
+            Finish::Flush => (
+                "flush",
+                call_handler(false, || informed(&mut *self.handler, &mut self.untold).flush()).err(),
+            ),
+            Finish::Close => (
+                "close",
+                call_handler(false, || informed(&mut *self.handler, &mut self.untold).close()).err(),
+            ),
         };
         if let Some(failure) = &failure {
             faults.report(format_args!("handler {}, {what}: {}", self.counters.name, failure.text));
@@ -441,10 +434,11 @@ impl Runner {
         Ok(delivered)
     }
 
-    /// After a call: `taken` records more were taken, some of these or of those held before are lost, and the rest
-    /// was delivered but for what the handler holds now. Returns how many were delivered.
+    /// After a call: `taken` records more were taken, some of these or of those held before are lost or were let go on
+    /// purpose, and the rest was delivered but for what the handler holds now. Returns how many were delivered.
     fn settle(&mut self, taken: usize, loss: Loss, books: &Books) -> Result<u64, GivenUp> {
         let held = guarded(|| self.handler.held()).unwrap_or(0);
+        let discarded = guarded(|| self.handler.discarded()).unwrap_or(0);
         self.buffers |= held > 0;
         self.holds_since = match (held, self.holds_since) {
             (0, _) => None,
@@ -452,20 +446,29 @@ impl Runner {
             (_, since) => since,
         };
         let counters = &*self.counters;
-        let in_hand = self.passing as u64;
+        let in_hand = self.in_hand as u64;
         let mut delivered = 0;
         books.settle(|| {
             let had = counters.held.load(Ordering::Relaxed) + taken as u64;
             // A handler that miscounts must not make records out of nothing.
-            let (failed, held) = match loss {
-                Loss::Of(failed) => (failed.min(had), held.min(had - failed.min(had))),
-                Loss::OfWhatVanished => (had - held.min(had), held.min(had)),
+            let (failed, held, discarded) = match loss {
+                Loss::Of(failed) => {
+                    let failed = failed.min(had);
+                    let held = held.min(had - failed);
+                    (failed, held, discarded.min(had - failed - held))
+                }
+                Loss::OfWhatVanished => {
+                    let held = held.min(had);
+                    let discarded = discarded.min(had - held);
+                    (had - held - discarded, held, discarded)
+                }
             };
             counters.held.store(held, Ordering::Release);
             counters.in_hand.store(in_hand, Ordering::Relaxed);
             counters.cursor.reset();
             add(&counters.failed, failed);
-            delivered = had - failed - held;
+            add(&counters.filtered, discarded);
+            delivered = had - failed - held - discarded;
             add(&counters.delivered, delivered);
         })?;
         Ok(delivered)
@@ -478,9 +481,9 @@ impl std::fmt::Debug for Runner {
     }
 }
 
-/// How many items a call is done with, and what it lost.
+/// How many records a call is done with, and what it lost.
 struct Outcome {
-    items: usize,
+    taken: usize,
     loss: Loss,
 }
 
@@ -509,11 +512,11 @@ struct Failure {
 }
 
 /// The handler, which knows now of the records that it was not shown.
-fn informed<'a>(handler: &'a mut Box<dyn Handler>, untold: &mut u64) -> &'a mut dyn Handler {
+fn informed<'a>(handler: &'a mut dyn Handler, untold: &mut u64) -> &'a mut dyn Handler {
     if *untold > 0 {
         handler.skipped(std::mem::take(untold));
     }
-    &mut **handler
+    handler
 }
 
 /// Calls a handler. Its error and its panic end here; so does what they do when they are shown and dropped. Only a

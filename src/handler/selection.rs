@@ -1,0 +1,98 @@
+//! Which records of a batch a handler gets: decided once for each batch, before anybody is called with it.
+
+use super::batch::Contents;
+use super::{Batch, Handler};
+use crate::fault::guarded;
+use crate::level::LevelFilter;
+use crate::stats::Cursor;
+
+/// So often in one batch may a handler panic when it is asked whether it accepts a record; then the others of this
+/// batch fail without being asked, so that a broken filter costs the listener only so many unwindings.
+const PANICS_MAX: u64 = 10;
+
+/// See the module's documentation.
+#[derive(Default, Debug)]
+pub(crate) struct Selection {
+    /// The positions of those it gets, in order.
+    chosen: Vec<u32>,
+    /// How many are above its level, or not accepted.
+    pub(crate) filtered: u64,
+    /// How many it panicked at, or was not asked about as it had panicked too often.
+    pub(crate) failed: u64,
+}
+
+impl Selection {
+    /// Asks the handler which of these records it gets. Returns how it panicked the first time, if it did.
+    pub(crate) fn make(
+        &mut self,
+        handler: &mut dyn Selects,
+        contents: Contents<'_>,
+        max_level: LevelFilter,
+    ) -> Option<String> {
+        let mut told = None;
+        let mut at = 0;
+        self.chosen.clear();
+        self.failed = 0;
+        while let Err(panic) = guarded(|| handler.select(contents, max_level, &mut at, &mut self.chosen)) {
+            told.get_or_insert(panic);
+            self.failed += 1;
+            if self.failed == PANICS_MAX {
+                let unasked = contents.items[at..].iter();
+                self.failed +=
+                    unasked.filter(|item| max_level.allows(item.entry.metadata.level)).count() as u64;
+                break;
+            }
+        }
+        self.filtered = contents.items.len() as u64 - self.chosen.len() as u64 - self.failed;
+        told
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.chosen.len()
+    }
+
+    /// Those from the nth on, at most so many, as a handler gets them.
+    pub(crate) fn batch<'a>(
+        &'a self,
+        contents: Contents<'a>,
+        nth: usize,
+        max: usize,
+        cursor: &'a Cursor,
+    ) -> Batch<'a> {
+        let rest = &self.chosen[nth..];
+        Batch { contents, chosen: &rest[..max.min(rest.len())], cursor }
+    }
+}
+
+/// Any handler, as it is asked which records it gets: by one dynamic call for a batch, within which
+/// [`accepts`](Handler::accepts) is a static one. Where it is the default, nothing of it is left.
+pub(crate) trait Selects: Handler {
+    /// Appends the positions, from `at` on, of the records that pass. `at` goes along: it is behind the record that
+    /// the handler was asked about last, also after a panic.
+    fn select(
+        &mut self,
+        contents: Contents<'_>,
+        max_level: LevelFilter,
+        at: &mut usize,
+        chosen: &mut Vec<u32>,
+    );
+}
+
+impl<H: Handler> Selects for H {
+    fn select(
+        &mut self,
+        contents: Contents<'_>,
+        max_level: LevelFilter,
+        at: &mut usize,
+        chosen: &mut Vec<u32>,
+    ) {
+        while let Some(item) = contents.items.get(*at) {
+            let position = *at as u32;
+            *at += 1;
+            let passes = || max_level.allows(item.entry.metadata.level);
+            if item.own || (passes() && self.accepts(&contents.record(item))) {
+                chosen.push(position);
+            }
+        }
+    }
+}
