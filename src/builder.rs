@@ -7,11 +7,11 @@ use crate::engine::{Engine, Settings, Start};
 use crate::error::Error;
 use crate::fault::Faults;
 use crate::filter::Filter;
-use crate::handler::{Handler, Selects};
+use crate::handler::{Handler, Routed};
 use crate::level::Level;
 use crate::listener::Wait;
 use crate::logger::place::{self, Place};
-use crate::logger::{self, Logger};
+use crate::logger::{self, HandlerControl, Logger};
 use crate::overflow::{Overflow, Policies};
 use crate::process;
 use crate::ring::{CAPACITY_MAX_BYTES, CAPACITY_MIN_BYTES};
@@ -58,7 +58,7 @@ pub struct Builder {
     affinity: Option<usize>,
     exit_timeout: Duration,
     faults: Faults,
-    handlers: Vec<Box<dyn Selects>>,
+    handlers: Vec<Routed>,
 }
 
 /// A builder with the defaults.
@@ -258,7 +258,8 @@ impl Builder {
         self
     }
 
-    /// Adds a handler. Each gets every record that passes its level, in the order they were added.
+    /// Adds a handler. Each gets every record that passes its level and its filter, in the order they were added. If
+    /// several have one name they are numbered: `stderr`, `stderr-2`. [`Guard::handlers`] adds and removes them later.
     ///
     /// ```
     /// # fn main() -> Result<(), treering::Error> {
@@ -270,7 +271,7 @@ impl Builder {
     /// # }
     /// ```
     pub fn handler(mut self, handler: impl Handler + 'static) -> Self {
-        self.handlers.push(Box::new(handler));
+        self.handlers.push(Routed::of(handler));
         self
     }
 
@@ -458,6 +459,19 @@ impl Guard {
     /// ```
     pub fn set_filter(&self, directives: &str) -> Result<(), Error> {
         self.logger.set_filter(directives)
+    }
+
+    /// See [`Logger::handlers`].
+    ///
+    /// ```
+    /// # fn main() -> Result<(), treering::Error> {
+    /// # let (logger, guard) = treering::builder().handler(treering::handler::Capture::new()).start()?;
+    /// guard.handlers().set_level("capture", treering::Level::Warn, std::time::Duration::from_secs(1))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn handlers(&self) -> HandlerControl {
+        self.logger.handlers()
     }
 
     /// See [`Logger::register_thread`].

@@ -11,8 +11,8 @@ use crate::clock::{self, Deadline};
 use crate::error::Error;
 use crate::fault::{Faults, guarded};
 use crate::filter::Filter;
-use crate::handler::Selects;
-use crate::listener::{Books, Control, Core, GivenUp, Handlers, Listener, Turn, Wait};
+use crate::handler::Routed;
+use crate::listener::{Books, Change, Control, Core, GivenUp, Handlers, Listener, Request, Turn, Wait};
 use crate::origin::Origin;
 use crate::os;
 use crate::overflow::Policies;
@@ -114,12 +114,13 @@ pub(crate) struct Engine {
 
 impl Engine {
     /// An engine that does not run yet. Runs code of the user's: the handlers say their names.
-    pub(crate) fn new(settings: Settings, handlers: Vec<Box<dyn Selects>>) -> Arc<Engine> {
-        let (handlers, counters) = Handlers::new(handlers);
+    pub(crate) fn new(settings: Settings, handlers: Vec<Routed>) -> Arc<Engine> {
+        let books = Books::new();
+        let handlers = Handlers::new(handlers, &books);
         let core = Arc::new(Core {
             transport: Transport::new(settings.ring_capacity, settings.memory_cap, settings.policies),
             control: Control::new(),
-            books: Books::new(counters),
+            books,
             faults: settings.faults.of_this_process(),
             origin: Origin::here(),
             echoing: AtomicBool::new(false),
@@ -304,6 +305,30 @@ impl Engine {
             self.take_turn(deadline)?;
         }
         self.wait_for_flush(ticket, deadline)
+    }
+
+    /// Waits until the handlers are changed, from a batch on that has nothing which was logged before this call. When the
+    /// deadline passes first, the change stays asked for.
+    pub(crate) fn change(&self, change: Change, timeout: Duration) -> Result<(), Error> {
+        self.check_origin()?;
+        let deadline = Deadline::after(timeout);
+        if self.turning.load(Ordering::Relaxed) == os::thread_id() {
+            return Err(Error::on_listener_thread());
+        }
+        if !self.is_open() {
+            return Err(Error::not_running());
+        }
+        let request = Request::new(change);
+        let ticket = self.core.ask_for(request.clone());
+        if self.wait == Wait::Manual && !self.core.control.has_finished() {
+            self.take_turn(deadline)?;
+        }
+        let waited = self.core.control.wait_for(ticket, deadline);
+        match request.outcome() {
+            Some(outcome) => outcome,
+            None if waited.is_ok() && request.take().is_some() => Err(Error::not_running()),
+            None => Err(Error::timeout()),
+        }
     }
 
     fn wait_for_flush(&self, ticket: u64, deadline: Deadline) -> Result<(), Error> {

@@ -1,16 +1,108 @@
-//! Which callsites an engine listens to: `RUST_LOG` directives, by level and target.
+//! Filters: `RUST_LOG` directives, for an engine and for single handlers, and predicates on fields.
 //!
-//! `level`, `target=level` and `target`, separated by commas. A directive counts for its target and everything
-//! whose name begins with it; where several count, the longest target wins, and of equal ones the last.
+//! A handler's filter is any function of a record, given to [`Handler::filter`](crate::handler::Handler::filter); here
+//! are some that are wanted often. They are functions too, so `&&`, `||` and `!` make one of several.
+//!
+//! ```
+//! # fn main() -> Result<(), treering::Error> {
+//! use treering::handler::{Capture, Handler};
+//! use treering::{Level, filter};
+//!
+//! let ours = filter::directives("off,my_server=debug,my_server::noisy=off")?;
+//! let broken = filter::field("status", |status| status.as_u64() >= Some(500));
+//! let builder = treering::builder()
+//!     .handler(Capture::new().filter(move |record| ours(record) || broken(record)))
+//!     .handler(Capture::new().filter(|record| record.level() <= Level::Warn));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! **Directives** are `level`, `target=level` and `target`, separated by commas. One counts for its target and everything
+//! whose name begins with it; where several count, the longest target wins, and of equal ones the last. What none counts
+//! for is off.
 
+use std::cell::Cell;
 use std::ffi::OsStr;
 
 use crate::callsite::Metadata;
 use crate::error::Error;
 use crate::level::{Level, LevelFilter};
+use crate::record::{Record, Value};
 
 /// What passes where no directive says otherwise.
 const DEFAULT: Level = Level::Info;
+
+/// A filter that passes what these directives pass, as [`Builder::filter`](crate::Builder::filter) says.
+///
+/// Cost: a look into a table of targets it has met; a target is compared with the directives when it is met first, and
+/// again where two share a place in the table.
+///
+/// # Errors
+/// [`is_filter`](Error::is_filter), with the first directive that does not parse.
+///
+/// ```
+/// use treering::handler::{Console, Handler};
+/// let handler = Console::stderr().filter(treering::filter::directives("warn,my_server::db=debug")?);
+/// # Ok::<(), treering::Error>(())
+/// ```
+pub fn directives(directives: &str) -> Result<impl Fn(&Record<'_>) -> bool + Send + use<>, Error> {
+    let filter = Filter::parse(directives)?;
+    let levels = LevelsByTarget::new();
+    Ok(move |record: &Record<'_>| {
+        levels.of(record.target(), |target| filter.level_of(target)).allows(record.level())
+    })
+}
+
+/// A filter that passes records which have a field of this name, the first of which has a value that is `wanted`.
+///
+/// ```
+/// use treering::{filter, handler::{Capture, Handler}};
+///
+/// let capture = Capture::new();
+/// let broken = filter::field("status", |status| status.as_u64() >= Some(500));
+/// let (logger, guard) = treering::builder().handler(capture.clone().filter(broken)).start()?;
+/// treering::info!(logger: logger, status = 200, "fine");
+/// treering::info!(logger: logger, status = 503, "overloaded");
+/// treering::info!(logger: logger, "no status");
+/// drop(guard);
+/// assert_eq!(capture.records().len(), 1);
+/// assert_eq!(capture.records()[0].message(), "overloaded");
+/// # Ok::<(), treering::Error>(())
+/// ```
+pub fn field<W>(name: &str, wanted: W) -> impl Fn(&Record<'_>) -> bool + Send + use<W>
+where
+    W: Fn(Value<'_>) -> bool + Send,
+{
+    let name = name.to_owned();
+    move |record: &Record<'_>| record.field(&name).is_some_and(|field| wanted(field.value()))
+}
+
+/// What directives say of the targets that were met, by the addresses of their names, which are the program's own: so a
+/// name need not be compared again. A target of which another one took the place is looked up anew.
+struct LevelsByTarget([Cell<Option<(&'static str, LevelFilter)>>; LevelsByTarget::PLACES]);
+
+impl LevelsByTarget {
+    /// More than most programs have modules that log; a power of two.
+    const PLACES: usize = 128;
+
+    fn new() -> Self {
+        LevelsByTarget([const { Cell::new(None) }; LevelsByTarget::PLACES])
+    }
+
+    #[inline]
+    fn of(&self, target: &'static str, judge: impl FnOnce(&str) -> LevelFilter) -> LevelFilter {
+        let address = target.as_ptr() as usize;
+        let place = &self.0[(address ^ (address >> 7) ^ (target.len() << 3)) % Self::PLACES];
+        match place.get() {
+            Some((known, level)) if std::ptr::eq(known, target) => level,
+            _ => {
+                let level = judge(target);
+                place.set(Some((target, level)));
+                level
+            }
+        }
+    }
+}
 
 /// Parsed directives.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -75,10 +167,13 @@ impl Filter {
 
     /// Whether records of this callsite are wanted.
     pub(crate) fn allows(&self, metadata: &Metadata) -> bool {
-        self.directives
-            .iter()
-            .find(|directive| metadata.target.starts_with(&directive.target))
-            .is_some_and(|directive| directive.level.allows(metadata.level))
+        self.level_of(metadata.target).allows(metadata.level)
+    }
+
+    /// The most verbose level that is wanted of a target.
+    fn level_of(&self, target: &str) -> LevelFilter {
+        let directive = self.directives.iter().find(|directive| target.starts_with(&directive.target));
+        directive.map_or(LevelFilter::OFF, |directive| directive.level)
     }
 }
 

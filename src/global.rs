@@ -13,7 +13,7 @@ use crate::handler::Console;
 use crate::level::Level;
 use crate::logger::place::{self, Place, busy};
 use crate::logger::send::{self, Encoded};
-use crate::logger::{Logger, fits, id_of, resolve};
+use crate::logger::{HandlerControl, Logger, fits, id_of, resolve};
 use crate::os;
 use crate::process;
 use crate::record::encode::Arguments;
@@ -251,6 +251,29 @@ pub fn stats() -> Result<Report, Error> {
 /// ```
 pub fn set_filter(directives: &str) -> Result<(), Error> {
     Logger { engine: running()? }.set_filter(directives)
+}
+
+/// The process-wide engine's handlers, to be changed while it runs. See [`HandlerControl`].
+///
+/// # Errors
+/// [`is_not_running`](Error::is_not_running) before `init()`.
+///
+/// ```
+/// # fn main() -> Result<(), treering::Error> {
+/// use std::time::Duration;
+/// use treering::{Level, handler::{Capture, Handler}};
+///
+/// let _guard = treering::builder().handler(treering::handler::Console::stderr().level(Level::Warn)).init()?;
+/// let tap = Capture::new();
+/// treering::handlers()?.add(tap.clone().named("tap"), Duration::from_secs(5))?;
+/// treering::info!("for the tap");
+/// treering::handlers()?.remove("tap", Duration::from_secs(5))?;
+/// assert_eq!(tap.records()[0].message(), "for the tap");
+/// # Ok(())
+/// # }
+/// ```
+pub fn handlers() -> Result<HandlerControl, Error> {
+    Ok(Logger { engine: running()? }.handlers())
 }
 
 /// Gives the calling thread its ring of the process-wide engine now, so that its first call does not pay for it: some

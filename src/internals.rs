@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::callsite::{Callsite, DISABLED, Dictionary, Metadata, NEW, Schema, Type, Verdicts, own_metadata};
 use crate::clock::Deadline;
 use crate::fault::Faults;
-use crate::handler::{Batch, Handler, HandlerError};
+use crate::handler::{Batch, Handler, HandlerError, Routed};
 use crate::level::Level;
 use crate::listener::{Books, Control, Core, Handlers, Listener};
 use crate::origin::Origin;
@@ -45,12 +45,13 @@ impl Engine {
     /// An engine with one handler, and its listener. A record takes three words of a ring, a loss record seven.
     pub fn new(ring_words: usize, rings_max: usize, wait: Wait) -> (Engine, Listening) {
         let written = Written::new();
-        let (handlers, counters) = Handlers::new(vec![Box::new(Writer { written: written.clone() })]);
+        let books = Books::new();
+        let handlers = Handlers::new(vec![Routed::of(Writer { written: written.clone() })], &books);
         let sink = written.clone();
         let core = Arc::new(Core {
             transport: Transport::new(ring_words * 8, rings_max * ring_words * 8, Policies::default()),
             control: Control::new(),
-            books: Books::new(counters),
+            books,
             origin: Origin::here(),
             faults: Faults::new(Box::new(move |fault| sink.look(|pages| pages.faults.push(fault.into())))),
             echoing: AtomicBool::new(false),

@@ -112,7 +112,7 @@ mod clock;
 mod engine;
 mod error;
 mod fault;
-mod filter;
+pub mod filter;
 pub mod format;
 #[cfg(not(treering_loom))]
 mod global;
@@ -143,12 +143,12 @@ mod wake;
 pub use builder::{Builder, Guard, builder};
 pub use error::Error;
 #[cfg(not(treering_loom))]
-pub use global::{flush, init, register_thread, set_filter, shutdown, stats};
+pub use global::{flush, handlers, init, register_thread, set_filter, shutdown, stats};
 #[doc(inline)]
 pub use level::{Level, LevelFilter};
 pub use listener::Wait;
 #[cfg(not(treering_loom))]
-pub use logger::Logger;
+pub use logger::{HandlerControl, Logger};
 pub use overflow::Overflow;
 #[doc(inline)]
 pub use record::Record;

@@ -129,6 +129,8 @@ pub(crate) struct HandlerCounters {
     pub(crate) in_flight: AtomicU64,
     /// Records of the batch in hand that the handler has yet to settle, 0 between batches.
     pub(crate) in_hand: AtomicU64,
+    /// An engine has a handler of this name now. Written by the listener's thread, without a lock.
+    pub(crate) attached: AtomicBool,
     /// It is in quarantine. Written by the listener's thread, without a lock.
     pub(crate) quarantined: AtomicBool,
     pub(crate) cursor: Cursor,
@@ -200,6 +202,7 @@ impl HandlerCounters {
             held: zero(),
             in_flight: zero(),
             in_hand: zero(),
+            attached: AtomicBool::new(false),
             quarantined: AtomicBool::new(false),
             cursor: Cursor::new(),
         }
@@ -243,6 +246,7 @@ impl HandlerCounters {
             abandoned,
             held,
             in_flight,
+            attached: self.attached.load(Ordering::Relaxed),
             quarantined: self.quarantined.load(Ordering::Relaxed),
         }
     }
@@ -413,7 +417,8 @@ impl fmt::Display for Report {
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct HandlerReport {
-    /// What [`Handler::name`](crate::handler::Handler::name) said.
+    /// What [`Handler::name`](crate::handler::Handler::name) said; with `-2` and so on behind it where several handlers
+    /// of a builder said the same.
     pub name: String,
     /// Records dispatched while it was attached, and the engine's own records.
     pub offered: u64,
@@ -431,6 +436,9 @@ pub struct HandlerReport {
     pub held: u64,
     /// Inside its call.
     pub in_flight: u64,
+    /// Whether there is a handler of this name, or was one when the engine stopped. One that was removed keeps its
+    /// books, and a later one of its name goes on with them.
+    pub attached: bool,
     /// Whether it failed so often in a row that it is called only now and then, until it delivers again.
     pub quarantined: bool,
 }

@@ -3,12 +3,16 @@
 
 mod support;
 
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread;
+use std::time::Duration;
 
-use support::SOON;
+use support::{Gate, LONG, SOON, each};
 use treering::handler::{Batch, Capture, Handler, HandlerError};
 use treering::record::Record;
-use treering::{Level, LevelFilter, Overflow, info, warn};
+use treering::{Level, LevelFilter, Logger, Overflow, Report, debug, error, filter, info, trace, warn};
 
 /// The number that a test's record carries.
 fn number(record: &Record<'_>) -> u64 {
@@ -198,4 +202,471 @@ fn a_handler_that_miscounts_what_it_let_go_makes_no_records() {
     report.assert_balanced();
     let books = &report.handlers["last three"];
     assert_eq!((books.offered, books.filtered, books.delivered), (100, 100, 0));
+}
+
+#[test]
+fn filters_narrow_what_a_handler_gets_and_are_counted() {
+    let (by_target, by_field, by_both) = (Capture::new(), Capture::new(), Capture::new());
+    let slow = || filter::field("ms", |ms| ms.as_u64() >= Some(100));
+    let ours = filter::directives("error,app::db=debug,app::db::pool=off").unwrap();
+    let builder = treering::builder()
+        .filter("trace")
+        .handler(
+            by_target.clone().filter(filter::directives("error,app::db=debug,app::db::pool=off").unwrap()),
+        )
+        .handler(by_field.clone().filter(slow()).named("slow"))
+        .handler(by_both.clone().filter(slow()).filter(move |record| !ours(record)).named("both"));
+    let (logger, guard) = builder.start().unwrap();
+    for _ in 0..3 {
+        info!(logger: logger, target: "app::db", ms = 7, "query");
+        info!(logger: logger, target: "app::db", ms = 700, "slow query");
+        trace!(logger: logger, target: "app::db", ms = 701, "trace");
+        info!(logger: logger, target: "app::db::pool", ms = 100, "pool");
+        error!(logger: logger, target: "app::db::pool", "pool broken");
+        info!(logger: logger, target: "app::http", ms = 99, "request");
+        error!(logger: logger, target: "app::http", ms = "700", "a text is no number");
+    }
+    let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
+    assert!(report.is_lossless());
+    let texts = |capture: &Capture| {
+        let records = capture.records();
+        let texts: Vec<_> = records.iter().map(|record| record.message().to_owned()).collect();
+        assert_eq!(texts[..texts.len() / 3], texts[texts.len() / 3 * 2..]);
+        texts[..texts.len() / 3].join(", ")
+    };
+    assert_eq!(texts(&by_target), "query, slow query, a text is no number");
+    assert_eq!(texts(&by_field), "slow query, trace, pool");
+    assert_eq!(texts(&by_both), "trace, pool");
+    let books = &report.handlers["slow"];
+    assert_eq!((books.offered, books.filtered, books.delivered), (21, 12, 9));
+}
+
+#[test]
+fn a_closure_may_remember_and_a_boxed_handler_is_a_handler() {
+    let capture = Capture::new();
+    let mut seen = 0;
+    let every_third = move |_: &Record<'_>| {
+        seen += 1;
+        seen % 3 == 0
+    };
+    let boxed: Box<dyn Handler> = Box::new(capture.clone().level(Level::Info));
+    let (logger, guard) = treering::builder().handler(boxed.filter(every_third)).start().unwrap();
+    (0..9_u64).for_each(|n| info!(logger: logger, "{n}"));
+    let report = guard.stop(SOON).unwrap();
+    assert_eq!(report.handlers["capture"].delivered, 3);
+    assert_eq!(numbers(&capture), [2, 5, 8]);
+}
+
+#[test]
+fn directives_that_do_not_parse_are_an_error() {
+    let error = filter::directives("info,my::db=loud").map(drop).unwrap_err();
+    assert!(error.is_filter() && error.to_string().contains("my::db=loud"), "{error}");
+}
+
+#[test]
+fn losses_pass_every_filter() {
+    let gate = Gate::closed();
+    let passes = gate.clone();
+    let nothing = Capture::new();
+    let builder = treering::builder()
+        .ring_capacity(4096)
+        .handler(each(move |_| passes.pass()))
+        .handler(nothing.clone().filter(|_| false));
+    let (logger, guard) = builder.start().unwrap();
+    info!(logger: logger, "{}", 0_u64);
+    gate.wait_for_guest();
+    (0..10_000_u64).for_each(|n| info!(logger: logger, "{n}"));
+    gate.open();
+    let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
+    assert!(report.dropped > 0);
+    assert!(!nothing.is_empty());
+    assert!(nothing.records().iter().all(|record| record.target() == "treering::loss"));
+}
+
+/// The numbers that a capture was given, which are its messages.
+fn numbers(capture: &Capture) -> Vec<u64> {
+    capture.records().iter().map(|record| record.message().parse().unwrap()).collect()
+}
+
+#[test]
+fn equal_names_are_numbered_by_the_builder_and_refused_later() {
+    let builder = treering::builder()
+        .handler(Capture::new())
+        .handler(Capture::new())
+        .handler(Capture::new().named("capture-2"))
+        .handler(Capture::new());
+    let (_logger, guard) = builder.start().unwrap();
+    let names = |report: &Report| report.handlers.iter().map(|books| books.name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&guard.stats()), ["capture", "capture-2", "capture-2-2", "capture-3"]);
+    let error = guard.handlers().add(Capture::new(), SOON).unwrap_err();
+    assert!(error.is_config() && error.to_string().contains("\"capture\" already"), "{error}");
+    let error = guard.handlers().remove("tap", SOON).unwrap_err();
+    assert!(error.is_config() && error.to_string().contains("capture, capture-2, "), "{error}");
+    guard.handlers().remove("capture", SOON).unwrap();
+    guard.handlers().add(Capture::new(), SOON).unwrap();
+    assert_eq!(guard.stats().handlers.iter().count(), 4, "it goes on with the books of the first");
+    guard.stop(SOON).unwrap().assert_balanced();
+}
+
+/// What becomes of a [`Probe`], in order.
+type Diary = Arc<Mutex<Vec<String>>>;
+
+/// A handler that buffers, and writes down what is done with it.
+struct Probe {
+    name: &'static str,
+    diary: Diary,
+    held: Vec<String>,
+}
+
+impl Probe {
+    fn new(name: &'static str, diary: &Diary) -> Self {
+        Probe { name, diary: diary.clone(), held: Vec::new() }
+    }
+
+    fn write(&self, what: &str) {
+        self.diary.lock().unwrap().push(format!("{} {what}", self.name));
+    }
+}
+
+impl Handler for Probe {
+    fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+        self.held.extend(batch.iter().map(|record| record.message().to_string()));
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), HandlerError> {
+        let held = std::mem::take(&mut self.held);
+        held.iter().for_each(|message| self.write(message));
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), HandlerError> {
+        self.flush()?;
+        self.write("closed");
+        Ok(())
+    }
+
+    fn held(&self) -> u64 {
+        self.held.len() as u64
+    }
+
+    fn name(&self) -> String {
+        "probe".to_owned()
+    }
+}
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        self.write("dropped");
+    }
+}
+
+#[test]
+fn when_a_call_returns_the_old_handler_is_closed_and_the_new_one_gets_what_follows() {
+    let diary = Diary::default();
+    let so_far = || diary.lock().unwrap().clone();
+    let (logger, guard) = treering::builder().handler(Probe::new("a", &diary)).start().unwrap();
+    info!(logger: logger, "1");
+    guard.handlers().replace("probe", Probe::new("b", &diary), SOON).unwrap();
+    assert_eq!(so_far(), ["a 1", "a closed", "a dropped"]);
+    info!(logger: logger, "2");
+    logger.handlers().remove("probe", SOON).unwrap();
+    assert_eq!(so_far()[3..], ["b 2", "b closed", "b dropped"]);
+    info!(logger: logger, "3");
+    let report = guard.stats();
+    assert!(!report.handlers["probe"].attached);
+    guard.handlers().add(Probe::new("c", &diary), SOON).unwrap();
+    assert!(guard.stats().handlers["probe"].attached);
+    info!(logger: logger, "4");
+    let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
+    assert!(report.is_lossless(), "{report:#?}");
+    assert_eq!(so_far()[6..], ["c 4", "c closed", "c dropped"]);
+    let books = &report.handlers["probe"];
+    assert_eq!((report.submitted, books.offered, books.delivered), (4, 3, 3), "one entry for all three");
+    assert!(books.attached, "to the end");
+}
+
+#[test]
+fn levels_and_filters_change_between_two_calls() {
+    let capture = Capture::new();
+    let handler = capture.clone().level(Level::Warn).filter(|record| record.target() == "a");
+    let (logger, guard) = treering::builder().filter("trace").handler(handler).start().unwrap();
+    let log = |n: u64| {
+        debug!(logger: logger, target: "a", "{n}");
+        warn!(logger: logger, target: "a", "{}", n + 1);
+        warn!(logger: logger, target: "b", "{}", n + 2);
+    };
+    log(0);
+    guard.handlers().set_level("capture", Level::Debug, SOON).unwrap();
+    log(10);
+    guard.handlers().set_filter("capture", |record| record.target() == "b", SOON).unwrap();
+    log(20);
+    guard.handlers().set_level("capture", LevelFilter::OFF, SOON).unwrap();
+    log(30);
+    let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
+    assert_eq!(numbers(&capture), [1, 10, 11, 22]);
+    assert_eq!(report.handlers["capture"].filtered, 8);
+}
+
+/// Appends what it gets, thread and number, to a list that many share.
+struct Shared(Arc<Mutex<Vec<(u32, u64)>>>);
+
+impl Handler for Shared {
+    fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+        let records = batch.iter().map(|record| (record.thread().id(), number(&record)));
+        self.0.lock().unwrap().extend(records);
+        Ok(())
+    }
+
+    fn name(&self) -> String {
+        "shared".to_owned()
+    }
+}
+
+/// What each thread logged, in the order it arrived.
+fn by_thread(records: &[(u32, u64)]) -> BTreeMap<u32, Vec<u64>> {
+    let mut threads = BTreeMap::<_, Vec<_>>::new();
+    records.iter().for_each(|(thread, number)| threads.entry(*thread).or_default().push(*number));
+    threads
+}
+
+#[test]
+fn while_four_threads_log_thousands_of_changes_lose_and_double_nothing() {
+    const THREADS: u64 = 4;
+    const CHANGES: u64 = 3000;
+    let all = Arc::<Mutex<Vec<_>>>::default();
+    let builder = treering::builder().overflow(Overflow::block(LONG)).ring_capacity(16 << 10);
+    let (logger, guard) = builder.handler(Shared(all.clone())).start().unwrap();
+    let is_over = AtomicBool::new(false);
+    let mut taps = Vec::new();
+    let mut logged: Vec<u64> = Vec::new();
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut n = 0;
+                    while !is_over.load(Ordering::SeqCst) {
+                        info!(logger: logger, "{n}");
+                        n += 1;
+                        if n % 64 == 0 {
+                            thread::yield_now();
+                        }
+                    }
+                    n
+                })
+            })
+            .collect();
+        for n in 0..CHANGES {
+            // This thread's own records: `n` between two changes of the tap, and it must see just these.
+            info!(logger: logger, target: "before", "{n}");
+            let tap = Arc::<Mutex<Vec<_>>>::default();
+            guard.handlers().add(Shared(tap.clone()).named("tap"), LONG).unwrap();
+            info!(logger: logger, target: "between", "{n}");
+            guard.handlers().replace("shared", Shared(all.clone()), LONG).unwrap();
+            guard.handlers().remove("tap", LONG).unwrap();
+            info!(logger: logger, target: "after", "{n}");
+            taps.push(std::mem::take(&mut *tap.lock().unwrap()));
+        }
+        is_over.store(true, Ordering::SeqCst);
+        logged = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+    });
+    let report = guard.stop(LONG).unwrap();
+    report.assert_balanced();
+    assert!(report.is_lossless(), "{report:#?}");
+    assert_eq!(report.handlers.iter().count(), 2, "books are kept by name");
+    let books = &report.handlers["shared"];
+    assert_eq!((books.offered, books.delivered), (report.submitted, report.submitted));
+
+    let here = support::own_thread_id();
+    let mut threads = by_thread(&all.lock().unwrap());
+    let own = threads.remove(&here).unwrap();
+    assert_eq!(own, (0..CHANGES).flat_map(|n| [n, n, n]).collect::<Vec<_>>());
+    let mut lengths: Vec<_> = threads.values().map(|numbers| numbers.len() as u64).collect();
+    lengths.sort_unstable();
+    logged.sort_unstable();
+    assert_eq!(lengths, logged);
+    let is_counted = |numbers: &Vec<u64>| numbers.iter().copied().eq(0..numbers.len() as u64);
+    assert!(threads.values().all(is_counted), "each record once, in order");
+
+    let delivered = taps.iter().map(|tap| tap.len() as u64).sum::<u64>();
+    assert_eq!(report.handlers["tap"].delivered, delivered);
+    for (n, tap) in (0..).zip(&taps) {
+        let mut threads = by_thread(tap);
+        assert_eq!(
+            threads.remove(&here),
+            Some(vec![n]),
+            "what was logged while it was there, and nothing else"
+        );
+        for numbers in threads.values() {
+            assert!(
+                numbers.windows(2).all(|pair| pair[1] == pair[0] + 1),
+                "a run without a gap: {numbers:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn several_threads_change_handlers_at_once() {
+    let all = Arc::<Mutex<Vec<_>>>::default();
+    let (logger, guard) = treering::builder().handler(Shared(all.clone())).start().unwrap();
+    thread::scope(|scope| {
+        for thread in 0..4 {
+            let (guard, logger) = (&guard, &logger);
+            scope.spawn(move || {
+                for n in 0..200_u64 {
+                    let tap = Arc::<Mutex<Vec<_>>>::default();
+                    let name = format!("tap {thread}");
+                    guard.handlers().add(Shared(tap.clone()).named(name.as_str()), LONG).unwrap();
+                    info!(logger: logger, "{n}");
+                    guard.handlers().remove(&name, LONG).unwrap();
+                    let own = by_thread(&tap.lock().unwrap()).remove(&support::own_thread_id());
+                    assert_eq!(own, Some(vec![n]));
+                }
+            });
+        }
+    });
+    let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
+    assert!(report.is_lossless());
+    assert_eq!(all.lock().unwrap().len(), 800);
+}
+
+#[test]
+fn a_deadline_that_passes_leaves_the_change_in_force() {
+    let gate = Gate::closed();
+    let passes = gate.clone();
+    let (old, new) = (Capture::new(), Capture::new());
+    let builder = treering::builder().handler(each(move |_| passes.pass())).handler(old.clone());
+    let (logger, guard) = builder.start().unwrap();
+    info!(logger: logger, "{}", 0_u64);
+    gate.wait_for_guest();
+    let error = guard.handlers().replace("capture", new.clone(), Duration::from_millis(10)).unwrap_err();
+    assert!(error.is_timeout(), "{error}");
+    let error = guard.handlers().remove("each", Duration::ZERO).unwrap_err();
+    assert!(error.is_timeout(), "{error}");
+    gate.open();
+    guard.flush(SOON).unwrap();
+    info!(logger: logger, "{}", 1_u64);
+    let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
+    assert_eq!((numbers(&old), numbers(&new)), (vec![0], vec![1]));
+    assert!(!report.handlers["each"].attached);
+}
+
+#[test]
+fn a_stop_whose_deadline_passes_releases_who_waits_for_a_change() {
+    let gate = Gate::closed();
+    let passes = gate.clone();
+    let builder = treering::builder().handler(each(move |_| passes.pass()));
+    let (logger, guard) = builder.start().unwrap();
+    info!(logger: logger, "{}", 0_u64);
+    gate.wait_for_guest();
+    thread::scope(|scope| {
+        let waits = scope.spawn(|| guard.handlers().add(Capture::new(), LONG));
+        thread::sleep(Duration::from_millis(20));
+        let report = guard.stop(Duration::from_millis(20)).unwrap();
+        let error = waits.join().unwrap().unwrap_err();
+        assert!(error.is_timeout() || error.is_not_running(), "{error}");
+        assert_eq!(report.handlers["each"].in_flight, 1);
+        gate.open();
+    });
+}
+
+#[test]
+fn a_handler_that_asks_gets_an_error_and_nothing_changes() {
+    let errors = Arc::new(Mutex::new(Vec::new()));
+    let (sink, slot) = (errors.clone(), Arc::<OnceLock<Logger>>::default());
+    let own = slot.clone();
+    let asks = each(move |_| {
+        let handlers = own.get().unwrap().handlers();
+        sink.lock().unwrap().push(handlers.remove("each", LONG).unwrap_err());
+        sink.lock().unwrap().push(handlers.add(Capture::new(), LONG).unwrap_err());
+    });
+    let (logger, guard) = treering::builder().handler(asks).start().unwrap();
+    slot.set(logger.clone()).unwrap();
+    info!(logger: logger, "{}", 0_u64);
+    let report = guard.stop(SOON).unwrap();
+    let errors = errors.lock().unwrap();
+    assert_eq!(errors.len(), 2);
+    assert!(errors.iter().all(treering::Error::is_on_listener_thread), "{errors:?}");
+    assert_eq!(report.handlers.iter().count(), 1);
+    assert!(report.handlers["each"].attached);
+}
+
+#[test]
+fn without_a_thread_the_caller_makes_the_change() {
+    let (old, new) = (Capture::new(), Capture::new());
+    let builder = treering::builder().wait(treering::Wait::Manual).handler(old.clone());
+    let (logger, guard) = builder.start().unwrap();
+    info!(logger: logger, "{}", 0_u64);
+    guard.handlers().replace("capture", new.clone(), SOON).unwrap();
+    assert_eq!(numbers(&old), [0], "handed out by the caller");
+    info!(logger: logger, "{}", 1_u64);
+    guard.handlers().set_level("capture", Level::Error, SOON).unwrap();
+    assert_eq!(numbers(&new), [1]);
+    guard.stop(SOON).unwrap().assert_balanced();
+    assert!(guard.handlers().remove("capture", SOON).unwrap_err().is_not_running());
+}
+
+#[test]
+fn after_the_stop_there_is_nothing_to_change() {
+    let diary = Diary::default();
+    let (_logger, guard) = treering::builder().start().unwrap();
+    guard.stop(SOON).unwrap();
+    let error = guard.handlers().add(Probe::new("late", &diary), SOON).unwrap_err();
+    assert!(error.is_not_running(), "{error}");
+    assert_eq!(*diary.lock().unwrap(), ["late dropped"]);
+}
+
+#[test]
+fn a_handler_that_fails_and_panics_to_the_end_can_be_replaced() {
+    /// Fails at everything.
+    struct Broken;
+
+    impl Handler for Broken {
+        fn handle(&mut self, _: &Batch<'_>) -> Result<(), HandlerError> {
+            Err(HandlerError::new("broken"))
+        }
+
+        fn close(&mut self) -> Result<(), HandlerError> {
+            panic!("at the close")
+        }
+
+        fn name(&self) -> String {
+            "main".to_owned()
+        }
+    }
+
+    impl Drop for Broken {
+        fn drop(&mut self) {
+            panic!("at the drop");
+        }
+    }
+
+    let faults = Diary::default();
+    let sink = faults.clone();
+    let builder = treering::builder().error_hook(move |fault| sink.lock().unwrap().push(fault.to_owned()));
+    let (logger, guard) = builder.handler(Broken).start().unwrap();
+    for n in 0..100_u64 {
+        info!(logger: logger, "{n}");
+        guard.flush(SOON).unwrap();
+    }
+    assert!(guard.stats().handlers["main"].quarantined);
+    let good = Capture::new();
+    guard.handlers().replace("main", good.clone(), SOON).unwrap();
+    assert!(!guard.stats().handlers["main"].quarantined);
+    (100..200_u64).for_each(|n| info!(logger: logger, "{n}"));
+    let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
+    assert_eq!(numbers(&good), (100..200).collect::<Vec<_>>());
+    let books = &report.handlers["main"];
+    assert_eq!((books.offered, books.failed, books.delivered), (200, 100, 100));
+    let faults = faults.lock().unwrap();
+    assert!(faults.iter().any(|fault| fault.contains("close: panicked: at the close")), "{faults:#?}");
+    assert!(faults.iter().any(|fault| fault.contains("when it was dropped: at the drop")), "{faults:#?}");
 }

@@ -8,6 +8,7 @@ mod batch;
 mod capture;
 mod console;
 mod file;
+mod routed;
 mod selection;
 mod stream;
 #[cfg(test)]
@@ -19,6 +20,8 @@ pub use capture::{Capture, Captured, CapturedValue};
 pub use console::Console;
 pub use file::{File, FileControl, FileOptions, Rotation, SyncPolicy, Weekday};
 
+pub(crate) use routed::Filter;
+pub use routed::Routed;
 pub(crate) use selection::{Selection, Selects};
 
 use std::error::Error as StdError;
@@ -253,6 +256,102 @@ pub trait Handler: Send {
     /// ```
     fn name(&self) -> String {
         short_name(std::any::type_name::<Self>()).to_owned()
+    }
+
+    /// Gives it a name, which stands in reports and by which [`HandlerControl`](crate::HandlerControl) finds it.
+    ///
+    /// ```
+    /// use treering::handler::{Capture, Handler};
+    /// assert_eq!(Capture::new().named("audit").name(), "audit");
+    /// ```
+    #[must_use]
+    fn named(self, name: impl Into<String>) -> Routed
+    where
+        Self: Sized + 'static,
+    {
+        Routed::of(self).with_name(name.into())
+    }
+
+    /// Gives it a level, which counts instead of its own.
+    ///
+    /// ```
+    /// use treering::{Level, handler::{Capture, Handler}};
+    /// let handler = Capture::new().named("audit").level(Level::Warn);
+    /// assert_eq!(handler.max_level(), Level::Warn.into());
+    /// ```
+    #[must_use]
+    fn level(self, most_verbose: impl Into<LevelFilter>) -> Routed
+    where
+        Self: Sized + 'static,
+    {
+        Routed::of(self).with_level(most_verbose.into())
+    }
+
+    /// Lets only those records through to it that the filter wants: any function of a record, or one of those in
+    /// [`filter`](crate::filter). A second filter narrows the first.
+    ///
+    /// It is asked as [`accepts`](Handler::accepts) is, before that, and its panics cost the same.
+    ///
+    /// ```
+    /// use treering::{filter, handler::{Capture, Handler}};
+    ///
+    /// let capture = Capture::new();
+    /// let handler = capture
+    ///     .clone()
+    ///     .filter(filter::directives("info,noisy_crate=off")?)
+    ///     .filter(|record| record.field("secret").is_none());
+    /// let (logger, guard) = treering::builder().handler(handler).start()?;
+    /// treering::info!(logger: logger, target: "noisy_crate::part", "again");
+    /// treering::info!(logger: logger, secret = "x", "not for everybody");
+    /// treering::info!(logger: logger, "kept");
+    /// let report = guard.stop(std::time::Duration::from_secs(5))?;
+    /// assert_eq!((report.handlers["capture"].filtered, capture.len()), (2, 1));
+    /// # Ok::<(), treering::Error>(())
+    /// ```
+    #[must_use]
+    fn filter(self, filter: impl FnMut(&Record<'_>) -> bool + Send + 'static) -> Routed
+    where
+        Self: Sized + 'static,
+    {
+        Routed::of(self).with_filter(filter)
+    }
+}
+
+impl<H: Handler + ?Sized> Handler for Box<H> {
+    fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+        (**self).handle(batch)
+    }
+
+    fn flush(&mut self) -> Result<(), HandlerError> {
+        (**self).flush()
+    }
+
+    fn close(&mut self) -> Result<(), HandlerError> {
+        (**self).close()
+    }
+
+    fn skipped(&mut self, records: u64) {
+        (**self).skipped(records);
+    }
+
+    fn held(&self) -> u64 {
+        (**self).held()
+    }
+
+    fn discarded(&mut self) -> u64 {
+        (**self).discarded()
+    }
+
+    fn accepts(&mut self, record: &Record<'_>) -> bool {
+        (**self).accepts(record)
+    }
+
+    fn max_level(&self) -> LevelFilter {
+        (**self).max_level()
+    }
+
+    fn name(&self) -> String {
+        (**self).name()
     }
 }
 

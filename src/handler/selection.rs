@@ -1,6 +1,7 @@
 //! Which records of a batch a handler gets: decided once for each batch, before anybody is called with it.
 
 use super::batch::Contents;
+use super::routed::{Filter, Routed};
 use super::{Batch, Handler};
 use crate::fault::guarded;
 use crate::level::LevelFilter;
@@ -25,15 +26,18 @@ impl Selection {
     /// Asks the handler which of these records it gets. Returns how it panicked the first time, if it did.
     pub(crate) fn make(
         &mut self,
-        handler: &mut dyn Selects,
+        Routed { handler, filter, .. }: &mut Routed,
         contents: Contents<'_>,
         max_level: LevelFilter,
     ) -> Option<String> {
+        let chosen = &mut self.chosen;
         let mut told = None;
         let mut at = 0;
-        self.chosen.clear();
+        chosen.clear();
         self.failed = 0;
-        while let Err(panic) = guarded(|| handler.select(contents, max_level, &mut at, &mut self.chosen)) {
+        while let Err(panic) =
+            guarded(|| handler.as_mut().select(contents, max_level, filter.as_mut(), &mut at, chosen))
+        {
             told.get_or_insert(panic);
             self.failed += 1;
             if self.failed == PANICS_MAX {
@@ -73,6 +77,7 @@ pub(crate) trait Selects: Handler {
         &mut self,
         contents: Contents<'_>,
         max_level: LevelFilter,
+        filter: Option<&mut Filter>,
         at: &mut usize,
         chosen: &mut Vec<u32>,
     );
@@ -83,14 +88,18 @@ impl<H: Handler> Selects for H {
         &mut self,
         contents: Contents<'_>,
         max_level: LevelFilter,
+        mut filter: Option<&mut Filter>,
         at: &mut usize,
         chosen: &mut Vec<u32>,
     ) {
         while let Some(item) = contents.items.get(*at) {
             let position = *at as u32;
             *at += 1;
-            let passes = || max_level.allows(item.entry.metadata.level);
-            if item.own || (passes() && self.accepts(&contents.record(item))) {
+            let mut is_wanted = || {
+                let record = contents.record(item);
+                filter.as_mut().is_none_or(|filter| filter(&record)) && self.accepts(&record)
+            };
+            if item.own || (max_level.allows(item.entry.metadata.level) && is_wanted()) {
                 chosen.push(position);
             }
         }

@@ -1,14 +1,17 @@
-//! What other threads ask of the listener: a flush, an end, attention.
+//! What other threads ask of the listener: a flush, other handlers, an end, attention.
 //!
 //! Requests are tickets. A flush draws one; the listener reads the highest ticket *before* it reads any tail, so a
 //! round that saw it has everything that happened before the request. No fence is needed for that: the ticket is
-//! stored with release and read with acquire.
+//! stored with release and read with acquire. A [`Request`] for other handlers draws a ticket too, and is met at the place
+//! where a flush would be: what happened before it went to the handlers of before.
 
 use std::time::Duration;
 
 use crate::clock::Deadline;
-use crate::sync::{AtomicU64, Condvar, Mutex, Ordering, wait};
+use crate::sync::{Arc, AtomicU64, Condvar, Mutex, Ordering, wait};
 use crate::wake::State;
+
+use super::change::Request;
 
 #[derive(Debug)]
 pub(crate) struct Control {
@@ -22,6 +25,8 @@ pub(crate) struct Control {
 struct Progress {
     asked: u64,
     done: u64,
+    /// What is asked beside flushes, by ticket.
+    requests: Vec<(u64, Arc<Request>)>,
     /// The engine is being stopped: no nap may begin.
     closing: bool,
     /// The listener has come to its end.
@@ -52,10 +57,12 @@ impl Control {
     // ---- who asks
 
     /// Draws a ticket and wakes the listener.
-    pub(crate) fn ask(&self, state: &State) -> u64 {
+    pub(crate) fn ask(&self, request: Option<Arc<Request>>, state: &State) -> u64 {
         let ticket = {
             let mut progress = self.progress.lock();
             progress.asked += 1;
+            let ticket = progress.asked;
+            progress.requests.extend(request.map(|request| (ticket, request)));
             self.asked.store(progress.asked, Ordering::Release);
             progress.asked
         };
@@ -101,6 +108,13 @@ impl Control {
     /// The highest ticket drawn.
     pub(crate) fn asked(&self) -> u64 {
         self.asked.load(Ordering::Acquire)
+    }
+
+    /// What was asked with tickets up to this one, in order; each is handed out once.
+    pub(crate) fn requests(&self, up_to: u64) -> Vec<Arc<Request>> {
+        let requests = &mut self.progress.lock().requests;
+        let asked = requests.partition_point(|(ticket, _)| *ticket <= up_to);
+        requests.drain(..asked).map(|(_, request)| request).collect()
     }
 
     /// The round for all tickets up to this one is done.

@@ -5,9 +5,10 @@ use crate::clock::Deadline;
 use crate::fault::Faults;
 use crate::origin::Origin;
 use crate::stats::{Report, Sum};
-use crate::sync::{AtomicBool, Ordering};
+use crate::sync::{Arc, AtomicBool, Ordering};
 use crate::transport::Transport;
 
+use super::change::Request;
 use super::control::{Control, TimedOut};
 use super::dispatch::Books;
 
@@ -28,7 +29,12 @@ impl Core {
     /// Asks for a flush. What happened before this call has left the handlers when [`Control::wait_for`] returned
     /// for the ticket.
     pub(crate) fn ask_for_flush(&self) -> u64 {
-        self.control.ask(&self.transport.shared.state)
+        self.control.ask(None, &self.transport.shared.state)
+    }
+
+    /// Asks for other handlers. What came of it is known when [`Control::wait_for`] returned for the ticket.
+    pub(crate) fn ask_for(&self, request: Arc<Request>) -> u64 {
+        self.control.ask(Some(request), &self.transport.shared.state)
     }
 
     /// From now on the engine takes no records. Its listener, wherever it waits, takes its last turn.
@@ -66,7 +72,7 @@ impl Core {
     fn sum(&self, abandoned: Option<u64>) -> Report {
         let Core { transport, books, .. } = self;
         let mut sum = Sum::default();
-        sum.handlers(books.handlers.iter().map(|handler| &**handler));
+        sum.handlers(books.handlers().iter().map(|handler| &**handler));
         sum.reordered(books.reordered.load(Ordering::Relaxed));
         sum.listener_panics(books.listener_panics());
         abandoned.into_iter().for_each(|records| sum.abandoned(records));

@@ -11,13 +11,15 @@
 use std::time::{Duration, Instant};
 
 use crate::clock::{self, Deadline};
+use crate::error::Error;
 use crate::fault::{Faults, discard, guarded};
-use crate::handler::{Contents, Cost, Handler, HandlerError, Selection, Selects};
+use crate::handler::{Contents, Cost, Handler, HandlerError, Routed, Selection};
 use crate::level::LevelFilter;
 use crate::origin::Origin;
 use crate::stats::{HandlerCounters, add};
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
 
+use super::change::{Change, What};
 use super::merge::{Collected, Inlets, count_reordered};
 use super::quarantine::{FAILURES_MAX, Quarantine};
 #[cfg(test)]
@@ -32,7 +34,8 @@ const HELD_MAX: Duration = Duration::from_millis(5);
 pub(crate) struct Books {
     /// The book lock's content.
     end: Mutex<End>,
-    pub(crate) handlers: Vec<Arc<HandlerCounters>>,
+    /// One for each name that a handler has had, in the order in which they came. A leaf among the locks.
+    handlers: Mutex<Vec<Arc<HandlerCounters>>>,
     /// Written by the listener.
     pub(crate) reordered: AtomicU64,
     /// Written by whoever takes turns.
@@ -54,14 +57,34 @@ struct End {
 pub(crate) struct GivenUp;
 
 impl Books {
-    pub(crate) fn new(handlers: Vec<Arc<HandlerCounters>>) -> Self {
+    pub(crate) fn new() -> Self {
         Books {
             end: Mutex::new(End { abandoned: None, deadline: Deadline::after(Duration::MAX) }),
-            handlers,
+            handlers: Mutex::new(Vec::new()),
             reordered: AtomicU64::new(0),
             listener_panics: AtomicU64::new(0),
             origin: Origin::here(),
         }
+    }
+
+    /// The books of all handlers there have been.
+    pub(crate) fn handlers(&self) -> Vec<Arc<HandlerCounters>> {
+        self.handlers.lock().clone()
+    }
+
+    /// The books of a handler that is attached now: those of the one that had this name before, if there was one.
+    fn open(&self, name: String) -> Arc<HandlerCounters> {
+        let mut handlers = self.handlers.lock();
+        let counters = match handlers.iter().find(|counters| counters.name == name) {
+            Some(counters) => counters.clone(),
+            None => {
+                let counters = Arc::new(HandlerCounters::new(name));
+                handlers.push(counters.clone());
+                counters
+            }
+        };
+        counters.attached.store(true, Ordering::Relaxed);
+        counters
     }
 
     /// The listener panicked once more. Returns how often it has.
@@ -89,7 +112,7 @@ impl Books {
     pub(crate) fn give_up(&self, pending: impl FnOnce() -> u64) {
         let mut end = self.end.lock();
         if end.abandoned.is_none() {
-            self.handlers.iter().for_each(|handler| handler.give_up());
+            self.handlers().iter().for_each(|handler| handler.give_up());
             end.abandoned = Some(pending());
         }
     }
@@ -119,10 +142,64 @@ pub(crate) struct Handlers {
 }
 
 impl Handlers {
-    pub(crate) fn new(handlers: Vec<Box<dyn Selects>>) -> (Self, Vec<Arc<HandlerCounters>>) {
-        let runners: Vec<_> = handlers.into_iter().map(Runner::new).collect();
-        let counters = runners.iter().map(|runner| runner.counters.clone()).collect();
-        (Handlers { runners, highest: 0, hurried: false }, counters)
+    /// Runs code of the user's: the handlers say their names. Where several have one name, they are numbered.
+    pub(crate) fn new(handlers: Vec<Routed>, books: &Books) -> Self {
+        let mut all = Handlers { runners: Vec::new(), highest: 0, hurried: false };
+        for handler in handlers {
+            let name = guarded(|| handler.name()).unwrap_or_else(|_| "unnamed".into());
+            let mut unique = name.clone();
+            let mut number = 1;
+            while all.find(&unique).is_some() {
+                number += 1;
+                unique = format!("{name}-{number}");
+            }
+            all.runners.push(Runner::new(handler, books.open(unique)));
+        }
+        all
+    }
+
+    fn find(&self, name: &str) -> Option<usize> {
+        self.runners.iter().position(|runner| runner.counters.name == name)
+    }
+
+    /// Changes which handlers there are, or what one of them gets, from the next batch on. A handler that goes is flushed
+    /// and closed before.
+    ///
+    /// # Errors
+    /// If there is no handler of this name, or one that should not be there. Then nothing has changed.
+    pub(crate) fn change(
+        &mut self,
+        Change { name, what }: Change,
+        books: &Books,
+        faults: &Faults,
+    ) -> Result<Result<(), Error>, GivenUp> {
+        let at = self.find(&name);
+        match (what, at) {
+            (What::Add(handler), None) => self.runners.push(Runner::new(handler, books.open(name))),
+            (What::Add(_), Some(_)) => {
+                return Ok(Err(Error::config(format!(
+                    "a handler is named {name:?} already: replace it, or name the new one otherwise"
+                ))));
+            }
+            (_, None) => return Ok(Err(self.knows_no(&name))),
+            (What::Remove, Some(at)) => {
+                self.runners[at].detach(books, faults)?;
+                self.runners.remove(at).drop_handler(faults);
+            }
+            (What::Replace(handler), Some(at)) => {
+                self.runners[at].detach(books, faults)?;
+                let after = Runner::new(handler, books.open(name));
+                std::mem::replace(&mut self.runners[at], after).drop_handler(faults);
+            }
+            (What::Level(level), Some(at)) => self.runners[at].handler.set_level(level),
+            (What::Filter(filter), Some(at)) => discard(self.runners[at].handler.set_filter(filter)),
+        }
+        Ok(Ok(()))
+    }
+
+    fn knows_no(&self, name: &str) -> Error {
+        let names: Vec<_> = self.runners.iter().map(|runner| runner.counters.name.as_str()).collect();
+        Error::config(format!("no handler is named {name:?}; there are: {}", names.join(", ")))
     }
 
     /// Hands the batch to every handler and empties it.
@@ -170,20 +247,10 @@ impl Handlers {
     pub(crate) fn close(&mut self, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
         self.flush_on_request(books, faults)?;
         for runner in self.runners.iter_mut().rev() {
-            runner.finish(Finish::Close, books, faults)?;
-            runner.tell_of_skipped(faults);
-            books.settle(|| {
-                let held = runner.counters.held.swap(0, Ordering::Relaxed);
-                add(&runner.counters.failed, held);
-            })?;
+            runner.close(books, faults)?;
         }
         // Files and sockets are closed when `stop` returns, not when the last handle is dropped.
-        for runner in self.runners.drain(..).rev() {
-            let counters = runner.counters.clone();
-            if let Err(text) = guarded(|| drop(runner)) {
-                faults.report(format_args!("handler {} panicked when it was dropped: {text}", counters.name));
-            }
-        }
+        self.runners.drain(..).rev().for_each(|runner| runner.drop_handler(faults));
         Ok(())
     }
 
@@ -212,7 +279,7 @@ impl Collected {
 
 /// One handler and its books.
 struct Runner {
-    handler: Box<dyn Selects>,
+    handler: Routed,
     counters: Arc<HandlerCounters>,
     /// Its level when it was asked last.
     max_level: LevelFilter,
@@ -231,11 +298,10 @@ struct Runner {
 }
 
 impl Runner {
-    fn new(handler: Box<dyn Selects>) -> Self {
-        let name = guarded(|| handler.name()).unwrap_or_else(|_| "unnamed".into());
+    fn new(handler: Routed, counters: Arc<HandlerCounters>) -> Self {
         Runner {
             handler,
-            counters: Arc::new(HandlerCounters::new(name)),
+            counters,
             max_level: LevelFilter::ALL,
             selection: Selection::default(),
             in_hand: 0,
@@ -257,7 +323,7 @@ impl Runner {
                     .report(format_args!("handler {name} panicked when it was asked for its level: {text}"));
             }
         }
-        if let Some(text) = self.selection.make(&mut *self.handler, contents, self.max_level) {
+        if let Some(text) = self.selection.make(&mut self.handler, contents, self.max_level) {
             let cost = self.selection.failed;
             faults.report(format_args!(
                 "handler {name} panicked when it was asked what it accepts, which cost {cost} records: {text}"
@@ -294,7 +360,7 @@ impl Runner {
             let shown = batch.len();
             let is_failing = self.quarantine.is_failing();
             let failure =
-                call_handler(is_failing, || informed(&mut *self.handler, &mut self.untold).handle(&batch))
+                call_handler(is_failing, || informed(&mut self.handler, &mut self.untold).handle(&batch))
                     .err();
             #[cfg(test)]
             testing::pass(testing::Bug::Called);
@@ -393,7 +459,7 @@ impl Runner {
         books.settle(|| {})?; // not after a deadline
         let is_failing = self.quarantine.is_failing();
         let failure =
-            call_handler(is_failing, || informed(&mut *self.handler, &mut self.untold).flush()).err();
+            call_handler(is_failing, || informed(&mut self.handler, &mut self.untold).flush()).err();
         self.tell_first(failure.as_ref(), ", flush", faults);
         let delivered = self.settle_finish(failure.as_ref(), books)?;
         self.learn(delivered, failure, faults);
@@ -404,14 +470,12 @@ impl Runner {
     fn finish(&mut self, finish: Finish, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
         books.settle(|| {})?; // not after a deadline
         let (what, failure) = match finish {
-            Finish::Flush => (
-                "flush",
-                call_handler(false, || informed(&mut *self.handler, &mut self.untold).flush()).err(),
-            ),
-            Finish::Close => (
-                "close",
-                call_handler(false, || informed(&mut *self.handler, &mut self.untold).close()).err(),
-            ),
+            Finish::Flush => {
+                ("flush", call_handler(false, || informed(&mut self.handler, &mut self.untold).flush()).err())
+            }
+            Finish::Close => {
+                ("close", call_handler(false, || informed(&mut self.handler, &mut self.untold).close()).err())
+            }
         };
         if let Some(failure) = &failure {
             faults.report(format_args!("handler {}, {what}: {}", self.counters.name, failure.text));
@@ -419,6 +483,33 @@ impl Runner {
         let delivered = self.settle_finish(failure.as_ref(), books)?;
         self.learn(delivered, None, faults);
         Ok(())
+    }
+
+    /// The last call. What it still holds has failed.
+    fn close(&mut self, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
+        self.finish(Finish::Close, books, faults)?;
+        self.tell_of_skipped(faults);
+        books.settle(|| {
+            let held = self.counters.held.swap(0, Ordering::Relaxed);
+            add(&self.counters.failed, held);
+        })
+    }
+
+    /// It goes while the engine stays.
+    fn detach(&mut self, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
+        self.finish(Finish::Flush, books, faults)?;
+        self.close(books, faults)?;
+        self.counters.quarantined.store(false, Ordering::Relaxed);
+        self.counters.attached.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// After the close.
+    fn drop_handler(self, faults: &Faults) {
+        let counters = self.counters.clone();
+        if let Err(text) = guarded(|| drop(self)) {
+            faults.report(format_args!("handler {} panicked when it was dropped: {text}", counters.name));
+        }
     }
 
     /// After a flush or the close: counts what left the handler, or failed.

@@ -7,6 +7,7 @@
 //! Consumers, handlers, merge state and cursors are the [`Listener`]'s, and the listener is the engine's: its thread
 //! borrows it, so that a thread started anew goes on with it.
 
+mod change;
 mod control;
 mod core;
 mod dispatch;
@@ -19,6 +20,7 @@ mod resolve;
 pub(crate) mod testing;
 
 pub(crate) use self::core::Core;
+pub(crate) use change::{Change, Request, What};
 pub(crate) use control::Control;
 pub(crate) use dispatch::{Books, GivenUp, Handlers};
 pub use idle::Wait;
@@ -194,6 +196,11 @@ impl Listener {
         let records = self.hand_out(cutoff)?;
         self.tell_losses(closing)?;
         self.inlets.reclaim(&self.core.transport);
+        if flushing {
+            // Somebody asked for this: what a handler says meanwhile may be heard.
+            self.set_echoing(false);
+            self.meet_requests(asked)?;
+        }
         if closing {
             self.handlers.close(&self.core.books, &self.core.faults)?;
             self.core.finish();
@@ -202,8 +209,6 @@ impl Listener {
         if flushing {
             #[cfg(treering_mutant = "answer_before_flush")]
             self.core.control.answer(asked);
-            // Somebody asked for this: what a handler says meanwhile may be heard.
-            self.set_echoing(false);
             self.handlers.flush_on_request(&self.core.books, &self.core.faults)?;
             self.answered = asked;
             self.core.control.answer(asked);
@@ -279,6 +284,17 @@ impl Listener {
 
     fn dispatch(&mut self) -> Result<(), GivenUp> {
         self.handlers.dispatch(&mut self.batch, &mut self.inlets, &self.core.books, &self.core.faults)
+    }
+
+    /// Other handlers, if that was asked for.
+    fn meet_requests(&mut self, asked: u64) -> Result<(), GivenUp> {
+        for request in self.core.control.requests(asked) {
+            if let Some(change) = request.take() {
+                let outcome = self.handlers.change(change, &self.core.books, &self.core.faults)?;
+                request.finish(outcome);
+            }
+        }
+        Ok(())
     }
 
     /// After a panic of ours in an earlier turn: what was collected but not begun is handed out, what was begun is

@@ -3,6 +3,7 @@
 //! `place` holds the thread-locals and what they may mean at any moment; `send` is the way of one record, hot and
 //! cold. Calls without `logger:` go to the process-wide engine, which `global` knows and hands in.
 
+mod handlers;
 pub(crate) mod place;
 pub(crate) mod send;
 
@@ -17,6 +18,8 @@ use crate::level::Level;
 use crate::record::encode::Arguments;
 use crate::stats::Report;
 use crate::sync::Arc;
+
+pub use handlers::HandlerControl;
 
 use place::{Aside, Place, busy};
 use send::Encoded;
