@@ -123,6 +123,8 @@ pub(crate) struct HandlerCounters {
     pub(crate) failed: AtomicU64,
     /// Of the failed ones; a mark, not a fate.
     pub(crate) skipped: AtomicU64,
+    /// Taken by a fallback; a mark, not a fate.
+    pub(crate) diverted: AtomicU64,
     pub(crate) abandoned: AtomicU64,
     pub(crate) held: AtomicU64,
     /// Settled by a deadline; before that in-flight is the difference.
@@ -198,6 +200,7 @@ impl HandlerCounters {
             delivered: zero(),
             failed: zero(),
             skipped: zero(),
+            diverted: zero(),
             abandoned: zero(),
             held: zero(),
             in_flight: zero(),
@@ -231,7 +234,8 @@ impl HandlerCounters {
     fn report(&self) -> HandlerReport {
         // Everything but `offered` first: the difference must not be negative.
         let load = |counter: &AtomicU64| counter.load(Ordering::Acquire);
-        let skipped = load(&self.skipped); // before `failed`, which has them all
+        // Marks before the fates that they are put on.
+        let (skipped, diverted) = (load(&self.skipped), load(&self.diverted));
         let (filtered, delivered) = (load(&self.filtered), load(&self.delivered));
         let (failed, abandoned, held) = (load(&self.failed), load(&self.abandoned), load(&self.held));
         let offered = load(&self.offered);
@@ -243,6 +247,7 @@ impl HandlerCounters {
             delivered,
             failed,
             skipped,
+            diverted,
             abandoned,
             held,
             in_flight,
@@ -430,6 +435,8 @@ pub struct HandlerReport {
     pub failed: u64,
     /// Of [`failed`](HandlerReport::failed), those that were not shown to it as it was quarantined; beside the ledger.
     pub skipped: u64,
+    /// Records that its [fallback](crate::handler::Handler::or) took; beside the ledger, where they are delivered or held.
+    pub diverted: u64,
     /// Not handed out before a stop's deadline.
     pub abandoned: u64,
     /// In its buffer.
@@ -452,10 +459,9 @@ impl fmt::Display for HandlerReport {
             "{name}: {offered} offered = {filtered} filtered + {delivered} delivered + {failed} failed + \
              {abandoned} abandoned + {held} held + {in_flight} in flight"
         )?;
-        match self.skipped {
-            0 => Ok(()),
-            skipped => write!(f, ", {skipped} of the failed skipped"),
-        }
+        let beside = [(self.skipped, "of the failed skipped"), (self.diverted, "by the fallback")];
+        let mut beside = beside.iter().filter(|(count, _)| *count > 0);
+        beside.try_for_each(|(count, what)| write!(f, ", {count} {what}"))
     }
 }
 

@@ -4,13 +4,16 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
 use support::{Gate, LONG, SOON, each};
-use treering::handler::{Batch, Capture, Handler, HandlerError};
+use treering::handler::{Batch, Capture, File, Handler, HandlerError};
 use treering::record::Record;
 use treering::{Level, LevelFilter, Logger, Overflow, Report, debug, error, filter, info, trace, warn};
 
@@ -669,4 +672,310 @@ fn a_handler_that_fails_and_panics_to_the_end_can_be_replaced() {
     let faults = faults.lock().unwrap();
     assert!(faults.iter().any(|fault| fault.contains("close: panicked: at the close")), "{faults:#?}");
     assert!(faults.iter().any(|fault| fault.contains("when it was dropped: at the drop")), "{faults:#?}");
+}
+
+/// How a [`Picky`] handler fails, and what it got.
+#[derive(Clone, Default)]
+struct Mood {
+    refuses: Arc<Mutex<Option<Refuses>>>,
+    got: Arc<Mutex<Vec<u64>>>,
+    skipped: Arc<Mutex<u64>>,
+}
+
+type Refuses = fn(u64) -> Option<HandlerError>;
+
+impl Mood {
+    fn refusing(refuses: Refuses) -> Self {
+        let mood = Mood::default();
+        mood.set(Some(refuses));
+        mood
+    }
+
+    fn set(&self, refuses: Option<Refuses>) {
+        *self.refuses.lock().unwrap() = refuses;
+    }
+
+    fn got(&self) -> Vec<u64> {
+        self.got.lock().unwrap().clone()
+    }
+}
+
+/// Goes record by record, and refuses some.
+struct Picky(Mood);
+
+impl Handler for Picky {
+    fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+        for record in batch {
+            let number = number(&record);
+            let refuses = *self.0.refuses.lock().unwrap();
+            if let Some(error) = refuses.and_then(|refuses| refuses(number)) {
+                return Err(error);
+            }
+            self.0.got.lock().unwrap().push(number);
+        }
+        Ok(())
+    }
+
+    fn skipped(&mut self, records: u64) {
+        *self.0.skipped.lock().unwrap() += records;
+    }
+
+    fn name(&self) -> String {
+        "picky".to_owned()
+    }
+}
+
+/// What an engine tells its error hook.
+fn told(builder: treering::Builder) -> (treering::Builder, Diary) {
+    let faults = Diary::default();
+    let sink = faults.clone();
+    (builder.error_hook(move |fault| sink.lock().unwrap().push(fault.to_owned())), faults)
+}
+
+#[test]
+fn what_a_primary_refuses_goes_to_its_fallback_and_nothing_else_does() {
+    let mood = Mood::refusing(|number| match number % 10 {
+        3 => Some(HandlerError::new("three")),
+        5 => panic!("five"),
+        _ => None,
+    });
+    let spare = Capture::new();
+    let (builder, faults) = told(treering::builder().overflow(Overflow::block(LONG)));
+    let (logger, guard) = builder.handler(Picky(mood.clone()).or(spare.clone())).start().unwrap();
+    (0..1000_u64).for_each(|n| info!(logger: logger, "{n}"));
+    let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
+    assert!(report.is_lossless(), "{report:#?}");
+    let is_spared = |n: &u64| matches!(n % 10, 3 | 5);
+    assert_eq!(numbers(&spare), (0..1000).filter(is_spared).collect::<Vec<_>>());
+    assert_eq!(mood.got(), (0..1000).filter(|n| !is_spared(n)).collect::<Vec<_>>());
+    let books = &report.handlers["picky"];
+    assert_eq!((books.offered, books.delivered, books.diverted), (1000, 1000, 200));
+    assert!(books.to_string().ends_with(", 200 by the fallback"), "{books}");
+    assert!(faults.lock().unwrap().iter().any(|fault| fault == "handler picky: three"), "{faults:?}");
+}
+
+#[test]
+fn a_primary_that_is_broken_is_left_alone_and_takes_over_when_it_works() {
+    let mood = Mood::refusing(|_| Some(HandlerError::new("down")));
+    let spare = Capture::new();
+    let (builder, faults) = told(treering::builder().overflow(Overflow::block(LONG)));
+    let (logger, guard) = builder.handler(Picky(mood.clone()).or(spare.clone())).start().unwrap();
+    (0..5000_u64).for_each(|n| info!(logger: logger, "{n}"));
+    guard.flush(SOON).unwrap();
+    assert_eq!(numbers(&spare), (0..5000).collect::<Vec<_>>());
+    mood.set(None);
+    let mut n = 5000;
+    support::eventually("the primary works again", || {
+        info!(logger: logger, "{n}");
+        n += 1;
+        guard.flush(SOON).unwrap();
+        !mood.got().is_empty()
+    });
+    let before = spare.len() as u64;
+    (n..n + 100).for_each(|n| info!(logger: logger, "{n}"));
+    let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
+    assert!(report.is_lossless(), "{report:#?}");
+    assert_eq!(numbers(&spare), (0..before).collect::<Vec<_>>());
+    assert_eq!(mood.got(), (before..n + 100).collect::<Vec<_>>());
+    assert_eq!(report.handlers["picky"].diverted, before);
+    let skipped = *mood.skipped.lock().unwrap();
+    assert!(skipped > 4000 && skipped < before, "it is told what it was not shown: {skipped} of {before}");
+    let faults = faults.lock().unwrap();
+    let end = format!("handler picky: works again; {skipped} records were not shown to it");
+    assert_eq!(*faults, ["handler picky: down".to_owned(), end]);
+}
+
+#[test]
+fn what_both_refuse_has_failed_and_what_the_fallback_does_not_want_too() {
+    let spare = Mood::refusing(|number| (number % 2 == 0).then(|| HandlerError::new("odd only")));
+    let down = || Picky(Mood::refusing(|_| Some(HandlerError::new("down"))));
+    let last = Capture::new();
+    let builder =
+        treering::builder().error_hook(|_| {}).handler(down().or(Picky(spare.clone())).named("two")).handler(
+            down().or(last.clone().level(Level::Warn).filter(|record| record.target() == "a")).named("picks"),
+        );
+    let (logger, guard) = builder.start().unwrap();
+    for n in 0..100_u64 {
+        info!(logger: logger, target: "a", "{n}");
+        warn!(logger: logger, target: "a", "{n}");
+        warn!(logger: logger, target: "b", "{n}");
+        guard.flush(SOON).unwrap(); // so that the fallback fails once in a row, at most three times
+    }
+    let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
+    assert_eq!(spare.got().len(), 150);
+    let two = &report.handlers["two"];
+    assert_eq!((two.offered, two.delivered, two.failed, two.diverted), (300, 150, 150, 150));
+    assert_eq!(numbers(&last), (0..100).collect::<Vec<_>>());
+    let picks = &report.handlers["picks"];
+    assert_eq!((picks.delivered, picks.failed, picks.diverted), (100, 200, 100));
+}
+
+#[test]
+fn a_full_device_loses_nothing_with_a_fallback_behind_it() {
+    const RECORDS: u64 = 20_000;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("spare.log");
+    let full = File::append("/dev/full").unwrap();
+    let builder = treering::builder().error_hook(|_| {}).overflow(Overflow::block(LONG));
+    let handler = full.or(File::append(&path).unwrap()).named("main");
+    let (logger, guard) = builder.handler(handler).start().unwrap();
+    for n in 0..RECORDS {
+        info!(logger: logger, n, "filled {n} of {}", RECORDS);
+        if n % 1000 == 0 {
+            guard.flush(SOON).unwrap();
+        }
+    }
+    let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
+    assert!(report.is_lossless(), "{report:#?}");
+    let books = &report.handlers["main"];
+    assert_eq!((books.delivered, books.diverted), (RECORDS, RECORDS));
+    assert_eq!(numbered_lines(&path), (0..RECORDS).collect::<Vec<_>>());
+}
+
+/// The numbers behind `n=` at the ends of a file's lines.
+fn numbered_lines(path: &Path) -> Vec<u64> {
+    let text = fs::read_to_string(path).unwrap();
+    let numbers = text.lines().filter_map(|line| line.rsplit_once(" n="));
+    numbers.map(|(_, number)| number.parse().unwrap()).collect()
+}
+
+/// Keeps what it gets until it is flushed or full, as a file does, and drops all it has when its disk is full.
+struct Buffer {
+    mood: Mood,
+    held: Vec<u64>,
+    max: usize,
+}
+
+impl Buffer {
+    fn write(&mut self) -> Result<(), HandlerError> {
+        let refuses = *self.mood.refuses.lock().unwrap();
+        let held = std::mem::take(&mut self.held);
+        if let Some(error) = refuses.and_then(|refuses| refuses(held.len() as u64)) {
+            return Err(HandlerError::lost(held.len() as u64, error));
+        }
+        self.mood.got.lock().unwrap().extend(held);
+        Ok(())
+    }
+}
+
+impl Handler for Buffer {
+    fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+        let mut result = Ok(());
+        for record in batch {
+            self.held.push(number(&record));
+            if self.held.len() == self.max {
+                result = result.and(self.write());
+            }
+        }
+        result
+    }
+
+    fn flush(&mut self) -> Result<(), HandlerError> {
+        self.write()
+    }
+
+    fn held(&self) -> u64 {
+        self.held.len() as u64
+    }
+
+    fn name(&self) -> String {
+        "buffer".to_owned()
+    }
+}
+
+/// One batch of ten records to such a buffer, with a spare one behind it: what each of them got, and the books.
+fn a_batch_of_ten(max: usize, refuses: Refuses) -> (Vec<u64>, Vec<u64>, treering::stats::HandlerReport) {
+    let (mood, spare) = (Mood::refusing(refuses), Capture::new());
+    let buffer = Buffer { mood: mood.clone(), held: Vec::new(), max };
+    let builder = treering::builder().wait(treering::Wait::Manual).error_hook(|_| {});
+    let (logger, guard) = builder.handler(buffer.or(spare.clone())).start().unwrap();
+    (0..10_u64).for_each(|n| info!(logger: logger, "{n}"));
+    guard.flush(SOON).unwrap();
+    let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
+    (mood.got(), numbers(&spare), report.handlers["buffer"].clone())
+}
+
+#[test]
+fn of_a_buffer_the_newest_are_the_fallbacks_and_all_where_it_cannot_be_told() {
+    // Four, four, two: the flush at the end of the batch loses the last two.
+    let (got, spare, books) =
+        a_batch_of_ten(4, |held| (held == 2).then(|| HandlerError::new("the last is refused")));
+    assert_eq!((got, spare), ((0..8).collect(), vec![8, 9]));
+    assert_eq!((books.delivered, books.diverted, books.failed), (10, 2, 0));
+    // All of them.
+    let (got, spare, books) = a_batch_of_ten(4, |_| Some(HandlerError::new("nothing gets out")));
+    assert_eq!((got, spare), (vec![], (0..10).collect()));
+    assert_eq!((books.delivered, books.diverted, books.failed), (10, 10, 0));
+    // The first four, and nobody can tell which.
+    let (got, spare, books) =
+        a_batch_of_ten(4, |held| (held == 4).then(|| HandlerError::new("only the last gets out")));
+    assert_eq!((got, spare), (vec![8, 9], (0..10).collect()), "some twice");
+    assert_eq!((books.delivered, books.diverted, books.failed), (10, 10, 0));
+}
+
+#[test]
+fn while_the_directory_of_a_file_is_gone_its_fallback_has_the_records() {
+    // A file that cannot be opened is no handler; what a program does then is to begin with the other one.
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("logs/app.log");
+    let spare = directory.path().join("spare.log");
+    fs::create_dir(path.parent().unwrap()).unwrap();
+    let handler = Gone { path: path.clone() }.or(File::append(&spare).unwrap());
+    let builder = treering::builder().error_hook(|_| {}).overflow(Overflow::block(LONG));
+    let (logger, guard) = builder.handler(handler).start().unwrap();
+    let log = |numbers: std::ops::Range<u64>| {
+        for n in numbers {
+            info!(logger: logger, n, "written");
+            guard.flush(SOON).unwrap();
+        }
+    };
+    log(0..10);
+    fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    log(10..100);
+    fs::create_dir(path.parent().unwrap()).unwrap();
+    support::eventually("it works again", || {
+        log(100..101);
+        path.exists()
+    });
+    let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
+    assert!(report.is_lossless(), "{report:#?}");
+    assert!(numbered_lines(&spare).starts_with(&(10..100).collect::<Vec<_>>()));
+    assert_eq!(numbered_lines(&path), [100], "the first ten went with the directory");
+    let books = report.handlers.iter().next().unwrap();
+    assert_eq!(books.diverted, numbered_lines(&spare).len() as u64);
+}
+
+/// Opens its file anew for each record, and so fails while it has no directory.
+struct Gone {
+    path: PathBuf,
+}
+
+impl Handler for Gone {
+    fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+        for record in batch {
+            let mut file = fs::OpenOptions::new().append(true).create(true).open(&self.path)?;
+            writeln!(file, "{} n={}", record.message(), record.field("n").unwrap())?;
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_fallback_may_have_a_fallback() {
+    let down = |text: &'static str| Picky(Mood::refusing(|_| Some(HandlerError::new("down")))).named(text);
+    let last = Capture::new();
+    let handler = down("first").or(down("second").or(last.clone()));
+    let (logger, guard) = treering::builder().error_hook(|_| {}).handler(handler).start().unwrap();
+    (0..100_u64).for_each(|n| info!(logger: logger, "{n}"));
+    let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
+    assert_eq!(numbers(&last), (0..100).collect::<Vec<_>>());
+    let books = &report.handlers["first"];
+    assert_eq!((books.delivered, books.diverted), (100, 100));
 }

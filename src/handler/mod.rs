@@ -5,9 +5,12 @@
 //! record it was on; every other handler, and every other record, is untouched, and the loss is counted.
 
 mod batch;
+mod call;
 mod capture;
 mod console;
+mod fallback;
 mod file;
+mod quarantine;
 mod routed;
 mod selection;
 mod stream;
@@ -16,9 +19,12 @@ pub(crate) mod testing;
 
 pub use batch::{Batch, Records};
 pub(crate) use batch::{Contents, Item};
+pub(crate) use call::{Failure, call_handler, informed};
 pub use capture::{Capture, Captured, CapturedValue};
 pub use console::Console;
+pub use fallback::Or;
 pub use file::{File, FileControl, FileOptions, Rotation, SyncPolicy, Weekday};
+pub(crate) use quarantine::{FAILURES_MAX, Quarantine};
 
 pub(crate) use routed::Filter;
 pub use routed::Routed;
@@ -202,6 +208,12 @@ pub trait Handler: Send {
         0
     }
 
+    /// How many of the records that it took since the last time it was asked went to a fallback of its own. They count as
+    /// delivered all the same, and reports show how many they are. See [`or`](Handler::or).
+    fn diverted(&mut self) -> u64 {
+        0
+    }
+
     /// Whether it wants this record. Those that it does not want are counted as filtered and never handed out. Asked
     /// once for each record that passes its level, before a batch is handed out; not for the engine's own records, which
     /// tell of losses and which everybody gets. Default: all.
@@ -315,6 +327,24 @@ pub trait Handler: Send {
     {
         Routed::of(self).with_filter(filter)
     }
+
+    /// If this handler fails, that one: what this one refuses, panics at, or is not shown while it is left alone, as
+    /// it has failed again and again, goes to the fallback, until this one works again. See [`Or`].
+    ///
+    /// ```
+    /// use treering::handler::{Console, File, Handler};
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let path = directory.path().join("app.log");
+    /// let handler = File::append(&path)?.or(Console::stderr());
+    /// # Ok::<(), treering::Error>(())
+    /// ```
+    #[must_use]
+    fn or(self, fallback: impl Handler + 'static) -> Or
+    where
+        Self: Sized + 'static,
+    {
+        Or::new(Routed::of(self), Routed::of(fallback))
+    }
 }
 
 impl<H: Handler + ?Sized> Handler for Box<H> {
@@ -340,6 +370,10 @@ impl<H: Handler + ?Sized> Handler for Box<H> {
 
     fn discarded(&mut self) -> u64 {
         (**self).discarded()
+    }
+
+    fn diverted(&mut self) -> u64 {
+        (**self).diverted()
     }
 
     fn accepts(&mut self, record: &Record<'_>) -> bool {

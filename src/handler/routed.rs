@@ -97,6 +97,10 @@ impl Handler for Routed {
         self.handler.discarded()
     }
 
+    fn diverted(&mut self) -> u64 {
+        self.handler.diverted()
+    }
+
     fn accepts(&mut self, record: &Record<'_>) -> bool {
         self.filter.as_mut().is_none_or(|filter| filter(record)) && self.handler.accepts(record)
     }

@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 use crate::clock::{self, Deadline};
 use crate::error::Error;
 use crate::fault::{Faults, discard, guarded};
-use crate::handler::{Contents, Cost, Handler, HandlerError, Routed, Selection};
+use crate::handler::{
+    Contents, Cost, FAILURES_MAX, Failure, Handler, Quarantine, Routed, Selection, call_handler, informed,
+};
 use crate::level::LevelFilter;
 use crate::origin::Origin;
 use crate::stats::{HandlerCounters, add};
@@ -21,7 +23,6 @@ use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
 
 use super::change::{Change, What};
 use super::merge::{Collected, Inlets, count_reordered};
-use super::quarantine::{FAILURES_MAX, Quarantine};
 #[cfg(test)]
 use super::testing;
 
@@ -530,6 +531,7 @@ impl Runner {
     fn settle(&mut self, taken: usize, loss: Loss, books: &Books) -> Result<u64, GivenUp> {
         let held = guarded(|| self.handler.held()).unwrap_or(0);
         let discarded = guarded(|| self.handler.discarded()).unwrap_or(0);
+        let diverted = guarded(|| self.handler.diverted()).unwrap_or(0);
         self.buffers |= held > 0;
         self.holds_since = match (held, self.holds_since) {
             (0, _) => None,
@@ -561,6 +563,7 @@ impl Runner {
             add(&counters.filtered, discarded);
             delivered = had - failed - held - discarded;
             add(&counters.delivered, delivered);
+            add(&counters.diverted, diverted);
         })?;
         Ok(delivered)
     }
@@ -592,37 +595,4 @@ enum Loss {
 enum Finish {
     Flush,
     Close,
-}
-
-/// How a handler's call failed.
-struct Failure {
-    cost: Cost,
-    text: String,
-    /// How long the call took, if it was timed.
-    took: Duration,
-}
-
-/// The handler, which knows now of the records that it was not shown.
-fn informed<'a>(handler: &'a mut dyn Handler, untold: &mut u64) -> &'a mut dyn Handler {
-    if *untold > 0 {
-        handler.skipped(std::mem::take(untold));
-    }
-    handler
-}
-
-/// Calls a handler. Its error and its panic end here; so does what they do when they are shown and dropped. Only a
-/// call that is worth two looks at the clock `is_timed`.
-fn call_handler(is_timed: bool, call: impl FnOnce() -> Result<(), HandlerError>) -> Result<(), Failure> {
-    let since = is_timed.then(clock::now);
-    let (cost, text) = match guarded(call) {
-        Ok(Ok(())) => return Ok(()),
-        Ok(Err(error)) => {
-            let cost = error.cost;
-            let text = guarded(|| error.to_string());
-            discard(error);
-            (cost, text.unwrap_or_else(|panic| format!("an error that cannot be shown ({panic})")))
-        }
-        Err(panic) => (Cost::Current, format!("panicked: {panic}")),
-    };
-    Err(Failure { cost, text, took: since.map_or(Duration::ZERO, |since| clock::now() - since) })
 }

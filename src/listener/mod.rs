@@ -14,7 +14,6 @@ mod dispatch;
 mod idle;
 mod merge;
 mod own;
-mod quarantine;
 mod resolve;
 #[cfg(test)]
 pub(crate) mod testing;

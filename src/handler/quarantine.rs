@@ -4,13 +4,14 @@
 //! are neutral. With [`FAILURES_MAX`] in a row the *quarantine* begins: the handler gets nothing for a back-off time,
 //! then it is tried. If that fails, the next back-off begins; the quarantine ends when it delivers again.
 //!
-//! Nothing here calls a handler or reads a clock: who calls says what came of it and when.
+//! Nothing here calls a handler or reads a clock: who calls says what came of it and when. That is the listener, and a
+//! handler that has a [fallback](super::Or).
 
 use std::time::{Duration, Instant};
 
 /// Failed calls in a row that begin a quarantine: enough for a hiccup to pass, few enough to cost the other handlers
 /// nothing.
-pub(super) const FAILURES_MAX: u32 = 10;
+pub(crate) const FAILURES_MAX: u32 = 10;
 /// The first back-off; each is twice as long as the one before.
 const BACKOFF_MIN: Duration = Duration::from_millis(10);
 /// The longest back-off of a handler whose calls fail at once: so late it may notice that it works again.
@@ -24,7 +25,7 @@ const REST_MAX: Duration = Duration::from_secs(60);
 
 /// One handler's row of failures, and its quarantine if there is one.
 #[derive(Debug, Default)]
-pub(super) struct Quarantine {
+pub(crate) struct Quarantine {
     /// Failed calls in a row, up to [`FAILURES_MAX`].
     failures: u32,
     away: Option<Away>,
@@ -41,35 +42,35 @@ struct Away {
 
 impl Quarantine {
     /// Whether nothing was delivered since a call that failed.
-    pub(super) fn is_failing(&self) -> bool {
+    pub(crate) fn is_failing(&self) -> bool {
         self.failures > 0
     }
 
     /// Until when the handler gets nothing, if it is quarantined.
-    pub(super) fn until(&self) -> Option<Instant> {
+    pub(crate) fn until(&self) -> Option<Instant> {
         self.away.as_ref().map(|away| away.until)
     }
 
     /// So many records were not shown to it.
-    pub(super) fn skip(&mut self, records: u64) {
+    pub(crate) fn skip(&mut self, records: u64) {
         if let Some(away) = &mut self.away {
             away.skipped += records;
         }
     }
 
     /// A call delivered something. If that ends a quarantine: how many records were skipped in it.
-    pub(super) fn delivered(&mut self) -> Option<u64> {
+    pub(crate) fn delivered(&mut self) -> Option<u64> {
         self.failures = 0;
         self.end()
     }
 
     /// The handler is called no more. If it is in quarantine: how many records were skipped in it.
-    pub(super) fn end(&mut self) -> Option<u64> {
+    pub(crate) fn end(&mut self) -> Option<u64> {
         self.away.take().map(|away| away.skipped)
     }
 
     /// A call failed by `now` and took so long, and nothing was delivered. If that begins a quarantine: its back-off.
-    pub(super) fn failed(&mut self, took: Duration, now: Instant) -> Option<Duration> {
+    pub(crate) fn failed(&mut self, took: Duration, now: Instant) -> Option<Duration> {
         let rest = (took * REST_PER_CALL).min(REST_MAX);
         if let Some(Away { until, back_off, .. }) = &mut self.away {
             *until = now + rest.max(*back_off);
