@@ -21,7 +21,6 @@
 //! whose name begins with it; where several count, the longest target wins, and of equal ones the last. What none counts
 //! for is off.
 
-use std::cell::Cell;
 use std::ffi::OsStr;
 
 use crate::callsite::Metadata;
@@ -34,8 +33,8 @@ const DEFAULT: Level = Level::Info;
 
 /// A filter that passes what these directives pass, as [`Builder::filter`](crate::Builder::filter) says.
 ///
-/// Cost: a look into a table of targets it has met; a target is compared with the directives when it is met first, and
-/// again where two share a place in the table.
+/// Cost: a comparison of levels where all directives agree on a level; else the record's target is compared with those of
+/// the directives, the longest first.
 ///
 /// # Errors
 /// [`is_filter`](Error::is_filter), with the first directive that does not parse.
@@ -47,9 +46,14 @@ const DEFAULT: Level = Level::Info;
 /// ```
 pub fn directives(directives: &str) -> Result<impl Fn(&Record<'_>) -> bool + Send + use<>, Error> {
     let filter = Filter::parse(directives)?;
-    let levels = LevelsByTarget::new();
+    let levels = || filter.directives.iter().map(|directive| directive.level);
+    // Levels that no target is wanted at, and those that all are.
+    let most_verbose = levels().max().unwrap_or(LevelFilter::OFF);
+    let of_all = levels().min().filter(|_| filter.is_general()).unwrap_or(LevelFilter::OFF);
     Ok(move |record: &Record<'_>| {
-        levels.of(record.target(), |target| filter.level_of(target)).allows(record.level())
+        let level = record.level();
+        let is_wanted = || filter.level_of(record.target()).allows(level);
+        most_verbose.allows(level) && (of_all.allows(level) || is_wanted())
     })
 }
 
@@ -75,33 +79,6 @@ where
 {
     let name = name.to_owned();
     move |record: &Record<'_>| record.field(&name).is_some_and(|field| wanted(field.value()))
-}
-
-/// What directives say of the targets that were met, by the addresses of their names, which are the program's own: so a
-/// name need not be compared again. A target of which another one took the place is looked up anew.
-struct LevelsByTarget([Cell<Option<(&'static str, LevelFilter)>>; LevelsByTarget::PLACES]);
-
-impl LevelsByTarget {
-    /// More than most programs have modules that log; a power of two.
-    const PLACES: usize = 128;
-
-    fn new() -> Self {
-        LevelsByTarget([const { Cell::new(None) }; LevelsByTarget::PLACES])
-    }
-
-    #[inline]
-    fn of(&self, target: &'static str, judge: impl FnOnce(&str) -> LevelFilter) -> LevelFilter {
-        let address = target.as_ptr() as usize;
-        let place = &self.0[(address ^ (address >> 7) ^ (target.len() << 3)) % Self::PLACES];
-        match place.get() {
-            Some((known, level)) if std::ptr::eq(known, target) => level,
-            _ => {
-                let level = judge(target);
-                place.set(Some((target, level)));
-                level
-            }
-        }
-    }
 }
 
 /// Parsed directives.

@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
 use support::{Gate, LONG, SOON, each};
+use treering::format::Format;
 use treering::handler::{Batch, Capture, File, Handler, HandlerError};
 use treering::record::Record;
 use treering::{Level, LevelFilter, Logger, Overflow, Report, debug, error, filter, info, trace, warn};
@@ -978,4 +979,145 @@ fn a_fallback_may_have_a_fallback() {
     assert_eq!(numbers(&last), (0..100).collect::<Vec<_>>());
     let books = &report.handlers["first"];
     assert_eq!((books.delivered, books.diverted), (100, 100));
+}
+
+/// The message and a newline, counted each time; panics at the message `panic`.
+#[derive(Clone, Default)]
+struct Counting {
+    key: Option<&'static str>,
+    made: Arc<AtomicU64>,
+}
+
+impl Format for Counting {
+    fn format(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
+        self.made.fetch_add(1, Ordering::SeqCst);
+        writeln!(out, "{}", record.message()).unwrap();
+        assert_ne!(record.message(), "panic");
+    }
+
+    fn key(&self) -> Option<String> {
+        self.key.map(str::to_owned)
+    }
+}
+
+/// Two files in this format, the second with this level and filter, and an engine without a thread.
+fn two_files(
+    directory: &Path,
+    formats: [Counting; 2],
+    second: impl FnOnce(File) -> treering::handler::Routed,
+) -> (Logger, treering::Guard) {
+    let [first_format, second_format] = formats;
+    let first = File::append(directory.join("first")).unwrap().format(first_format);
+    let other = File::append(directory.join("second")).unwrap().format(second_format);
+    let builder = treering::builder().wait(treering::Wait::Manual).error_hook(|_| {});
+    builder.handler(first).handler(second(other)).start().unwrap()
+}
+
+/// One batch to each: so many messages, every third of them a warning, and those that the text of a number is not.
+fn batch(logger: &Logger, guard: &treering::Guard, numbers: std::ops::Range<u64>, extra: Option<&str>) {
+    for n in numbers {
+        match n % 3 {
+            0 => warn!(logger: logger, "{n}"),
+            _ => info!(logger: logger, "{n}"),
+        }
+    }
+    extra.iter().for_each(|text| warn!(logger: logger, "{text}"));
+    guard.flush(SOON).unwrap();
+}
+
+fn lines(path: impl AsRef<Path>) -> Vec<String> {
+    fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn two_handlers_with_equal_formats_make_each_text_once() {
+    for (keys, made) in [([Some("a"), Some("a")], 1), ([Some("a"), Some("b")], 2), ([None, None], 2)] {
+        let directory = tempfile::tempdir().unwrap();
+        let counting = Counting::default();
+        let formats = keys.map(|key| Counting { key, ..counting.clone() });
+        let (logger, guard) = two_files(directory.path(), formats, |file| file.named("second"));
+        batch(&logger, &guard, 0..30, None); // in the first batch nobody knows
+        counting.made.store(0, Ordering::SeqCst);
+        batch(&logger, &guard, 30..330, None);
+        assert_eq!(counting.made.load(Ordering::SeqCst), 300 * made, "{keys:?}");
+        guard.stop(SOON).unwrap().assert_balanced();
+        let expected: Vec<_> = (0..330).map(|n: u64| n.to_string()).collect();
+        assert_eq!(lines(directory.path().join("first")), expected);
+        assert_eq!(lines(directory.path().join("second")), expected);
+    }
+}
+
+#[test]
+fn handlers_that_want_different_records_share_the_texts_of_the_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let counting = Counting { key: Some("a"), ..Counting::default() };
+    let formats = [counting.clone(), counting.clone()];
+    let (logger, guard) = two_files(directory.path(), formats, |file| {
+        let mut n = 0;
+        // Every third is a warning; of these, those which are no multiple of five.
+        file.level(Level::Warn).filter(move |_| {
+            n += 1;
+            n % 5 != 0
+        })
+    });
+    batch(&logger, &guard, 0..300, None);
+    counting.made.store(0, Ordering::SeqCst);
+    batch(&logger, &guard, 300..600, None);
+    assert_eq!(counting.made.load(Ordering::SeqCst), 300);
+    batch(&logger, &guard, 600..900, Some("panic"));
+    batch(&logger, &guard, 900..1200, None);
+    let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
+    assert!(report.handlers.iter().all(|books| books.failed == 1), "the panic, in each: {report:#?}");
+    let all = (0..1200_u64).map(|n| n.to_string());
+    assert_eq!(lines(directory.path().join("first")), all.clone().collect::<Vec<_>>());
+    let text = lines(directory.path().join("second"));
+    let warnings: Vec<_> = all.step_by(3).collect();
+    assert!(text.len() < warnings.len() && text.iter().all(|line| warnings.contains(line)));
+    assert!(text.windows(2).all(|pair| pair[0].parse::<u64>().unwrap() < pair[1].parse().unwrap()));
+    assert_eq!(text.len() as u64, report.handlers.iter().nth(1).unwrap().delivered);
+}
+
+#[test]
+fn a_handler_that_wants_little_of_the_same_is_not_copied_for() {
+    // Two of the 300 would be shared: making copies of all of them costs more. What comes out is the same.
+    let directory = tempfile::tempdir().unwrap();
+    let counting = Counting { key: Some("a"), ..Counting::default() };
+    let formats = [counting.clone(), counting.clone()];
+    let (logger, guard) = two_files(directory.path(), formats, |file| {
+        file.filter(|record| record.message() == "7" || record.message() == "307")
+    });
+    batch(&logger, &guard, 0..300, None);
+    counting.made.store(0, Ordering::SeqCst);
+    batch(&logger, &guard, 300..600, None);
+    assert_eq!(counting.made.load(Ordering::SeqCst), 301);
+    guard.stop(SOON).unwrap().assert_balanced();
+    assert_eq!(lines(directory.path().join("second")), ["7", "307"]);
+}
+
+#[test]
+fn formats_of_one_type_share_texts_if_their_settings_are_equal() {
+    use treering::format::{Json, Logfmt, Pattern, Text, Time};
+    let pattern = |text| Pattern::new(text).unwrap();
+    let equal = [Text::new().key(), Text::default().key()];
+    assert!(equal[0].is_some() && equal[0] == equal[1]);
+    let mut colored = Text::new();
+    colored.colors_wanted(true);
+    let keys = [
+        Text::new().key(),
+        colored.key(),
+        Text::new().threads(true).key(),
+        Text::new().time(Time::utc().millis()).key(),
+        Json::new().key(),
+        Json::new().flat(true).key(),
+        Logfmt::new().key(),
+        Logfmt::new().location(true).key(),
+        pattern("{message}").key(),
+        pattern("{level} {message}").key(),
+        pattern("{level.lower} {message}").key(),
+        pattern("{time:%H} {message}").key(),
+    ];
+    for (at, key) in keys.iter().enumerate() {
+        assert!(key.is_some() && !keys[..at].contains(key), "{key:?}");
+    }
 }

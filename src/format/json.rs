@@ -228,6 +228,10 @@ impl Default for Json {
 }
 
 impl Format for Json {
+    fn key(&self) -> Option<String> {
+        Some(format!("{self:?}"))
+    }
+
     fn format(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"timestamp\":\"");
         self.clockface.push(record.time(), out);

@@ -115,6 +115,10 @@ impl Default for Logfmt {
 }
 
 impl Format for Logfmt {
+    fn key(&self) -> Option<String> {
+        Some(format!("{self:?}"))
+    }
+
     fn format(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(b"ts=");
         self.clockface.push(record.time(), out);

@@ -54,6 +54,19 @@ pub trait Format: Send {
     /// A format that panics costs the record it was on; what it appended for it is taken back.
     fn format(&mut self, record: &Record<'_>, out: &mut Vec<u8>);
 
+    /// What tells it from formats that make other bytes, if anything does: of handlers whose formats have equal keys, each
+    /// record's bytes are made by one and copied by the others. So it names the type and all of its settings. Asked before
+    /// the first record. Default: it shares with nobody.
+    ///
+    /// ```
+    /// use treering::format::{Format, Json};
+    /// assert_eq!(Json::new().key(), Json::new().key());
+    /// assert_ne!(Json::new().key(), Json::new().flat(true).key());
+    /// ```
+    fn key(&self) -> Option<String> {
+        None
+    }
+
     /// Whether colours are wanted where the bytes go. [`Console`](crate::handler::Console) tells, before the first
     /// record; of a handler that does not, none are. Default: nothing is done about it.
     ///

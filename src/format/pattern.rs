@@ -88,6 +88,10 @@ impl Pattern {
 }
 
 impl Format for Pattern {
+    fn key(&self) -> Option<String> {
+        Some(format!("{self:?}"))
+    }
+
     fn format(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
         for part in &mut self.parts {
             match part {

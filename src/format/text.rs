@@ -172,6 +172,10 @@ impl Format for Text {
         out.push(b'\n');
     }
 
+    fn key(&self) -> Option<String> {
+        Some(format!("{self:?}"))
+    }
+
     fn colors_wanted(&mut self, yes: bool) {
         if self.colors == Colors::Auto {
             self.is_colored = yes;

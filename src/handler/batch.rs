@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::Texts;
 use crate::callsite::Entry;
 use crate::record::{Record, Thread, Timestamp};
 use crate::stats::Cursor;
@@ -30,6 +31,8 @@ pub(crate) struct Contents<'a> {
     pub(crate) items: &'a [Item],
     pub(crate) words: &'a [u64],
     pub(crate) threads: &'a [Arc<Thread>],
+    /// What their texts are, for handlers that make the same.
+    pub(crate) texts: &'a Texts,
 }
 
 impl<'a> Contents<'a> {

@@ -16,6 +16,7 @@ mod selection;
 mod stream;
 #[cfg(test)]
 pub(crate) mod testing;
+mod texts;
 
 pub use batch::{Batch, Records};
 pub(crate) use batch::{Contents, Item};
@@ -29,6 +30,7 @@ pub(crate) use quarantine::{FAILURES_MAX, Quarantine};
 pub(crate) use routed::Filter;
 pub use routed::Routed;
 pub(crate) use selection::{Selection, Selects};
+pub(crate) use texts::Texts;
 
 use std::error::Error as StdError;
 use std::fmt;

@@ -1,14 +1,15 @@
 //! What handlers that write lines have in common: a level, a format, lines on their way, and what went wrong.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use super::texts::Shared;
 use super::{Batch, HandlerError};
 use crate::callsite::{Entry, Piece, Spec, Type, own_metadata};
 use crate::error::Error;
-use crate::format::{Format, Text};
+use crate::format::{Format, Json, Logfmt, Pattern, Text};
 use crate::level::LevelFilter;
 use crate::os;
 use crate::output::{Failed, Lines};
@@ -29,9 +30,69 @@ const GAP: &Entry = &Entry {
 enum Form {
     /// Ours, which only appends: straight to the lines. The copy would cost 8 ns of some 38.
     Text(Text),
+    /// Ours as well.
+    Ours(Box<dyn Format>),
     /// The user's, which may clear or replace the buffer that it gets. So there is one record in it at a time, and
     /// never the lines of others, which the books call held.
     Other { format: Box<dyn Format>, scratch: Vec<u8> },
+}
+
+impl Form {
+    fn of<F: Format + 'static>(format: F) -> Self {
+        let mut format = Some(format);
+        let text = (&mut format as &mut dyn Any).downcast_mut::<Option<Text>>();
+        if let Some(text) = text.and_then(Option::take) {
+            return Form::Text(text);
+        }
+        let ours = [TypeId::of::<Json>(), TypeId::of::<Logfmt>(), TypeId::of::<Pattern>()];
+        match format {
+            Some(format) if ours.contains(&TypeId::of::<F>()) => Form::Ours(Box::new(format)),
+            Some(format) => Form::Other { format: Box::new(format), scratch: Vec::new() },
+            None => unreachable!("only a text was taken"),
+        }
+    }
+
+    fn format(&mut self) -> &mut dyn Format {
+        match self {
+            Form::Text(text) => text,
+            Form::Ours(format) | Form::Other { format, .. } => &mut **format,
+        }
+    }
+
+    /// Appends one record to the lines; and to the texts of others, if they have a place for it.
+    #[inline]
+    fn push<W: io::Write>(
+        &mut self,
+        record: &Record<'_>,
+        lines: &mut Lines<W>,
+        mut leave: impl FnMut(&[u8]),
+    ) {
+        match self {
+            Form::Text(text) => lines.append(|bytes| {
+                let start = bytes.len();
+                text.format(record, bytes);
+                leave(&bytes[start..]);
+            }),
+            Form::Ours(format) => lines.append(|bytes| {
+                let start = bytes.len();
+                format.format(record, bytes);
+                leave(&bytes[start..]);
+            }),
+            Form::Other { format, scratch } => {
+                scratch.clear(); // also of what a format that panicked left
+                format.format(record, scratch);
+                leave(scratch);
+                lines.push(scratch);
+            }
+        }
+    }
+}
+
+/// What the format says of the bytes it makes, once it was asked.
+enum Key {
+    Unknown,
+    None,
+    Of(String),
 }
 
 /// So much of the buffer that a record is formatted into is kept for the next one.
@@ -41,6 +102,9 @@ const SCRATCH_BYTES_MAX: usize = 64 * 1024;
 pub(super) struct Stream<W> {
     pub(super) max_level: LevelFilter,
     form: Form,
+    key: Key,
+    /// What it has of others' texts, and they of its, within a batch.
+    shared: Option<Shared>,
     pub(super) lines: Lines<W>,
     /// What errors call it.
     place: PathBuf,
@@ -55,6 +119,8 @@ impl<W: io::Write> Stream<W> {
         Stream {
             max_level: LevelFilter::ALL,
             form: Form::Text(Text::new()),
+            key: Key::Unknown,
+            shared: None,
             lines,
             place,
             failed: None,
@@ -63,25 +129,31 @@ impl<W: io::Write> Stream<W> {
     }
 
     pub(super) fn set_format(&mut self, format: impl Format + 'static) {
-        let mut format = Some(format);
-        let ours = (&mut format as &mut dyn Any).downcast_mut::<Option<Text>>();
-        if let Some(text) = ours.and_then(Option::take) {
-            self.form = Form::Text(text);
-        } else if let Some(format) = format {
-            self.form = Form::Other { format: Box::new(format), scratch: Vec::new() };
-        }
+        self.form = Form::of(format);
+        self.key = Key::Unknown;
     }
 
     /// Tells the format whether colours are wanted.
     pub(super) fn set_colors(&mut self, yes: bool) {
-        match &mut self.form {
-            Form::Text(text) => text.colors_wanted(yes),
-            Form::Other { format, .. } => format.colors_wanted(yes),
+        self.form.format().colors_wanted(yes);
+        self.key = Key::Unknown;
+        self.shared = None;
+    }
+
+    /// From now on these records are formatted, in order.
+    pub(super) fn begin_batch(&mut self, batch: &Batch<'_>) {
+        if let Key::Unknown = self.key {
+            self.key = self.form.format().key().map_or(Key::None, Key::Of);
         }
+        self.shared = match &self.key {
+            Key::Of(key) => batch.contents.texts.take(key, batch),
+            Key::Unknown | Key::None => None,
+        };
     }
 
     /// Formats the batch; writes as often as a write is worth its system call.
     pub(super) fn take(&mut self, batch: &Batch<'_>) {
+        self.begin_batch(batch);
         for record in batch {
             self.newest = record.time;
             self.tell_gap();
@@ -90,19 +162,17 @@ impl<W: io::Write> Stream<W> {
                 self.write();
             }
         }
-        self.end_batch();
+        self.end_batch(batch);
     }
 
-    /// Formats one record.
+    /// Formats one record, or takes its text from another handler that did.
     #[inline]
     pub(super) fn push(&mut self, record: &Record<'_>) {
-        match &mut self.form {
-            Form::Text(text) => self.lines.append(|bytes| text.format(record, bytes)),
-            Form::Other { format, scratch } => {
-                scratch.clear(); // also of what a format that panicked left
-                format.format(record, scratch);
-                self.lines.push(scratch);
-            }
+        let Stream { form, lines, shared, .. } = self;
+        let Some(shared) = shared else { return form.push(record, lines, |_| ()) };
+        match shared.next(record) {
+            Ok(text) => lines.push(text),
+            Err(place) => form.push(record, lines, |text| shared.leave(place, record, text)),
         }
     }
 
@@ -124,10 +194,7 @@ impl<W: io::Write> Stream<W> {
         let (entry, arguments, time) = (GAP, &[lost], self.newest);
         let record = Record { entry, arguments, time, stamp: 0, thread: &thread, truncated: false };
         let mut note = Vec::new();
-        match &mut self.form {
-            Form::Text(text) => text.format(&record, &mut note),
-            Form::Other { format, .. } => format.format(&record, &mut note),
-        }
+        self.form.format().format(&record, &mut note);
         self.lines.push_note(&note, lost);
     }
 
@@ -135,8 +202,11 @@ impl<W: io::Write> Stream<W> {
         self.newest = time;
     }
 
-    /// Gives back the memory of a huge record.
-    pub(super) fn end_batch(&mut self) {
+    /// Lets others have the texts, and gives back the memory of a huge record.
+    pub(super) fn end_batch(&mut self, batch: &Batch<'_>) {
+        if let (Some(shared), Key::Of(key)) = (self.shared.take(), &self.key) {
+            batch.contents.texts.put_back(key, shared);
+        }
         if let Form::Other { scratch, .. } = &mut self.form {
             scratch.clear();
             scratch.shrink_to(SCRATCH_BYTES_MAX);
@@ -323,5 +393,7 @@ mod tests {
         assert!(scratch.capacity() <= SCRATCH_BYTES_MAX);
         stream.set_format(Text::new().threads(true));
         assert!(matches!(stream.form, Form::Text(_)));
+        stream.set_format(Json::new());
+        assert!(matches!(stream.form, Form::Ours(_)));
     }
 }

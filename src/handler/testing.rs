@@ -1,6 +1,6 @@
 //! Batches for the tests of handlers, without an engine.
 
-use super::{Batch, Contents, Handler, HandlerError, Item};
+use super::{Batch, Contents, Handler, HandlerError, Item, Texts};
 use crate::callsite::Piece;
 use crate::level::Level;
 use crate::record::testing::Owned;
@@ -20,6 +20,7 @@ pub(crate) struct Run {
     /// The positions of all items.
     all: Vec<u32>,
     cursor: Cursor,
+    pub(crate) texts: Texts,
 }
 
 impl Run {
@@ -31,6 +32,7 @@ impl Run {
             threads: Vec::new(),
             all: Vec::new(),
             cursor: Cursor::new(),
+            texts: Texts::default(),
         };
         for (position, record) in (0..).zip(records) {
             run.all.push(position);
@@ -75,7 +77,8 @@ impl Run {
 
     /// As for a handler that takes every level.
     pub(crate) fn all(&self) -> Batch<'_> {
-        let contents = Contents { items: &self.items, words: &self.words, threads: &self.threads };
+        let contents =
+            Contents { items: &self.items, words: &self.words, threads: &self.threads, texts: &self.texts };
         Batch { contents, chosen: &self.all, cursor: &self.cursor }
     }
 }

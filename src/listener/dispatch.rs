@@ -14,7 +14,8 @@ use crate::clock::{self, Deadline};
 use crate::error::Error;
 use crate::fault::{Faults, discard, guarded};
 use crate::handler::{
-    Contents, Cost, FAILURES_MAX, Failure, Handler, Quarantine, Routed, Selection, call_handler, informed,
+    Contents, Cost, FAILURES_MAX, Failure, Handler, Quarantine, Routed, Selection, Texts, call_handler,
+    informed,
 };
 use crate::level::LevelFilter;
 use crate::origin::Origin;
@@ -136,6 +137,7 @@ impl Books {
 #[derive(Debug)]
 pub(crate) struct Handlers {
     runners: Vec<Runner>,
+    texts: Texts,
     /// The highest stamp handed out.
     highest: u64,
     /// Each call gets one record: its end is when a deadline is looked at, where no other thread does.
@@ -145,7 +147,7 @@ pub(crate) struct Handlers {
 impl Handlers {
     /// Runs code of the user's: the handlers say their names. Where several have one name, they are numbered.
     pub(crate) fn new(handlers: Vec<Routed>, books: &Books) -> Self {
-        let mut all = Handlers { runners: Vec::new(), highest: 0, hurried: false };
+        let mut all = Handlers { runners: Vec::new(), texts: Texts::default(), highest: 0, hurried: false };
         for handler in handlers {
             let name = guarded(|| handler.name()).unwrap_or_else(|_| "unnamed".into());
             let mut unique = name.clone();
@@ -211,7 +213,9 @@ impl Handlers {
         books: &Books,
         faults: &Faults,
     ) -> Result<(), GivenUp> {
-        self.runners.iter_mut().for_each(|runner| runner.select(batch.contents(), faults));
+        self.texts.begin();
+        let contents = batch.contents(&self.texts);
+        self.runners.iter_mut().for_each(|runner| runner.select(contents, faults));
         books.settle(|| {
             inlets.settle_dispatched();
             self.runners.iter().for_each(|runner| runner.offer(batch.items.len()));
@@ -219,7 +223,7 @@ impl Handlers {
         })?;
         count_reordered(&batch.items, &mut self.highest, &books.reordered);
         for runner in &mut self.runners {
-            runner.deliver(batch.contents(), self.hurried, books, faults)?;
+            runner.deliver(batch.contents(&self.texts), self.hurried, books, faults)?;
         }
         batch.clear();
         Ok(())
@@ -266,8 +270,8 @@ impl Handlers {
 }
 
 impl Collected {
-    fn contents(&self) -> Contents<'_> {
-        Contents { items: &self.items, words: &self.words, threads: &self.threads }
+    fn contents<'a>(&'a self, texts: &'a Texts) -> Contents<'a> {
+        Contents { items: &self.items, words: &self.words, threads: &self.threads, texts }
     }
 
     /// Forgets the batch, and the threads without a ring that are in it.

@@ -110,10 +110,11 @@ impl<F: Files> Writer<F> {
 
     pub(super) fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
         self.look_after();
+        self.stream.begin_batch(batch);
         for record in batch {
             self.take(&record);
         }
-        self.stream.end_batch();
+        self.stream.end_batch(batch);
         self.sync_if_due();
         self.stream.tell()
     }
