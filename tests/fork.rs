@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use support::{Gate, LONG, SOON, each, in_child, text};
 use treering::format::Format;
-use treering::handler::{self, Capture};
+use treering::handler::{self, Capture, Handler as _};
 use treering::record::Record;
 use treering::{Overflow, Wait, info, warn};
 
@@ -121,6 +121,9 @@ fn what_is_pending_is_written_once_by_the_parent_and_what_the_child_logs_is_coun
                 let (guard, own_guard) = guards.take().unwrap();
                 assert!(treering::flush(LONG).unwrap_err().is_forked());
                 assert!(treering::set_filter("trace").unwrap_err().is_forked());
+                let handlers = treering::handlers().unwrap();
+                assert!(handlers.add(Capture::new().named("child's"), LONG).unwrap_err().is_forked());
+                assert!(handlers.remove("capture", LONG).unwrap_err().is_forked());
                 assert!(treering::register_thread().unwrap_err().is_forked());
                 assert!(guard.stop(LONG).unwrap_err().is_forked());
                 assert!(
