@@ -2,6 +2,7 @@
 
 mod archive;
 mod backoff;
+mod clocks;
 mod control;
 mod options;
 mod rotation;

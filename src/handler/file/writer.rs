@@ -292,7 +292,7 @@ impl<F: Files> Writer<F> {
         let file = self.stream.lines.out();
         let modified = (file.length() > 0).then(|| timestamp(file.facts().modified));
         if let Some(Roller { rotation, period, .. }) = &mut self.roller {
-            *period = rotation.interval.zip(modified).map(|(interval, time)| interval.period_of(time));
+            *period = modified.and_then(|time| rotation.period_of(time));
         }
     }
 
@@ -385,13 +385,12 @@ impl Roller {
 
     /// The open file's first record was made then.
     fn begin(&mut self, time: Timestamp) {
-        self.period = self.rotation.interval.map(|interval| interval.period_of(time));
+        self.period = self.rotation.period_of(time);
     }
 
     /// What the open file is named for when it rolls.
     fn stamp(&self, time: Timestamp) -> String {
-        let Some(interval) = self.rotation.interval else { return String::new() };
-        interval.stamp(self.period.unwrap_or_else(|| interval.period_of(time)).start)
+        self.rotation.stamp(self.period.or_else(|| self.rotation.period_of(time)))
     }
 }
 
