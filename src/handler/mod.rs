@@ -16,6 +16,8 @@ pub(crate) use batch::Item;
 pub use batch::{Batch, Records};
 pub use capture::{Capture, Captured, CapturedValue};
 pub use console::Console;
+#[cfg(any(feature = "gzip", feature = "zstd"))]
+pub use file::Compression;
 pub use file::{File, FileControl, FileOptions, Rotation, SyncPolicy, Weekday};
 
 use std::error::Error as StdError;
@@ -142,6 +144,37 @@ pub trait Handler: Send {
     /// ```
     fn skipped(&mut self, records: u64) {
         let _ = records;
+    }
+
+    /// Called about twice a second while the engine runs, whether or not records come: for what a handler has to look
+    /// after by itself, such as a file that somebody may move away. With [`Wait::Manual`](crate::Wait::Manual), by polls.
+    ///
+    /// # Errors
+    /// As for [`flush`](Handler::flush), but that it does not count as one of those that lead to a quarantine.
+    ///
+    /// ```
+    /// use treering::handler::{Batch, Handler, HandlerError};
+    ///
+    /// struct Example {
+    ///     is_connected: bool,
+    /// }
+    ///
+    /// impl Handler for Example {
+    ///     fn handle(&mut self, _: &Batch<'_>) -> Result<(), HandlerError> {
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn tend(&mut self) -> Result<(), HandlerError> {
+    ///         self.is_connected = true; // … before the next record needs it
+    ///         Ok(())
+    ///     }
+    /// }
+    /// # let mut example = Example { is_connected: false };
+    /// # example.tend().unwrap();
+    /// # assert!(example.is_connected);
+    /// ```
+    fn tend(&mut self) -> Result<(), HandlerError> {
+        Ok(())
     }
 
     /// How many records were taken but have not left the process yet.

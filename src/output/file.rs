@@ -10,14 +10,15 @@
 //! * If the file ends in the middle of a line, because a process died there, that line is ended before the first
 //!   of ours. It is opened for reading too, to look at its last byte.
 //!
-//! Appends of several processes to one file do not mix
-//! within a `write(2)`, but each process can only keep its own lines whole.
+//! Appends of several processes to one file do not mix within a `write(2)`, but each process can only keep its own lines
+//! whole. Each holds [`Lock::Append`] as long as it has the file open, and after it has taken it looks whether the path
+//! names the file still: so whoever has given the file another name and then finds nobody at it knows that nobody will come.
 
 use std::io;
 use std::path::Path;
 
 use super::Lines;
-use super::files::{CREATION_MODE, Facts, Files, Kind};
+use super::files::{CREATION_MODE, Facts, Files, Kind, Lock};
 
 /// So often may the file come and go between the call that opens and the one that creates: another process renames
 /// it just then.
@@ -75,15 +76,23 @@ impl<F: Files> Appended<F> {
         if how.creates_directories {
             files.create_directories(directory_of(path), DIRECTORY_MODE)?;
         }
-        let file = open_or_create(&files, path, how)?;
-        let facts = files.facts(&file)?;
-        if facts.kind == Kind::Other {
-            return Err(io::Error::other("neither a regular file nor a character device"));
+        let (file, facts) = open_to_stay(&files, path, how)?;
+        let mut last = [b'\n'];
+        if facts.kind == Kind::Regular && facts.length > 0 {
+            files.read_at(&file, &mut last, facts.length - 1)?;
         }
-        let is_torn = facts.kind == Kind::Regular
-            && facts.length > 0
-            && files.read_byte(&file, facts.length - 1)? != b'\n';
-        Ok(Appended { files, file, facts, length: facts.length, is_torn })
+        Ok(Appended { files, file, facts, length: facts.length, is_torn: last != [b'\n'] })
+    }
+
+    /// Takes the lock on the names of this file and of those that had its name before. Where a file system knows no
+    /// locks everybody has it.
+    pub(crate) fn lock_names(&self) -> bool {
+        self.files.try_lock(&self.file, Lock::Names).unwrap_or(true)
+    }
+
+    pub(crate) fn unlock_names(&self) {
+        // Where it fails there was none.
+        let _ = self.files.unlock(&self.file, Lock::Names);
     }
 
     /// Empties it.
@@ -154,6 +163,30 @@ pub(crate) fn directory_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
+    }
+}
+
+/// Opens the file, says that somebody appends to it, and looks whether the path still names it then.
+fn open_to_stay<F: Files>(files: &F, path: &Path, how: &How) -> io::Result<(F::File, Facts)> {
+    let mut tries = 1;
+    loop {
+        let file = open_or_create(files, path, how)?;
+        let facts = files.facts(&file)?;
+        match facts.kind {
+            Kind::Other => return Err(io::Error::other("neither a regular file nor a character device")),
+            Kind::Device => return Ok((file, facts)),
+            Kind::Regular => {}
+        }
+        // Nothing follows from a file system without locks but that files there are not compressed.
+        let is_free = files.try_lock(&file, Lock::Append).unwrap_or(true);
+        let is_there = match files.facts_at(path) {
+            Ok(there) => there.identity == facts.identity,
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        };
+        if (is_free && is_there) || tries == TRIES_MAX {
+            return Ok((file, facts));
+        }
+        tries += 1;
     }
 }
 

@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::files::{Facts, Files, Kind};
+use super::files::{Facts, Files, Kind, Lock};
 use crate::sync::{Arc, Mutex};
 
 /// What goes wrong, from which call on.
@@ -40,7 +40,10 @@ struct State {
     /// How many calls there were.
     calls: usize,
     fault: Option<Fault>,
-    /// How many descriptors are open.
+    /// The locks that open files have, by the numbers of the files.
+    locks: Vec<(usize, usize, Lock)>,
+    /// How many files were opened, and how many of them are open.
+    opened: usize,
     open: usize,
     /// The time, in seconds after 1970.
     now: u64,
@@ -60,12 +63,16 @@ struct Inode {
 #[derive(Debug)]
 pub(crate) struct ModelFile {
     model: Model,
+    /// Distinguishes those that have the same file open.
+    number: usize,
     inode: usize,
 }
 
 impl Drop for ModelFile {
     fn drop(&mut self) {
-        self.model.0.lock().open -= 1;
+        let mut state = self.model.0.lock();
+        state.open -= 1;
+        state.locks.retain(|&(number, ..)| number != self.number);
     }
 }
 
@@ -189,7 +196,10 @@ impl Model {
     }
 
     fn opened(&self, inode: usize) -> ModelFile {
-        ModelFile { model: self.clone(), inode }
+        let mut state = self.0.lock();
+        state.open += 1;
+        state.opened += 1;
+        ModelFile { model: self.clone(), number: state.opened, inode }
     }
 }
 
@@ -206,7 +216,6 @@ impl Files for Model {
         let modified = state.now;
         state.inodes.push(Inode { modified, ..Inode::default() });
         state.names.insert(path.to_owned(), inode);
-        state.open += 1;
         drop(state);
         Ok(self.opened(inode))
     }
@@ -215,7 +224,6 @@ impl Files for Model {
         let mut state = self.0.lock();
         state.whole_call()?;
         let inode = state.find(path)?;
-        state.open += 1;
         drop(state);
         Ok(self.opened(inode))
     }
@@ -233,11 +241,17 @@ impl Files for Model {
         Ok(state.facts(inode))
     }
 
-    fn read_byte(&self, file: &ModelFile, position: u64) -> io::Result<u8> {
+    fn read_at(&self, file: &ModelFile, bytes: &mut [u8], position: u64) -> io::Result<usize> {
         let mut state = self.0.lock();
-        state.whole_call()?;
-        let byte = state.inodes[file.inode].bytes.get(position as usize).copied();
-        byte.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+        let verdict = state.call()?;
+        let there = state.inodes[file.inode].bytes.get(position as usize..).unwrap_or_default();
+        let read = match verdict {
+            Verdict::Works => there.len().min(bytes.len()),
+            Verdict::TakesHalf => there.len().min(bytes.len()).div_ceil(2),
+            Verdict::Dies => return Err(io::Error::from_raw_os_error(libc::EIO)),
+        };
+        bytes[..read].copy_from_slice(&there[..read]);
+        Ok(read)
     }
 
     fn write(&self, file: &ModelFile, bytes: &[u8]) -> io::Result<usize> {
@@ -262,6 +276,37 @@ impl Files for Model {
         state.whole_call()?;
         let inode = &mut state.inodes[file.inode];
         inode.synced = inode.bytes.len();
+        Ok(())
+    }
+
+    fn sync_as_of(&self, file: &ModelFile, modified: SystemTime) -> io::Result<()> {
+        let second = modified.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+        self.0.lock().inodes[file.inode].modified = second;
+        self.sync(file)
+    }
+
+    fn try_lock(&self, file: &ModelFile, lock: Lock) -> io::Result<bool> {
+        let mut state = self.0.lock();
+        state.whole_call()?;
+        let excludes = |other| match lock {
+            Lock::Append => other == Lock::Alone,
+            Lock::Alone => other != Lock::Names,
+            Lock::Names => other == Lock::Names,
+        };
+        let is_taken = state
+            .locks
+            .iter()
+            .any(|&(number, inode, other)| number != file.number && inode == file.inode && excludes(other));
+        if !is_taken {
+            state.locks.push((file.number, file.inode, lock));
+        }
+        Ok(!is_taken)
+    }
+
+    fn unlock(&self, file: &ModelFile, lock: Lock) -> io::Result<()> {
+        let mut state = self.0.lock();
+        state.whole_call()?;
+        state.locks.retain(|&(number, _, held)| (number, held) != (file.number, lock));
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::clocks;
+use super::compression::Compression;
 use crate::error::Error;
 #[cfg(feature = "time-zones")]
 use crate::format::Time;
@@ -45,6 +46,7 @@ pub struct Rotation {
     at: (u32, u32),
     pub(super) on_start: bool,
     pub(super) keep: Keep,
+    pub(super) compression: Option<Compression>,
 }
 
 /// What is kept of the rolled files: those that pass all three.
@@ -106,7 +108,15 @@ impl Rotation {
     /// ```
     pub fn new() -> Self {
         let keep = Keep { files: KEEP_FILES, age: None, bytes: None };
-        Rotation { bytes_max: None, interval: None, zone: Zone::Utc, at: (0, 0), on_start: false, keep }
+        Rotation {
+            bytes_max: None,
+            interval: None,
+            zone: Zone::Utc,
+            at: (0, 0),
+            on_start: false,
+            keep,
+            compression: None,
+        }
     }
 
     /// Rolls before the record that would make the file longer than this. So no file is, but for one that holds a
@@ -254,6 +264,23 @@ impl Rotation {
         self
     }
 
+    /// Compresses files when they have rolled, on a thread that runs only while no other wants to. Default: no.
+    ///
+    /// What is compressed has another ending, `app.log.1.gz`, and counts as one of those that are kept, by the bytes that it
+    /// has. A file that another process still writes to is left until it does not.
+    ///
+    /// ```
+    /// # #[cfg(feature = "gzip")] {
+    /// use treering::handler::{Compression, Rotation};
+    /// let rotation = Rotation::new().daily().compress(Compression::Gzip).keep_files(90);
+    /// # }
+    /// ```
+    #[cfg(any(feature = "gzip", feature = "zstd"))]
+    pub fn compress(mut self, compression: Compression) -> Self {
+        self.compression = Some(compression);
+        self
+    }
+
     fn each(mut self, seconds: i64, origin: i64) -> Self {
         self.interval = Some(Interval { seconds, origin });
         self
@@ -305,6 +332,11 @@ impl Rotation {
         } else {
             format!("{day}_{hour}-{minute}")
         }
+    }
+
+    /// What a stamp looks like.
+    pub(super) fn sample_stamp(&self) -> String {
+        self.stamp(self.period_of(Timestamp::from_nanos(0)))
     }
 
     /// Whether a file of this length is too long.
