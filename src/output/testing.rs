@@ -34,8 +34,10 @@ pub(crate) struct Model(Arc<Mutex<State>>);
 #[derive(Default, Debug)]
 struct State {
     names: BTreeMap<PathBuf, usize>,
-    /// Those that would survive a power failure.
+    /// Those that would survive a power failure, whatever else does.
     synced_names: BTreeMap<PathBuf, usize>,
+    /// What the names were after each change since then: a power failure may leave any of these.
+    changes: Vec<BTreeMap<PathBuf, usize>>,
     inodes: Vec<Inode>,
     /// How many calls there were.
     calls: usize,
@@ -76,6 +78,14 @@ impl Drop for ModelFile {
     }
 }
 
+/// What a power failure leaves of the bytes that were not synced.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Unsynced {
+    Lost,
+    Torn,
+    Kept,
+}
+
 /// How a call goes on.
 enum Verdict {
     Works,
@@ -112,6 +122,11 @@ impl State {
         self.names.get(path).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
+    /// The names are others now, and not synced yet.
+    fn renamed(&mut self) {
+        self.changes.push(self.names.clone());
+    }
+
     fn facts(&self, inode: usize) -> Facts {
         let Inode { bytes, modified, .. } = &self.inodes[inode];
         Facts {
@@ -133,6 +148,29 @@ impl Model {
     /// The next process finds what the last one left.
     pub(crate) fn restart(&self) {
         self.set_fault(None);
+    }
+
+    /// How many changes of names a power failure may undo, the last ones first.
+    pub(crate) fn unsynced_changes(&self) -> usize {
+        self.0.lock().changes.len()
+    }
+
+    /// The power fails: so many of the changes of names that were not synced are kept, in their order.
+    pub(crate) fn cut_power(&self, changes: usize, unsynced: Unsynced) {
+        let mut state = self.0.lock();
+        state.names = match changes {
+            0 => state.synced_names.clone(),
+            kept => state.changes[kept - 1].clone(),
+        };
+        state.changes.clear();
+        for inode in &mut state.inodes {
+            let more = inode.bytes.len() - inode.synced;
+            inode.bytes.truncate(match unsynced {
+                Unsynced::Lost => inode.synced,
+                Unsynced::Torn => inode.synced + more / 2,
+                Unsynced::Kept => inode.synced + more,
+            });
+        }
     }
 
     /// What is written from now on is modified then, in seconds after 1970.
@@ -162,6 +200,7 @@ impl Model {
         let mut state = self.0.lock();
         let inode = state.names[Path::new(path)];
         state.inodes[inode].bytes.clear();
+        state.inodes[inode].synced = 0;
     }
 
     /// Moves a file, as somebody else would.
@@ -177,10 +216,22 @@ impl Model {
     }
 
     /// All names and what stands there.
-    pub(crate) fn all(&self) -> BTreeMap<String, String> {
+    pub(crate) fn contents(&self) -> BTreeMap<String, Vec<u8>> {
         let state = self.0.lock();
-        let text = |inode: usize| String::from_utf8(state.inodes[inode].bytes.clone()).unwrap();
-        state.names.iter().map(|(path, &inode)| (path.display().to_string(), text(inode))).collect()
+        let bytes = |inode: usize| state.inodes[inode].bytes.clone();
+        state.names.iter().map(|(path, &inode)| (path.display().to_string(), bytes(inode))).collect()
+    }
+
+    /// The same, where all is text.
+    pub(crate) fn all(&self) -> BTreeMap<String, String> {
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        self.contents().into_iter().map(|(path, bytes)| (path, text(bytes))).collect()
+    }
+
+    /// Who may do what with it.
+    pub(crate) fn mode(&self, path: &str) -> u32 {
+        let state = self.0.lock();
+        state.inodes[state.names[Path::new(path)]].mode
     }
 
     /// What stands there.
@@ -216,6 +267,7 @@ impl Files for Model {
         let modified = state.now;
         state.inodes.push(Inode { modified, ..Inode::default() });
         state.names.insert(path.to_owned(), inode);
+        state.renamed();
         drop(state);
         Ok(self.opened(inode))
     }
@@ -315,13 +367,16 @@ impl Files for Model {
         state.whole_call()?;
         let within = state.names.iter().filter(|(path, _)| path.parent() == Some(directory));
         state.synced_names = within.map(|(path, &inode)| (path.clone(), inode)).collect();
+        state.changes.clear();
         Ok(())
     }
 
     fn truncate(&self, file: &ModelFile) -> io::Result<()> {
         let mut state = self.0.lock();
         state.whole_call()?;
-        state.inodes[file.inode].bytes.clear();
+        let inode = &mut state.inodes[file.inode];
+        inode.bytes.clear();
+        inode.synced = 0;
         Ok(())
     }
 
@@ -352,6 +407,7 @@ impl Files for Model {
         }
         state.names.remove(from);
         state.names.insert(to.to_owned(), inode);
+        state.renamed();
         Ok(())
     }
 
@@ -360,6 +416,7 @@ impl Files for Model {
         state.whole_call()?;
         state.find(path)?;
         state.names.remove(path);
+        state.renamed();
         Ok(())
     }
 }
