@@ -442,7 +442,14 @@ fn write_to_shared(rotation: Rotation, records: u64) {
     let path = std::env::var(SHARED_PATH).unwrap();
     let writer: u64 = std::env::var(WRITER).unwrap().parse().unwrap();
     let file = File::options().rotate(rotation).open(path).unwrap();
-    let (logger, guard) = treering::builder().overflow(Overflow::block(LONG)).handler(file).start().unwrap();
+    let faults = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let sink = faults.clone();
+    let (logger, guard) = treering::builder()
+        .error_hook(move |fault| sink.lock().unwrap().push(fault.to_owned()))
+        .overflow(Overflow::block(LONG))
+        .handler(file)
+        .start()
+        .unwrap();
     for number in 0..records {
         info!(logger: logger, "<{writer} {number}>");
         if number % 50 == 0 {
@@ -451,6 +458,8 @@ fn write_to_shared(rotation: Rotation, records: u64) {
     }
     let report = guard.stop(LONG).unwrap();
     assert!(report.is_lossless(), "{report:#?}");
+    let faults = faults.lock().unwrap();
+    assert!(faults.is_empty(), "none is in the way of another: {faults:?}");
 }
 
 /// What stands in a file, or did before it was compressed.

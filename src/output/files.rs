@@ -238,3 +238,42 @@ impl From<fs::Metadata> for Facts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rename_spares_what_is_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let [from, to] = ["from", "to"].map(|name| directory.path().join(name));
+        [&from, &to].into_iter().for_each(|path| fs::write(path, path.to_str().unwrap()).unwrap());
+        assert_eq!(System.rename(&from, &to).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&to).unwrap(), to.to_str().unwrap());
+        fs::remove_file(&to).unwrap();
+        System.rename(&from, &to).unwrap();
+        assert_eq!(fs::read_to_string(&to).unwrap(), from.to_str().unwrap());
+    }
+
+    #[test]
+    fn any_number_appends_and_one_has_a_file_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("app.log");
+        let [first, second] = [System.create(&path).unwrap(), System.open(&path).unwrap()];
+        assert!(
+            System.try_lock(&first, Lock::Append).unwrap() && System.try_lock(&second, Lock::Append).unwrap()
+        );
+        assert!(!System.try_lock(&second, Lock::Alone).unwrap());
+        assert!(
+            System.try_lock(&second, Lock::Names).unwrap() && !System.try_lock(&first, Lock::Names).unwrap()
+        );
+        System.unlock(&second, Lock::Names).unwrap();
+        assert!(System.try_lock(&first, Lock::Names).unwrap());
+        drop(first);
+        assert!(System.try_lock(&second, Lock::Alone).unwrap());
+        let third = System.open(&path).unwrap();
+        assert!(!System.try_lock(&third, Lock::Append).unwrap());
+        drop(second);
+        assert!(System.try_lock(&third, Lock::Append).unwrap());
+    }
+}

@@ -36,7 +36,7 @@ struct State {
     names: BTreeMap<PathBuf, usize>,
     /// Those that would survive a power failure, whatever else does.
     synced_names: BTreeMap<PathBuf, usize>,
-    /// What the names were after each change since then: a power failure may leave any of these.
+    /// What the names were after each change since then: a power failure may leave any of these, as journals keep the order.
     changes: Vec<BTreeMap<PathBuf, usize>>,
     inodes: Vec<Inode>,
     /// How many calls there were.

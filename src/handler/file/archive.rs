@@ -117,8 +117,9 @@ impl Archive {
         Ok(rolled.iter().filter(waits).map(|suffix| self.path(suffix)).collect())
     }
 
-    /// Puts a compressed file in the place of the one that it was made of, wherever that is by now. If it is gone, or not
-    /// as it was, the compressed one goes.
+    /// Puts a compressed file, which is on the disk, in the place of the one that it was made of, wherever that is by now.
+    /// If it is gone, or not as it was, the compressed one goes. A disk on which the second name is gone has the first, as
+    /// journals keep the order.
     pub(super) fn exchange(
         &self,
         files: &impl Files,
@@ -126,7 +127,6 @@ impl Archive {
         made_of: Facts,
         compressed: &Path,
         ending: &'static str,
-        syncs: bool,
     ) -> io::Result<()> {
         let mut plain = self.list(files, stamp)?;
         plain.retain(|suffix| suffix.ending == PLAIN);
@@ -134,9 +134,6 @@ impl Archive {
             |suffix: &&Suffix| files.facts_at(&self.path(suffix)).is_ok_and(|facts| facts == made_of);
         let Some(source) = plain.iter().find(is_source) else { return files.remove(compressed) };
         files.rename(compressed, &self.path(&Suffix { ending, ..source.clone() }))?;
-        if syncs {
-            files.sync_directory(&self.directory)?;
-        }
         files.remove(&self.path(source))
     }
 

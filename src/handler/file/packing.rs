@@ -7,8 +7,7 @@
 //!       ┊                                              │
 //!       ┊                                         compress it into app.log.compressing, sync that
 //!       ┊                                              │
-//!   exchange the names, ◄─── both files, locked ───────┘
-//!   sync the directory
+//!   exchange the names  ◄─── both files, locked ───────┘
 //! ```
 //!
 //! Only the listener gives names to files: it alone moves numbered ones up, and knows then where the one is that was
@@ -42,7 +41,7 @@ pub(super) struct Packing<F: Files> {
     mode: u32,
     /// Whether some file may wait to be compressed.
     is_wanted: bool,
-    /// Those that could not be compressed since the last pause.
+    /// Those that could not be compressed, or not yet, since one was or all had to wait.
     skipped: Vec<PathBuf>,
     trying: BackOff,
     job: Option<Arc<Job<F>>>,
@@ -79,9 +78,10 @@ impl<F: Files> Packing<F> {
         }
     }
 
-    /// A file rolled.
+    /// A file rolled, and numbered ones have other names.
     pub(super) fn want(&mut self) {
         self.is_wanted = true;
+        self.skipped.clear();
     }
 
     /// Whether a file is being compressed, or was and waits for its name.
@@ -99,7 +99,7 @@ impl<F: Files> Packing<F> {
         job.result.lock().take()
     }
 
-    /// Begins with the first of these, the newest first, that was not tried since the last pause.
+    /// Begins with the first of these, the newest first, that was not skipped.
     pub(super) fn begin(&mut self, waiting: Vec<PathBuf>, now: Instant) -> io::Result<()> {
         if waiting.is_empty() {
             self.is_wanted = false;
@@ -127,7 +127,9 @@ impl<F: Files> Packing<F> {
         (self.start)(Box::new(work)).inspect_err(|_| self.job = None)
     }
 
+    /// The last file has its new name: those that were skipped get their turn again.
     pub(super) fn succeed(&mut self) {
+        self.skipped.clear();
         self.trying.succeed();
     }
 

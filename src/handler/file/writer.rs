@@ -417,11 +417,11 @@ impl<F: Files> Writer<F> {
 
     fn give_names(&mut self, now: Instant) {
         let Some(result) = self.packing.as_mut().and_then(Packing::result) else { return };
-        let exchanged = result.and_then(|packed| packed.map_or(Ok(()), |packed| self.exchange(&packed)));
-        match (exchanged, &mut self.packing) {
-            (Ok(()), Some(packing)) => packing.succeed(),
-            (Ok(()), None) => {}
-            (Err(source), _) => self.fail_to_pack(now, source),
+        let exchanged = result.and_then(|packed| packed.map(|packed| self.exchange(&packed)).transpose());
+        match exchanged {
+            Ok(Some(())) => self.packing.iter_mut().for_each(Packing::succeed),
+            Ok(None) => {}
+            Err(source) => self.fail_to_pack(now, source),
         }
     }
 
@@ -434,13 +434,12 @@ impl<F: Files> Writer<F> {
     /// Puts a compressed file in the place of the plain one.
     fn exchange(&mut self, packed: &Packed<F>) -> io::Result<()> {
         let (Some(roller), Some(packing)) = (&self.roller, &self.packing) else { return Ok(()) };
-        let (ending, syncs) = (packing.compression.ending(), self.disk.policy != SyncPolicy::Never);
+        let ending = packing.compression.ending();
         let workbench = roller.archive.workbench();
         if !self.stream.lines.out().lock_names() {
             return self.files.remove(&workbench); // another process rolls: later
         }
-        let result =
-            roller.archive.exchange(&self.files, &roller.stamp, packed.made_of, &workbench, ending, syncs);
+        let result = roller.archive.exchange(&self.files, &roller.stamp, packed.made_of, &workbench, ending);
         self.stream.lines.out().unlock_names();
         result
     }
