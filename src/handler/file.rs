@@ -10,7 +10,6 @@ mod packing;
 mod rotation;
 mod writer;
 
-#[cfg(any(feature = "gzip", feature = "zstd"))]
 pub use compression::Compression;
 pub use control::FileControl;
 pub use options::{FileOptions, SyncPolicy};

@@ -16,9 +16,7 @@ pub(crate) use batch::Item;
 pub use batch::{Batch, Records};
 pub use capture::{Capture, Captured, CapturedValue};
 pub use console::Console;
-#[cfg(any(feature = "gzip", feature = "zstd"))]
-pub use file::Compression;
-pub use file::{File, FileControl, FileOptions, Rotation, SyncPolicy, Weekday};
+pub use file::{Compression, File, FileControl, FileOptions, Rotation, SyncPolicy, Weekday};
 
 use std::error::Error as StdError;
 use std::fmt;

@@ -2,7 +2,8 @@
 
 use std::io::{self, Read, Write};
 
-/// How [`Rotation::compress`](super::Rotation::compress) makes files shorter.
+/// How [`Rotation::compress`](super::Rotation::compress) makes files shorter. Each way needs a feature; there is none
+/// without.
 ///
 /// ```
 /// # #[cfg(feature = "zstd")] {

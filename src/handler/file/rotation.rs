@@ -275,7 +275,6 @@ impl Rotation {
     /// let rotation = Rotation::new().daily().compress(Compression::Gzip).keep_files(90);
     /// # }
     /// ```
-    #[cfg(any(feature = "gzip", feature = "zstd"))]
     pub fn compress(mut self, compression: Compression) -> Self {
         self.compression = Some(compression);
         self
