@@ -229,6 +229,7 @@ impl Model {
     }
 
     /// Who may do what with it.
+    #[cfg(feature = "gzip")]
     pub(crate) fn mode(&self, path: &str) -> u32 {
         let state = self.0.lock();
         state.inodes[state.names[Path::new(path)]].mode

@@ -24,7 +24,7 @@ const KEEP_FILES: usize = 10;
 /// `app.log.1` (the newest), `app.log.2` and so on; where it rolls by time, each has the start of its interval:
 /// `app.log.2026-11-22`, and a number behind it if it is not the first of its interval. An empty file is never rolled.
 ///
-/// Days, hours and minutes are those of the clocks in UTC, or of a [`zone`](Rotation::zone) with the feature
+/// Days, hours and minutes are those of the clocks in UTC, or of a `zone` with the feature
 /// `time-zones`. Where clocks are set back, what they show twice begins no interval twice: the one that lasts goes on
 /// until they are past it. Where they are set forward, an interval whose beginning they skip begins with the skip.
 ///
