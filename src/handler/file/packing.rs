@@ -41,7 +41,7 @@ pub(super) struct Packing<F: Files> {
     mode: u32,
     /// Whether some file may wait to be compressed.
     is_wanted: bool,
-    /// Those that could not be compressed, or not yet, since one was or all had to wait.
+    /// Those that were tried since one rolled, or since all had to wait.
     skipped: Vec<PathBuf>,
     trying: BackOff,
     job: Option<Arc<Job<F>>>,
@@ -127,9 +127,7 @@ impl<F: Files> Packing<F> {
         (self.start)(Box::new(work)).inspect_err(|_| self.job = None)
     }
 
-    /// The last file has its new name: those that were skipped get their turn again.
     pub(super) fn succeed(&mut self) {
-        self.skipped.clear();
         self.trying.succeed();
     }
 
