@@ -16,9 +16,11 @@
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use super::Lines;
 use super::files::{CREATION_MODE, Facts, Files, Kind, Lock};
+use crate::sync::nap;
 
 /// So often may the file come and go between the call that opens and the one that creates: another process renames
 /// it just then.
@@ -32,6 +34,9 @@ pub(crate) struct How {
     /// Whether the directories that lead to it are created, for their owner alone.
     pub(crate) creates_directories: bool,
 }
+
+/// So long may a write of another process take to become visible as a whole. The files of a model have no other.
+const WRITE_MAX: Duration = if cfg!(test) { Duration::ZERO } else { Duration::from_millis(20) };
 
 /// Directories are their owner's alone, too.
 const DIRECTORY_MODE: u32 = 0o700;
@@ -77,11 +82,8 @@ impl<F: Files> Appended<F> {
             files.create_directories(directory_of(path), DIRECTORY_MODE)?;
         }
         let (file, facts) = open_to_stay(&files, path, how)?;
-        let mut last = [b'\n'];
-        if facts.kind == Kind::Regular && facts.length > 0 {
-            files.read_at(&file, &mut last, facts.length - 1)?;
-        }
-        Ok(Appended { files, file, facts, length: facts.length, is_torn: last != [b'\n'] })
+        let is_torn = facts.kind == Kind::Regular && ends_torn(&files, &file, facts.length)?;
+        Ok(Appended { files, file, facts, length: facts.length, is_torn })
     }
 
     /// Takes the lock on the names of this file and of those that had its name before. Where a file system knows no
@@ -164,6 +166,23 @@ pub(crate) fn directory_of(path: &Path) -> &Path {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     }
+}
+
+/// Whether it ends in the middle of a line. One that grows is being written by somebody else, and was looked at halfway.
+fn ends_torn<F: Files>(files: &F, file: &F::File, mut length: u64) -> io::Result<bool> {
+    let mut last = [b'\n'];
+    while length > 0 {
+        files.read_at(file, &mut last, length - 1)?;
+        if last == [b'\n'] {
+            return Ok(false);
+        }
+        nap(WRITE_MAX);
+        let before = std::mem::replace(&mut length, files.facts(file)?.length);
+        if length == before {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Opens the file, says that somebody appends to it, and looks whether the path still names it then.
