@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo run --example rotation
+//! cargo run --example rotation --features gzip
 //! ```
 
 use std::time::Duration;
@@ -14,11 +15,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let directory = std::env::temp_dir().join(format!("treering-rotation-{}", std::process::id()));
     let path = directory.join("app.log");
 
-    // A new file at 4 KiB, and when asked; the three newest of the old ones are kept.
+    // A new file each quarter of an hour, at 4 KiB, and when asked; the five newest of the old ones are kept.
+    let rotation = Rotation::new().every(Duration::from_mins(15)).at_bytes(4096).keep_files(5);
+    #[cfg(feature = "gzip")]
+    let rotation = rotation.compress(treering::handler::Compression::Gzip);
     let file = File::options()
         .create_directories(true)
         .header("#Software: rotation example")
-        .rotate(Rotation::new().at_bytes(4096).keep_files(3))
+        .rotate(rotation)
         .open(&path)?;
     let control = file.control(); // for a thread that waits for SIGHUP, or an endpoint for operators
     let guard = treering::builder().handler(file).init()?;
@@ -28,6 +32,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     guard.flush(Duration::from_secs(5))?; // or it rolls before some of them are written
     control.roll();
     error!("the first line of a new file");
+    if cfg!(feature = "gzip") {
+        std::thread::sleep(Duration::from_secs(5)); // one file after the other; a stop would not wait for it
+    }
     guard.stop(Duration::from_secs(5))?;
 
     let mut entries = std::fs::read_dir(&directory)?.collect::<Result<Vec<_>, _>>()?;

@@ -63,7 +63,10 @@
 //! `release_max_level_*` do so where debug assertions are off. [`level::STATIC_MAX_LEVEL`] is the result. Only a binary
 //! should set them: the most restrictive one wins.
 //!
-//! `time-zones` adds `format::Time::local` and `format::Time::zone`: times in lines by the clocks of a zone.
+//! `time-zones` adds `format::Time::local` and `format::Time::zone`, times in lines by the clocks of a zone, and
+//! `handler::Rotation::local` and `handler::Rotation::zone`, by which files roll.
+//!
+//! `gzip` and `zstd` add `handler::Compression`: files that rolled are compressed.
 //!
 //! `signals` adds `stop_on_signals()`: SIGTERM and SIGINT end the process when its records are out.
 //!

@@ -1,5 +1,5 @@
 //! The only module that calls the system beside std: membarrier, futex, threads, affinity, thread ids, atexit, atfork, stderr,
-//! a rename that spares what is there.
+//! a rename that spares what is there, locks on files.
 //!
 //! It decides nothing. Each function is one call with its result made a Rust value.
 #![allow(unsafe_code, reason = "system calls")]
@@ -181,6 +181,38 @@ pub(crate) fn rename_to_free(from: &Path, to: &Path) -> io::Result<()> {
     let (at, flags) = (libc::AT_FDCWD, libc::RENAME_NOREPLACE);
     // SAFETY: both names end with NUL and live until the end of this function.
     let result = unsafe { libc::syscall(libc::SYS_renameat2, at, from.as_ptr(), at, to.as_ptr(), flags) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// How a byte of a file is locked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ByteLock {
+    None,
+    Shared,
+    Exclusive,
+}
+
+/// Locks a byte of an open file for this descriptor and its copies, or gives it back: `F_OFD_SETLK`. Does not wait.
+pub(crate) fn lock_byte(file: BorrowedFd<'_>, byte: i64, lock: ByteLock) -> io::Result<()> {
+    let kind = match lock {
+        ByteLock::None => libc::F_UNLCK,
+        ByteLock::Shared => libc::F_RDLCK,
+        ByteLock::Exclusive => libc::F_WRLCK,
+    };
+    // SAFETY: a flock is made of integers, for which zero is a value.
+    let mut range: libc::flock = unsafe { std::mem::zeroed() };
+    (range.l_type, range.l_whence) = (kind as libc::c_short, libc::SEEK_SET as libc::c_short);
+    (range.l_start, range.l_len) = (byte, 1);
+    // SAFETY: `range` is initialised and outlives the call.
+    let result = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw mut range) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// From now on the calling thread runs, and reads and writes, when nobody else wants to.
+pub(crate) fn run_when_idle() -> io::Result<()> {
+    let parameters = libc::sched_param { sched_priority: 0 };
+    // SAFETY: `parameters` outlives the call.
+    let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const parameters) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 

@@ -192,6 +192,11 @@ mod modelled {
         condvar.wait(guard).unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
+    /// Loom has no time.
+    pub(crate) fn nap(_duration: Duration) {
+        yield_now();
+    }
+
     /// The futex as the kernel keeps it: the comparison and the sleep are one step under a lock that wakers take.
     #[derive(Debug)]
     pub(crate) struct Futex {

@@ -379,3 +379,199 @@ fn a_file_that_was_quarantined_says_how_many_records_it_was_not_shown() {
     assert!(found.torn.is_empty(), "{:?}", found.torn);
     assert_eq!((found.missing, told), (failed, failed));
 }
+
+#[test]
+fn a_file_that_is_moved_away_while_nothing_is_logged_is_begun_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("app.log");
+    let (logger, guard) = treering::builder().handler(File::append(&path).unwrap()).start().unwrap();
+    info!(logger: logger, "before");
+    guard.flush(LONG).unwrap();
+    fs::rename(&path, directory.path().join("moved")).unwrap();
+    support::eventually("the path names a file again", || path.exists());
+    fs::remove_file(&path).unwrap();
+    support::eventually("the path names a file again", || path.exists());
+    guard.stop(LONG).unwrap().assert_balanced();
+}
+
+/// What [`processes_share`] tells its children.
+const SHARED_PATH: &str = "TREERING_TEST_SHARED_PATH";
+const WRITER: &str = "TREERING_TEST_WRITER";
+
+/// Processes that write to one path, and roll it by size, each as much as it likes. None destroys a file of another, and
+/// whatever one of them was told was delivered is there, once, in whole lines.
+fn processes_share(test: &str, rotation: impl FnOnce() -> Rotation) {
+    const PROCESSES: u64 = 3;
+    const RECORDS: u64 = 6000;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("app.log");
+    let is_child = std::env::var(WRITER).is_ok();
+    if is_child {
+        support::in_child(test, &[], || write_to_shared(rotation(), RECORDS));
+        return;
+    }
+    let outputs: Vec<_> = std::thread::scope(|scope| {
+        let start = |writer: u64| {
+            let (path, writer) = (path.to_str().unwrap().to_owned(), writer.to_string());
+            let run = move || support::in_child(test, &[(SHARED_PATH, &path), (WRITER, &writer)], || ());
+            scope.spawn(move || run().unwrap())
+        };
+        let children: Vec<_> = (0..PROCESSES).map(start).collect();
+        children.into_iter().map(|child| child.join().unwrap()).collect()
+    });
+    for output in outputs {
+        assert!(output.status.success(), "{}", support::text(&output));
+    }
+    let mut found = vec![vec![0_u32; RECORDS as usize]; PROCESSES as usize];
+    let files: Vec<_> = fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    for line in files.iter().flat_map(|file| unpacked(file).lines().map(str::to_owned).collect::<Vec<_>>()) {
+        let inner = line.split_once(": <").and_then(|(_, rest)| rest.strip_suffix('>'));
+        let (writer, number) = inner.and_then(|inner| inner.split_once(' ')).expect(&line);
+        found[writer.parse::<usize>().unwrap()][number.parse::<usize>().unwrap()] += 1;
+    }
+    for (writer, times) in found.iter().enumerate() {
+        let wrong: Vec<_> =
+            (0..).zip(times).filter(|(_, times)| **times != 1).take(5).collect::<Vec<(u64, _)>>();
+        assert!(wrong.is_empty(), "of writer {writer} these are not there once: {wrong:?}");
+    }
+    assert!(files.len() > 5, "{files:?}");
+}
+
+/// What one of the processes does.
+fn write_to_shared(rotation: Rotation, records: u64) {
+    let path = std::env::var(SHARED_PATH).unwrap();
+    let writer: u64 = std::env::var(WRITER).unwrap().parse().unwrap();
+    let file = File::options().rotate(rotation).open(path).unwrap();
+    let faults = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let sink = faults.clone();
+    let (logger, guard) = treering::builder()
+        .error_hook(move |fault| sink.lock().unwrap().push(fault.to_owned()))
+        .overflow(Overflow::block(LONG))
+        .handler(file)
+        .start()
+        .unwrap();
+    for number in 0..records {
+        info!(logger: logger, "<{writer} {number}>");
+        if number % 50 == 0 {
+            std::thread::sleep(Duration::from_millis(15)); // long enough for the others to roll, and to be noticed
+        }
+    }
+    let report = guard.stop(LONG).unwrap();
+    assert!(report.is_lossless(), "{report:#?}");
+    let faults = faults.lock().unwrap();
+    assert!(faults.is_empty(), "none is in the way of another: {faults:?}");
+}
+
+/// What stands in a file, or did before it was compressed.
+fn unpacked(file: &Path) -> String {
+    let tool = match file.extension().and_then(|ending| ending.to_str()) {
+        Some("gz") => "gzip",
+        Some("zst") => "zstd",
+        _ => return fs::read_to_string(file).unwrap(),
+    };
+    let test = Command::new(tool).arg("-t").arg(file).output().unwrap();
+    assert!(test.status.success(), "{}", support::text(&test));
+    let output = Command::new(tool).arg("-dc").arg(file).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn processes_that_roll_one_path_lose_nothing_and_destroy_nothing() {
+    let name = "processes_that_roll_one_path_lose_nothing_and_destroy_nothing";
+    processes_share(name, || Rotation::new().at_bytes(40_000).keep_files(usize::MAX));
+}
+
+#[cfg(any(feature = "gzip", feature = "zstd"))]
+mod compression {
+    use super::*;
+    use treering::handler::Compression;
+
+    #[cfg(feature = "gzip")]
+    #[test]
+    fn processes_that_roll_and_compress_one_path_lose_nothing_and_destroy_nothing() {
+        let name = "compression::processes_that_roll_and_compress_one_path_lose_nothing_and_destroy_nothing";
+        let rotation = Rotation::new().at_bytes(40_000).keep_files(usize::MAX);
+        processes_share(name, || rotation.compress(Compression::Gzip));
+    }
+
+    /// Logs so that some files roll, and waits until all are compressed. The tool of that name reads them.
+    fn compresses(compression: Compression, ending: &str) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("app.log");
+        let rotation = Rotation::new().at_bytes(100_000).keep_files(usize::MAX).compress(compression);
+        let file = File::options().rotate(rotation).open(&path).unwrap();
+        let names = || -> Vec<String> {
+            let entries = fs::read_dir(directory.path()).unwrap();
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+        };
+        let are_packed = || names().iter().all(|name| name == "app.log" || name.ends_with(ending));
+        let (counts, report) = log_while(file, |_| {
+            std::thread::sleep(Duration::from_millis(500));
+        });
+        assert!(report.is_lossless(), "{report:#?}");
+        // What it did not come to, the next one does, although nothing is logged.
+        let rotation = Rotation::new().at_bytes(100_000).keep_files(usize::MAX).compress(compression);
+        let file = File::options().rotate(rotation).open(&path).unwrap();
+        let (_, guard) = treering::builder().handler(file).start().unwrap();
+        let begun = std::time::Instant::now();
+        while !are_packed() {
+            assert!(begun.elapsed() < LONG, "{:?}", names());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        guard.stop(LONG).unwrap();
+        let lines: usize =
+            names().iter().map(|name| unpacked(&directory.path().join(name)).lines().count()).sum();
+        assert_eq!(lines as u64, counts.iter().sum::<u64>());
+        assert!(names().len() > 3, "{:?}", names());
+    }
+
+    #[cfg(feature = "gzip")]
+    #[test]
+    fn rolled_files_become_what_gzip_reads() {
+        compresses(Compression::Gzip, ".gz");
+    }
+
+    #[cfg(feature = "zstd")]
+    #[test]
+    fn rolled_files_become_what_zstd_reads() {
+        compresses(Compression::Zstd, ".zst");
+    }
+
+    /// In a process of its own, as threads of other tests have the same name.
+    #[cfg(feature = "gzip")]
+    #[test]
+    fn a_stop_does_not_wait_for_the_thread_that_compresses_which_runs_when_nobody_else_wants_to() {
+        let name = "compression::a_stop_does_not_wait_for_the_thread_that_compresses_which_runs_when_nobody_else_wants_to";
+        if let Some(output) = support::in_child(name, &[], stop_while_it_compresses) {
+            assert!(output.status.success(), "{}", support::text(&output));
+        }
+    }
+
+    #[cfg(feature = "gzip")]
+    fn stop_while_it_compresses() {
+        /// `SCHED_IDLE`, as the kernel shows it.
+        const IDLE: &str = "5";
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("app.log");
+        let (old, half) = (directory.path().join("app.log.1"), directory.path().join("app.log.compressing"));
+        let length = 8 << 30; // nothing but a hole; some half a minute's work
+        fs::File::create(&old).unwrap().set_len(length).unwrap();
+        let rotation = Rotation::new().compress(Compression::Gzip);
+        let file = File::options().rotate(rotation).open(&path).unwrap();
+        let (_, guard) = treering::builder().handler(file).start().unwrap();
+        let thread = support::thread_named("treering-pack");
+        let policy = || {
+            let stat = fs::read_to_string(format!("/proc/self/task/{thread}/stat")).unwrap();
+            let after_name = stat.rsplit_once(") ").unwrap().1;
+            after_name.split(' ').nth(38).unwrap().to_owned()
+        };
+        support::eventually("it is idle", || policy() == IDLE);
+        support::eventually("it has begun", || half.exists());
+        let begun = std::time::Instant::now();
+        guard.stop(LONG).unwrap();
+        assert!(old.exists() && begun.elapsed() < support::SOON);
+        support::eventually("the half file is gone", || !half.exists());
+        assert_eq!(fs::metadata(&old).unwrap().len(), length);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
+    }
+}

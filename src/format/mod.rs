@@ -20,6 +20,7 @@ pub use logfmt::Logfmt;
 pub use pattern::Pattern;
 pub use text::{Colors, Text};
 pub use time::Time;
+pub(crate) use time::Zone;
 
 use crate::level::Level;
 use crate::record::Record;

@@ -24,7 +24,7 @@ use crate::error::Error;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Time {
-    pub(super) zone: Zone,
+    pub(crate) zone: Zone,
     pub(super) precision: Precision,
 }
 
@@ -133,7 +133,7 @@ pub(super) enum Precision {
 
 /// Where a clock hangs.
 #[derive(Clone, Debug)]
-pub(super) enum Zone {
+pub(crate) enum Zone {
     Utc,
     #[cfg(feature = "time-zones")]
     Of(TimeZone),

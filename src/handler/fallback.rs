@@ -204,13 +204,29 @@ impl Side {
         let is_failing = self.quarantine.is_failing();
         let called = call_handler(is_failing, || finish(informed(&mut self.handler, &mut self.untold)));
         let failure = called.err();
-        let lost = match failure.as_ref().map(|failure| failure.cost) {
+        let lost = self.lost_of(held, failure.as_ref());
+        let news = self.learn(held.saturating_sub(lost), failure);
+        Given { lost, news, ..Given::default() }
+    }
+
+    /// Neither a failure nor a success of this says whether records get through.
+    fn tend(&mut self) -> Given {
+        if self.is_left_alone() {
+            return Given::default();
+        }
+        let held = self.held();
+        let failure = call_handler(false, || self.handler.tend()).err();
+        let lost = self.lost_of(held, failure.as_ref());
+        Given { lost, news: failure.map(|failure| failure.text), ..Given::default() }
+    }
+
+    /// What a call without records cost of those that it `held` before.
+    fn lost_of(&self, held: u64, failure: Option<&Failure>) -> u64 {
+        match failure.map(|failure| failure.cost) {
             None => 0,
             Some(Cost::Lost(lost)) => lost,
             Some(Cost::Current | Cost::After(_)) => held.saturating_sub(self.held()),
-        };
-        let news = self.learn(held.saturating_sub(lost), failure);
-        Given { lost, news, ..Given::default() }
+        }
     }
 
     /// What the end of a call says of it, of which `kept` records were not lost: delivered, or held. Returns what there is
@@ -261,6 +277,10 @@ impl Handler for Or {
     fn close(&mut self) -> Result<(), HandlerError> {
         let primary = self.primary.finish(|handler| handler.close());
         outcome(primary, self.fallback.finish(|handler| handler.close()))
+    }
+
+    fn tend(&mut self) -> Result<(), HandlerError> {
+        outcome(self.primary.tend(), self.fallback.tend())
     }
 
     fn skipped(&mut self, records: u64) {

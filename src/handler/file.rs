@@ -2,11 +2,15 @@
 
 mod archive;
 mod backoff;
+mod clocks;
+mod compression;
 mod control;
 mod options;
+mod packing;
 mod rotation;
 mod writer;
 
+pub use compression::Compression;
 pub use control::FileControl;
 pub use options::{FileOptions, SyncPolicy};
 pub use rotation::{Rotation, Weekday};
@@ -32,7 +36,7 @@ use writer::Writer;
 /// line in whose middle it was stopped, if any, and a line that says how many records are missing.
 ///
 /// If its path comes to name another file or none, because somebody moved it away or deleted it, that is noticed within
-/// a second of traffic, or when [`FileControl`] asks, and the path is opened anew. [`FileOptions`] has the rest: modes,
+/// two seconds, or when [`FileControl`] asks, and the path is opened anew. [`FileOptions`] has the rest: modes,
 /// directories, syncing, rotation.
 ///
 /// A new file is readable by its owner only (mode 0600). A symbolic link in the path's last place, a FIFO, a socket
@@ -142,6 +146,10 @@ impl Handler for File {
 
     fn close(&mut self) -> Result<(), HandlerError> {
         self.writer.close()
+    }
+
+    fn tend(&mut self) -> Result<(), HandlerError> {
+        self.writer.tend()
     }
 
     fn skipped(&mut self, records: u64) {

@@ -24,9 +24,8 @@ pub(crate) use call::{Failure, call_handler, informed};
 pub use capture::{Capture, Captured, CapturedValue};
 pub use console::Console;
 pub use fallback::Or;
-pub use file::{File, FileControl, FileOptions, Rotation, SyncPolicy, Weekday};
+pub use file::{Compression, File, FileControl, FileOptions, Rotation, SyncPolicy, Weekday};
 pub(crate) use quarantine::{FAILURES_MAX, Quarantine};
-
 pub(crate) use routed::Filter;
 pub use routed::Routed;
 pub(crate) use selection::{Selection, Selects};
@@ -157,6 +156,37 @@ pub trait Handler: Send {
     /// ```
     fn skipped(&mut self, records: u64) {
         let _ = records;
+    }
+
+    /// Called about twice a second while the engine runs, whether or not records come: for what a handler has to look
+    /// after by itself, such as a file that somebody may move away. With [`Wait::Manual`](crate::Wait::Manual), by polls.
+    ///
+    /// # Errors
+    /// As for [`flush`](Handler::flush), but that it does not count as one of those that lead to a quarantine.
+    ///
+    /// ```
+    /// use treering::handler::{Batch, Handler, HandlerError};
+    ///
+    /// struct Example {
+    ///     is_connected: bool,
+    /// }
+    ///
+    /// impl Handler for Example {
+    ///     fn handle(&mut self, _: &Batch<'_>) -> Result<(), HandlerError> {
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn tend(&mut self) -> Result<(), HandlerError> {
+    ///         self.is_connected = true; // … before the next record needs it
+    ///         Ok(())
+    ///     }
+    /// }
+    /// # let mut example = Example { is_connected: false };
+    /// # example.tend().unwrap();
+    /// # assert!(example.is_connected);
+    /// ```
+    fn tend(&mut self) -> Result<(), HandlerError> {
+        Ok(())
     }
 
     /// How many records were taken but have not left the process yet.
@@ -364,6 +394,10 @@ impl<H: Handler + ?Sized> Handler for Box<H> {
 
     fn skipped(&mut self, records: u64) {
         (**self).skipped(records);
+    }
+
+    fn tend(&mut self) -> Result<(), HandlerError> {
+        (**self).tend()
     }
 
     fn held(&self) -> u64 {

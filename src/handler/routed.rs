@@ -89,6 +89,10 @@ impl Handler for Routed {
         self.handler.skipped(records);
     }
 
+    fn tend(&mut self) -> Result<(), HandlerError> {
+        self.handler.tend()
+    }
+
     fn held(&self) -> u64 {
         self.handler.held()
     }

@@ -243,6 +243,11 @@ impl Handlers {
         Ok(())
     }
 
+    /// Lets each handler look after itself.
+    pub(crate) fn tend(&mut self, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
+        self.runners.iter_mut().try_for_each(|runner| runner.tend(books, faults))
+    }
+
     /// Flushes every handler, also those that hold nothing that was counted.
     pub(crate) fn flush_on_request(&mut self, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
         self.runners.iter_mut().try_for_each(|runner| runner.finish(Finish::Flush, books, faults))
@@ -471,6 +476,18 @@ impl Runner {
         Ok(())
     }
 
+    /// Neither a failure nor a success of this says whether records get through.
+    fn tend(&mut self, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
+        if self.is_kept_out() {
+            return Ok(());
+        }
+        books.settle(|| {})?; // not after a deadline
+        let failure = call_handler(false, || self.handler.tend()).err();
+        self.tell_first(failure.as_ref(), "", faults);
+        let loss = Loss::of_held(failure.as_ref());
+        self.settle(0, loss, books).map(drop)
+    }
+
     /// A flush that somebody waits for, or the close: it reaches the handler always, and fails without consequences.
     fn finish(&mut self, finish: Finish, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
         books.settle(|| {})?; // not after a deadline
@@ -520,12 +537,7 @@ impl Runner {
     /// After a flush or the close: counts what left the handler, or failed.
     fn settle_finish(&mut self, failure: Option<&Failure>, books: &Books) -> Result<u64, GivenUp> {
         self.holds_since = self.holds_since.map(|_| clock::now());
-        let loss = match failure.map(|failure| failure.cost) {
-            None => Loss::Of(0),
-            Some(Cost::Lost(records)) => Loss::Of(records),
-            Some(Cost::Current | Cost::After(_)) => Loss::OfWhatVanished,
-        };
-        let delivered = self.settle(0, loss, books)?;
+        let delivered = self.settle(0, Loss::of_held(failure), books)?;
         self.is_stuck = delivered == 0 && self.holds_since.is_some();
         Ok(delivered)
     }
@@ -592,6 +604,17 @@ enum Loss {
     Of(u64),
     /// Whatever the handler had and holds no more: it failed without saying how far it came.
     OfWhatVanished,
+}
+
+impl Loss {
+    /// What a call without a batch cost of the records that the handler held.
+    fn of_held(failure: Option<&Failure>) -> Loss {
+        match failure.map(|failure| failure.cost) {
+            None => Loss::Of(0),
+            Some(Cost::Lost(records)) => Loss::Of(records),
+            Some(Cost::Current | Cost::After(_)) => Loss::OfWhatVanished,
+        }
+    }
 }
 
 /// What a handler is asked for beside records.

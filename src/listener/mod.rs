@@ -41,7 +41,7 @@ use resolve::Entries;
 const GRACE: Duration = none_under_loom(Duration::from_micros(2));
 /// Longer than any store waits in a store buffer.
 const NAP_AFTER_CHANGE: Duration = Duration::from_millis(1);
-/// How often losses of silent threads are looked for.
+/// How often losses of silent threads are looked for, and handlers look after themselves.
 const HOUSEKEEPING: Duration = Duration::from_millis(500);
 
 /// See the module's documentation.
@@ -266,6 +266,7 @@ impl Listener {
             LossesOf::AllThreads
         } else if now >= self.next_housekeeping {
             self.next_housekeeping = now + HOUSEKEEPING;
+            self.handlers.tend(&self.core.books, &self.core.faults)?;
             LossesOf::SilentThreads
         } else {
             LossesOf::ThreadsThatLeft

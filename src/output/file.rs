@@ -10,14 +10,17 @@
 //! * If the file ends in the middle of a line, because a process died there, that line is ended before the first
 //!   of ours. It is opened for reading too, to look at its last byte.
 //!
-//! Appends of several processes to one file do not mix
-//! within a `write(2)`, but each process can only keep its own lines whole.
+//! Appends of several processes to one file do not mix within a `write(2)`, but each process can only keep its own lines
+//! whole. Each holds [`Lock::Append`] as long as it has the file open, and after it has taken it looks whether the path
+//! names the file still: so whoever has given the file another name and then finds nobody at it knows that nobody will come.
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use super::Lines;
-use super::files::{CREATION_MODE, Facts, Files, Kind};
+use super::files::{CREATION_MODE, Facts, Files, Kind, Lock};
+use crate::sync::nap;
 
 /// So often may the file come and go between the call that opens and the one that creates: another process renames
 /// it just then.
@@ -31,6 +34,9 @@ pub(crate) struct How {
     /// Whether the directories that lead to it are created, for their owner alone.
     pub(crate) creates_directories: bool,
 }
+
+/// So long may a write of another process take to become visible as a whole. The files of a model have no other.
+const WRITE_MAX: Duration = if cfg!(test) { Duration::ZERO } else { Duration::from_millis(20) };
 
 /// Directories are their owner's alone, too.
 const DIRECTORY_MODE: u32 = 0o700;
@@ -75,15 +81,20 @@ impl<F: Files> Appended<F> {
         if how.creates_directories {
             files.create_directories(directory_of(path), DIRECTORY_MODE)?;
         }
-        let file = open_or_create(&files, path, how)?;
-        let facts = files.facts(&file)?;
-        if facts.kind == Kind::Other {
-            return Err(io::Error::other("neither a regular file nor a character device"));
-        }
-        let is_torn = facts.kind == Kind::Regular
-            && facts.length > 0
-            && files.read_byte(&file, facts.length - 1)? != b'\n';
+        let (file, facts) = open_to_stay(&files, path, how)?;
+        let is_torn = facts.kind == Kind::Regular && ends_torn(&files, &file, facts.length)?;
         Ok(Appended { files, file, facts, length: facts.length, is_torn })
+    }
+
+    /// Takes the lock on the names of this file and of those that had its name before. Where a file system knows no
+    /// locks everybody has it.
+    pub(crate) fn lock_names(&self) -> bool {
+        self.files.try_lock(&self.file, Lock::Names).unwrap_or(true)
+    }
+
+    pub(crate) fn unlock_names(&self) {
+        // Where it fails there was none.
+        let _ = self.files.unlock(&self.file, Lock::Names);
     }
 
     /// Empties it.
@@ -154,6 +165,47 @@ pub(crate) fn directory_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
+    }
+}
+
+/// Whether it ends in the middle of a line. One that grows is being written by somebody else, and was looked at halfway.
+fn ends_torn<F: Files>(files: &F, file: &F::File, mut length: u64) -> io::Result<bool> {
+    let mut last = [b'\n'];
+    while length > 0 {
+        files.read_at(file, &mut last, length - 1)?;
+        if last == [b'\n'] {
+            return Ok(false);
+        }
+        nap(WRITE_MAX);
+        let before = std::mem::replace(&mut length, files.facts(file)?.length);
+        if length == before {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Opens the file, says that somebody appends to it, and looks whether the path still names it then.
+fn open_to_stay<F: Files>(files: &F, path: &Path, how: &How) -> io::Result<(F::File, Facts)> {
+    let mut tries = 1;
+    loop {
+        let file = open_or_create(files, path, how)?;
+        let facts = files.facts(&file)?;
+        match facts.kind {
+            Kind::Other => return Err(io::Error::other("neither a regular file nor a character device")),
+            Kind::Device => return Ok((file, facts)),
+            Kind::Regular => {}
+        }
+        // Nothing follows from a file system without locks but that files there are not compressed.
+        let is_free = files.try_lock(&file, Lock::Append).unwrap_or(true);
+        let is_there = match files.facts_at(path) {
+            Ok(there) => there.identity == facts.identity,
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        };
+        if (is_free && is_there) || tries == TRIES_MAX {
+            return Ok((file, facts));
+        }
+        tries += 1;
     }
 }
 

@@ -15,7 +15,7 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, MetadataExt, OpenOp
 use std::path::Path;
 use std::time::SystemTime;
 
-use crate::os;
+use crate::os::{self, ByteLock};
 
 /// Who may do what with a file between its creation and [`Files::set_mode`]: its owner alone, less what the umask takes.
 pub(crate) const CREATION_MODE: u32 = 0o600;
@@ -23,7 +23,7 @@ pub(crate) const CREATION_MODE: u32 = 0o600;
 /// What a file handler asks of a file system.
 pub(crate) trait Files: Clone + fmt::Debug + Send + 'static {
     /// An open file.
-    type File: fmt::Debug + Send;
+    type File: fmt::Debug + Send + 'static;
 
     /// Creates `path`, where nothing may be, and opens it so that every write goes to its end.
     fn create(&self, path: &Path) -> io::Result<Self::File>;
@@ -38,8 +38,8 @@ pub(crate) trait Files: Clone + fmt::Debug + Send + 'static {
     /// What is at `path`; of a link, the link itself.
     fn facts_at(&self, path: &Path) -> io::Result<Facts>;
 
-    /// The byte at this position, where there is one.
-    fn read_byte(&self, file: &Self::File, position: u64) -> io::Result<u8>;
+    /// Reads what stands there; nothing, behind the end.
+    fn read_at(&self, file: &Self::File, bytes: &mut [u8], position: u64) -> io::Result<usize>;
 
     /// May take a part.
     fn write(&self, file: &Self::File, bytes: &[u8]) -> io::Result<usize>;
@@ -49,6 +49,15 @@ pub(crate) trait Files: Clone + fmt::Debug + Send + 'static {
 
     /// The same for the names in a directory: a file without one is lost, however well it was synced.
     fn sync_directory(&self, path: &Path) -> io::Result<()>;
+
+    /// The same, and before it has it last written to then.
+    fn sync_as_of(&self, file: &Self::File, modified: SystemTime) -> io::Result<()>;
+
+    /// Takes a lock until the file is closed or it is given back. Whether it was free.
+    fn try_lock(&self, file: &Self::File, lock: Lock) -> io::Result<bool>;
+
+    /// Gives it back.
+    fn unlock(&self, file: &Self::File, lock: Lock) -> io::Result<()>;
 
     /// Empties the file.
     fn truncate(&self, file: &Self::File) -> io::Result<()>;
@@ -66,6 +75,17 @@ pub(crate) trait Files: Clone + fmt::Debug + Send + 'static {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     fn remove(&self, path: &Path) -> io::Result<()>;
+}
+
+/// What an open file is locked for, as others may have it open, too. Only those that ask heed it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Lock {
+    /// To append to it: any number may.
+    Append,
+    /// To have it alone: nobody appends to it.
+    Alone,
+    /// To give it another name, and those that had its name before it: one at a time.
+    Names,
 }
 
 /// What is known of a file without reading it.
@@ -118,10 +138,8 @@ impl Files for System {
         path.symlink_metadata().map(Facts::from)
     }
 
-    fn read_byte(&self, file: &fs::File, position: u64) -> io::Result<u8> {
-        let mut byte = [0];
-        file.read_exact_at(&mut byte, position)?;
-        Ok(byte[0])
+    fn read_at(&self, file: &fs::File, bytes: &mut [u8], position: u64) -> io::Result<usize> {
+        file.read_at(bytes, position)
     }
 
     fn write(&self, file: &fs::File, bytes: &[u8]) -> io::Result<usize> {
@@ -134,6 +152,24 @@ impl Files for System {
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         fs::File::open(path)?.sync_all()
+    }
+
+    fn sync_as_of(&self, file: &fs::File, modified: SystemTime) -> io::Result<()> {
+        file.set_modified(modified)?;
+        file.sync_all()
+    }
+
+    fn try_lock(&self, file: &fs::File, lock: Lock) -> io::Result<bool> {
+        let (byte, kind) = lock.as_range();
+        match os::lock_byte(file.as_fd(), byte, kind) {
+            Ok(()) => Ok(true),
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn unlock(&self, file: &fs::File, lock: Lock) -> io::Result<()> {
+        os::lock_byte(file.as_fd(), lock.as_range().0, ByteLock::None)
     }
 
     fn truncate(&self, file: &fs::File) -> io::Result<()> {
@@ -172,6 +208,19 @@ impl Files for System {
     }
 }
 
+impl Lock {
+    /// Which byte stands for it, far behind any that a file has, and how that is locked.
+    fn as_range(self) -> (i64, ByteLock) {
+        const APPENDING: i64 = i64::MAX - 2;
+        const NAMES: i64 = i64::MAX - 1;
+        match self {
+            Lock::Append => (APPENDING, ByteLock::Shared),
+            Lock::Alone => (APPENDING, ByteLock::Exclusive),
+            Lock::Names => (NAMES, ByteLock::Exclusive),
+        }
+    }
+}
+
 impl From<fs::Metadata> for Facts {
     fn from(metadata: fs::Metadata) -> Self {
         let kind = if metadata.is_file() {
@@ -187,5 +236,44 @@ impl From<fs::Metadata> for Facts {
             length: metadata.len(),
             modified: metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rename_spares_what_is_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let [from, to] = ["from", "to"].map(|name| directory.path().join(name));
+        [&from, &to].into_iter().for_each(|path| fs::write(path, path.to_str().unwrap()).unwrap());
+        assert_eq!(System.rename(&from, &to).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&to).unwrap(), to.to_str().unwrap());
+        fs::remove_file(&to).unwrap();
+        System.rename(&from, &to).unwrap();
+        assert_eq!(fs::read_to_string(&to).unwrap(), from.to_str().unwrap());
+    }
+
+    #[test]
+    fn any_number_appends_and_one_has_a_file_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("app.log");
+        let [first, second] = [System.create(&path).unwrap(), System.open(&path).unwrap()];
+        assert!(
+            System.try_lock(&first, Lock::Append).unwrap() && System.try_lock(&second, Lock::Append).unwrap()
+        );
+        assert!(!System.try_lock(&second, Lock::Alone).unwrap());
+        assert!(
+            System.try_lock(&second, Lock::Names).unwrap() && !System.try_lock(&first, Lock::Names).unwrap()
+        );
+        System.unlock(&second, Lock::Names).unwrap();
+        assert!(System.try_lock(&first, Lock::Names).unwrap());
+        drop(first);
+        assert!(System.try_lock(&second, Lock::Alone).unwrap());
+        let third = System.open(&path).unwrap();
+        assert!(!System.try_lock(&third, Lock::Append).unwrap());
+        drop(second);
+        assert!(System.try_lock(&third, Lock::Append).unwrap());
     }
 }

@@ -8,7 +8,7 @@ mod lines;
 pub(crate) mod testing;
 
 pub(crate) use file::{Appended, Fate, How, directory_of};
-pub(crate) use files::{Facts, Files, System};
+pub(crate) use files::{Facts, Files, Lock, System};
 #[cfg(test)]
 pub(crate) use lines::WRITE_BYTES;
 pub(crate) use lines::{Failed, Lines};

@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::files::{Facts, Files, Kind};
+use super::files::{Facts, Files, Kind, Lock};
 use crate::sync::{Arc, Mutex};
 
 /// What goes wrong, from which call on.
@@ -34,13 +34,18 @@ pub(crate) struct Model(Arc<Mutex<State>>);
 #[derive(Default, Debug)]
 struct State {
     names: BTreeMap<PathBuf, usize>,
-    /// Those that would survive a power failure.
+    /// Those that would survive a power failure, whatever else does.
     synced_names: BTreeMap<PathBuf, usize>,
+    /// What the names were after each change since then: a power failure may leave any of these, as journals keep the order.
+    changes: Vec<BTreeMap<PathBuf, usize>>,
     inodes: Vec<Inode>,
     /// How many calls there were.
     calls: usize,
     fault: Option<Fault>,
-    /// How many descriptors are open.
+    /// The locks that open files have, by the numbers of the files.
+    locks: Vec<(usize, usize, Lock)>,
+    /// How many files were opened, and how many of them are open.
+    opened: usize,
     open: usize,
     /// The time, in seconds after 1970.
     now: u64,
@@ -60,13 +65,25 @@ struct Inode {
 #[derive(Debug)]
 pub(crate) struct ModelFile {
     model: Model,
+    /// Distinguishes those that have the same file open.
+    number: usize,
     inode: usize,
 }
 
 impl Drop for ModelFile {
     fn drop(&mut self) {
-        self.model.0.lock().open -= 1;
+        let mut state = self.model.0.lock();
+        state.open -= 1;
+        state.locks.retain(|&(number, ..)| number != self.number);
     }
+}
+
+/// What a power failure leaves of the bytes that were not synced.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Unsynced {
+    Lost,
+    Torn,
+    Kept,
 }
 
 /// How a call goes on.
@@ -105,6 +122,11 @@ impl State {
         self.names.get(path).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
+    /// The names are others now, and not synced yet.
+    fn renamed(&mut self) {
+        self.changes.push(self.names.clone());
+    }
+
     fn facts(&self, inode: usize) -> Facts {
         let Inode { bytes, modified, .. } = &self.inodes[inode];
         Facts {
@@ -126,6 +148,29 @@ impl Model {
     /// The next process finds what the last one left.
     pub(crate) fn restart(&self) {
         self.set_fault(None);
+    }
+
+    /// How many changes of names a power failure may undo, the last ones first.
+    pub(crate) fn unsynced_changes(&self) -> usize {
+        self.0.lock().changes.len()
+    }
+
+    /// The power fails: so many of the changes of names that were not synced are kept, in their order.
+    pub(crate) fn cut_power(&self, changes: usize, unsynced: Unsynced) {
+        let mut state = self.0.lock();
+        state.names = match changes {
+            0 => state.synced_names.clone(),
+            kept => state.changes[kept - 1].clone(),
+        };
+        state.changes.clear();
+        for inode in &mut state.inodes {
+            let more = inode.bytes.len() - inode.synced;
+            inode.bytes.truncate(match unsynced {
+                Unsynced::Lost => inode.synced,
+                Unsynced::Torn => inode.synced + more / 2,
+                Unsynced::Kept => inode.synced + more,
+            });
+        }
     }
 
     /// What is written from now on is modified then, in seconds after 1970.
@@ -155,6 +200,7 @@ impl Model {
         let mut state = self.0.lock();
         let inode = state.names[Path::new(path)];
         state.inodes[inode].bytes.clear();
+        state.inodes[inode].synced = 0;
     }
 
     /// Moves a file, as somebody else would.
@@ -170,10 +216,23 @@ impl Model {
     }
 
     /// All names and what stands there.
-    pub(crate) fn all(&self) -> BTreeMap<String, String> {
+    pub(crate) fn contents(&self) -> BTreeMap<String, Vec<u8>> {
         let state = self.0.lock();
-        let text = |inode: usize| String::from_utf8(state.inodes[inode].bytes.clone()).unwrap();
-        state.names.iter().map(|(path, &inode)| (path.display().to_string(), text(inode))).collect()
+        let bytes = |inode: usize| state.inodes[inode].bytes.clone();
+        state.names.iter().map(|(path, &inode)| (path.display().to_string(), bytes(inode))).collect()
+    }
+
+    /// The same, where all is text.
+    pub(crate) fn all(&self) -> BTreeMap<String, String> {
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        self.contents().into_iter().map(|(path, bytes)| (path, text(bytes))).collect()
+    }
+
+    /// Who may do what with it.
+    #[cfg(feature = "gzip")]
+    pub(crate) fn mode(&self, path: &str) -> u32 {
+        let state = self.0.lock();
+        state.inodes[state.names[Path::new(path)]].mode
     }
 
     /// What stands there.
@@ -189,7 +248,10 @@ impl Model {
     }
 
     fn opened(&self, inode: usize) -> ModelFile {
-        ModelFile { model: self.clone(), inode }
+        let mut state = self.0.lock();
+        state.open += 1;
+        state.opened += 1;
+        ModelFile { model: self.clone(), number: state.opened, inode }
     }
 }
 
@@ -206,7 +268,7 @@ impl Files for Model {
         let modified = state.now;
         state.inodes.push(Inode { modified, ..Inode::default() });
         state.names.insert(path.to_owned(), inode);
-        state.open += 1;
+        state.renamed();
         drop(state);
         Ok(self.opened(inode))
     }
@@ -215,7 +277,6 @@ impl Files for Model {
         let mut state = self.0.lock();
         state.whole_call()?;
         let inode = state.find(path)?;
-        state.open += 1;
         drop(state);
         Ok(self.opened(inode))
     }
@@ -233,11 +294,17 @@ impl Files for Model {
         Ok(state.facts(inode))
     }
 
-    fn read_byte(&self, file: &ModelFile, position: u64) -> io::Result<u8> {
+    fn read_at(&self, file: &ModelFile, bytes: &mut [u8], position: u64) -> io::Result<usize> {
         let mut state = self.0.lock();
-        state.whole_call()?;
-        let byte = state.inodes[file.inode].bytes.get(position as usize).copied();
-        byte.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+        let verdict = state.call()?;
+        let there = state.inodes[file.inode].bytes.get(position as usize..).unwrap_or_default();
+        let read = match verdict {
+            Verdict::Works => there.len().min(bytes.len()),
+            Verdict::TakesHalf => there.len().min(bytes.len()).div_ceil(2),
+            Verdict::Dies => return Err(io::Error::from_raw_os_error(libc::EIO)),
+        };
+        bytes[..read].copy_from_slice(&there[..read]);
+        Ok(read)
     }
 
     fn write(&self, file: &ModelFile, bytes: &[u8]) -> io::Result<usize> {
@@ -265,18 +332,52 @@ impl Files for Model {
         Ok(())
     }
 
+    fn sync_as_of(&self, file: &ModelFile, modified: SystemTime) -> io::Result<()> {
+        let second = modified.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+        self.0.lock().inodes[file.inode].modified = second;
+        self.sync(file)
+    }
+
+    fn try_lock(&self, file: &ModelFile, lock: Lock) -> io::Result<bool> {
+        let mut state = self.0.lock();
+        state.whole_call()?;
+        let excludes = |other| match lock {
+            Lock::Append => other == Lock::Alone,
+            Lock::Alone => other != Lock::Names,
+            Lock::Names => other == Lock::Names,
+        };
+        let is_taken = state
+            .locks
+            .iter()
+            .any(|&(number, inode, other)| number != file.number && inode == file.inode && excludes(other));
+        if !is_taken {
+            state.locks.push((file.number, file.inode, lock));
+        }
+        Ok(!is_taken)
+    }
+
+    fn unlock(&self, file: &ModelFile, lock: Lock) -> io::Result<()> {
+        let mut state = self.0.lock();
+        state.whole_call()?;
+        state.locks.retain(|&(number, _, held)| (number, held) != (file.number, lock));
+        Ok(())
+    }
+
     fn sync_directory(&self, directory: &Path) -> io::Result<()> {
         let mut state = self.0.lock();
         state.whole_call()?;
         let within = state.names.iter().filter(|(path, _)| path.parent() == Some(directory));
         state.synced_names = within.map(|(path, &inode)| (path.clone(), inode)).collect();
+        state.changes.clear();
         Ok(())
     }
 
     fn truncate(&self, file: &ModelFile) -> io::Result<()> {
         let mut state = self.0.lock();
         state.whole_call()?;
-        state.inodes[file.inode].bytes.clear();
+        let inode = &mut state.inodes[file.inode];
+        inode.bytes.clear();
+        inode.synced = 0;
         Ok(())
     }
 
@@ -307,6 +408,7 @@ impl Files for Model {
         }
         state.names.remove(from);
         state.names.insert(to.to_owned(), inode);
+        state.renamed();
         Ok(())
     }
 
@@ -315,6 +417,7 @@ impl Files for Model {
         state.whole_call()?;
         state.find(path)?;
         state.names.remove(path);
+        state.renamed();
         Ok(())
     }
 }

@@ -2,8 +2,12 @@
 //!
 //! There is no list of them but the directory itself. What is ours is told by its name alone, read exactly: the name
 //! of the file, a dot, and a number without leading zeros, or a stamp of the one length that our interval has, and
-//! maybe a number behind it. `app.log.1.gz`, `app.log.old`, `app.log.01` and `app.log-2026` are somebody else's and
-//! are neither counted nor moved nor removed.
+//! maybe a number behind it. `app.log.old`, `app.log.01` and `app.log-2026` are somebody else's and are neither counted
+//! nor moved nor removed; nor is `app.log.1.gz`, where nothing is compressed.
+//!
+//! A compressed file has the name of the one that it was made of, and an ending; and it was last written to when that one
+//! was. So where a process died between the rename that completed it and the removal of the other, the two are known to
+//! be twins, and the plain one goes.
 //!
 //! A name that is taken is never renamed onto. Numbered files move up, the oldest first, only as far as the first
 //! number that is free; so a process that dies between two renames leaves a gap, which the next roll fills, and no
@@ -23,41 +27,54 @@ pub(super) struct Archive {
     directory: PathBuf,
     /// The name of the file, with the dot.
     prefix: String,
+    /// What the names of rolled files may end with: nothing, or also that of a compressed one.
+    endings: &'static [&'static str],
 }
+
+/// The ending of a file that is not compressed.
+const PLAIN: &str = "";
+/// What is compressed may have been so by an earlier process that was set up otherwise.
+const ENDINGS: [&str; 3] = [PLAIN, ".gz", ".zst"];
 
 /// The name of a rolled file, behind the file's own.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-struct Suffix {
+pub(super) struct Suffix {
     /// The start of its interval; empty where files are numbered only. Stamps of one length compare as text.
     stamp: String,
     /// Of numbered files the lowest is the newest; behind a stamp it is the highest, and the first has 0.
     number: u64,
+    /// One of the archive's.
+    ending: &'static str,
 }
 
 impl Archive {
-    /// `None` if the path has no name, or one that is no text.
-    pub(super) fn of(path: &Path) -> Option<Self> {
+    /// `None` if the path has no name, or one that is no text. `compresses`: compressed files are ours, too.
+    pub(super) fn of(path: &Path, compresses: bool) -> Option<Self> {
         let name = path.file_name()?.to_str()?;
-        Some(Archive { directory: directory_of(path).to_owned(), prefix: format!("{name}.") })
+        let endings = if compresses { &ENDINGS[..] } else { &ENDINGS[..1] };
+        Some(Archive { directory: directory_of(path).to_owned(), prefix: format!("{name}."), endings })
     }
 
     /// Makes room for the file that is rolled next, and says where. `stamp`: of its interval, or empty.
     pub(super) fn make_room(&self, files: &impl Files, stamp: &str) -> io::Result<PathBuf> {
-        let mut numbers: Vec<u64> =
-            self.list(files, stamp)?.into_iter().filter(|s| s.stamp == stamp).map(|s| s.number).collect();
-        numbers.sort_unstable();
+        let mut rolled = self.list_without_twins(files, stamp)?;
+        rolled.retain(|suffix| suffix.stamp == stamp);
+        rolled.sort_by_key(|suffix| suffix.number);
         if stamp.is_empty() {
+            let mut numbers: Vec<_> = rolled.iter().map(|suffix| suffix.number).collect();
+            numbers.dedup();
             let taken = (1..).zip(&numbers).take_while(|(free, number)| free == *number).count() as u64;
-            for number in (1..=taken).rev() {
-                files.rename(&self.path("", number), &self.path("", number + 1))?;
+            for suffix in rolled.iter().rev().filter(|suffix| suffix.number <= taken) {
+                let next = Suffix { number: suffix.number + 1, ..suffix.clone() };
+                files.rename(&self.path(suffix), &self.path(&next))?;
             }
         }
-        let number = match (stamp, numbers.last()) {
+        let number = match (stamp, rolled.last()) {
             ("", _) => 1,
             (_, None) => 0,
-            (_, Some(last)) => last + 1,
+            (_, Some(last)) => last.number + 1,
         };
-        Ok(self.path(stamp, number))
+        Ok(self.path(&Suffix { stamp: stamp.to_owned(), number, ending: PLAIN }))
     }
 
     /// Removes what is not to be kept. Goes on when the system refuses one, and gives the last refusal.
@@ -68,16 +85,12 @@ impl Archive {
         keep: &Keep,
         now: SystemTime,
     ) -> io::Result<()> {
-        let mut rolled = self.list(files, stamp)?;
-        rolled.sort();
-        if !stamp.is_empty() {
-            rolled.reverse();
-        }
+        let rolled = self.newest_first(self.list(files, stamp)?, stamp);
         let oldest = keep.age.and_then(|age| now.checked_sub(age));
         let (mut bytes, mut result) = (0, Ok(()));
         let mut kept = 0;
         for suffix in rolled {
-            let path = self.path(&suffix.stamp, suffix.number);
+            let path = self.path(&suffix);
             let Ok(facts @ Facts { kind: Kind::Regular, .. }) = files.facts_at(&path) else { continue };
             bytes += facts.length;
             let is_old = oldest.is_some_and(|oldest| facts.modified < oldest);
@@ -90,26 +103,94 @@ impl Archive {
         result
     }
 
+    /// Those that are to be compressed, the newest first.
+    pub(super) fn plain(&self, files: &impl Files, stamp: &str) -> io::Result<Vec<PathBuf>> {
+        let rolled = self.newest_first(self.list_without_twins(files, stamp)?, stamp);
+        let is_alone = |suffix: &Suffix| {
+            rolled
+                .iter()
+                .filter(|other| (&other.stamp, other.number) == (&suffix.stamp, suffix.number))
+                .count()
+                == 1
+        };
+        let waits = |suffix: &&Suffix| suffix.ending == PLAIN && is_alone(suffix);
+        Ok(rolled.iter().filter(waits).map(|suffix| self.path(suffix)).collect())
+    }
+
+    /// Puts a compressed file, which is on the disk, in the place of the one that it was made of, wherever that is by now.
+    /// If it is gone, or not as it was, the compressed one goes. A disk on which the second name is gone has the first, as
+    /// journals keep the order.
+    pub(super) fn exchange(
+        &self,
+        files: &impl Files,
+        stamp: &str,
+        made_of: Facts,
+        compressed: &Path,
+        ending: &'static str,
+    ) -> io::Result<()> {
+        let mut plain = self.list(files, stamp)?;
+        plain.retain(|suffix| suffix.ending == PLAIN);
+        let is_source =
+            |suffix: &&Suffix| files.facts_at(&self.path(suffix)).is_ok_and(|facts| facts == made_of);
+        let Some(source) = plain.iter().find(is_source) else { return files.remove(compressed) };
+        files.rename(compressed, &self.path(&Suffix { ending, ..source.clone() }))?;
+        files.remove(&self.path(source))
+    }
+
+    /// Where a file is as long as it is being compressed. Whoever has it locked is at it.
+    pub(super) fn workbench(&self) -> PathBuf {
+        self.directory.join(format!("{}compressing", self.prefix))
+    }
+
+    fn newest_first(&self, mut rolled: Vec<Suffix>, stamp: &str) -> Vec<Suffix> {
+        rolled.sort();
+        if !stamp.is_empty() {
+            rolled.reverse();
+        }
+        rolled
+    }
+
+    /// The rolled files whose stamps are as long as this one. Of twins the plain one is removed.
+    fn list_without_twins(&self, files: &impl Files, stamp: &str) -> io::Result<Vec<Suffix>> {
+        let mut rolled = self.list(files, stamp)?;
+        let compressed: Vec<_> = rolled.iter().filter(|suffix| suffix.ending != PLAIN).cloned().collect();
+        for compressed in compressed {
+            let plain = Suffix { ending: PLAIN, ..compressed.clone() };
+            if let Some(at) = rolled.iter().position(|suffix| *suffix == plain) {
+                let modified = |suffix| files.facts_at(&self.path(suffix)).map(|facts| facts.modified);
+                if modified(&plain)? == modified(&compressed)? {
+                    files.remove(&self.path(&plain))?;
+                    rolled.remove(at);
+                }
+            }
+        }
+        Ok(rolled)
+    }
+
     /// The rolled files whose stamps are as long as this one.
     fn list(&self, files: &impl Files, stamp: &str) -> io::Result<Vec<Suffix>> {
         let names = files.list(&self.directory)?;
-        Ok(names.iter().filter_map(|name| parse(name.strip_prefix(&self.prefix)?, stamp)).collect())
+        Ok(names.iter().filter_map(|name| self.parse(name.strip_prefix(&self.prefix)?, stamp)).collect())
     }
 
-    fn path(&self, stamp: &str, number: u64) -> PathBuf {
+    fn path(&self, Suffix { stamp, number, ending }: &Suffix) -> PathBuf {
         let prefix = &self.prefix;
-        self.directory.join(match (stamp, number) {
-            ("", number) => format!("{prefix}{number}"),
-            (stamp, 0) => format!("{prefix}{stamp}"),
-            (stamp, number) => format!("{prefix}{stamp}.{number}"),
+        self.directory.join(match (stamp.as_str(), number) {
+            ("", number) => format!("{prefix}{number}{ending}"),
+            (stamp, 0) => format!("{prefix}{stamp}{ending}"),
+            (stamp, number) => format!("{prefix}{stamp}.{number}{ending}"),
         })
+    }
+
+    /// Reads what stands behind the file's name and the dot, if it has the shape of `stamp`.
+    fn parse(&self, text: &str, stamp: &str) -> Option<Suffix> {
+        self.endings.iter().find_map(|ending| parse(text.strip_suffix(ending)?, stamp, ending))
     }
 }
 
-/// Reads what stands behind the file's name and the dot, if it has the shape of `stamp`.
-fn parse(text: &str, stamp: &str) -> Option<Suffix> {
+fn parse(text: &str, stamp: &str, ending: &'static str) -> Option<Suffix> {
     if stamp.is_empty() {
-        return Some(Suffix { stamp: String::new(), number: number(text)? });
+        return Some(Suffix { stamp: String::new(), number: number(text)?, ending });
     }
     let (own, rest) = text.split_at_checked(stamp.len())?;
     let has_shape = own
@@ -121,7 +202,7 @@ fn parse(text: &str, stamp: &str) -> Option<Suffix> {
         None if rest.is_empty() => 0,
         None => return None,
     };
-    has_shape.then(|| Suffix { stamp: own.to_owned(), number })
+    has_shape.then(|| Suffix { stamp: own.to_owned(), number, ending })
 }
 
 /// A number from 1, as we write it: digits, without a leading zero.
@@ -140,7 +221,11 @@ mod tests {
     const ALL: Keep = Keep { files: usize::MAX, age: None, bytes: None };
 
     fn archive() -> Archive {
-        Archive::of(Path::new("/log/app.log")).unwrap()
+        Archive::of(Path::new("/log/app.log"), false).unwrap()
+    }
+
+    fn of_compressed() -> Archive {
+        Archive::of(Path::new("/log/app.log"), true).unwrap()
     }
 
     fn model(names: &[&str]) -> Model {
@@ -158,7 +243,10 @@ mod tests {
         let shapes = [("", vec!["1", "12"]), (DAY, vec!["2026-11-22", "2025-01-01.3"])];
         for (stamp, ours) in shapes {
             for text in ours {
-                assert!(parse(text, stamp).is_some(), "{text} is ours");
+                assert!(archive().parse(text, stamp).is_some(), "{text} is ours");
+                let compressed = format!("{text}.zst");
+                assert!(archive().parse(&compressed, stamp).is_none(), "{compressed} is not ours");
+                assert!(of_compressed().parse(&compressed, stamp).is_some(), "{compressed} is ours");
             }
         }
         let foreign = [
@@ -184,7 +272,17 @@ mod tests {
             "2026-11-22é",
         ];
         for text in foreign {
-            assert!(parse(text, DAY).is_none() && parse(text, "").is_none(), "{text} is not ours");
+            assert!(
+                archive().parse(text, DAY).is_none() && archive().parse(text, "").is_none(),
+                "{text} is not ours"
+            );
+        }
+        for text in ["1.gz.gz", "1.bz2", ".gz", "gz", "compressing", "2026-11-22..gz"] {
+            let archive = of_compressed();
+            assert!(
+                archive.parse(text, DAY).is_none() && archive.parse(text, "").is_none(),
+                "{text} is not ours"
+            );
         }
     }
 
@@ -195,6 +293,24 @@ mod tests {
         assert_eq!(place, Path::new("/log/app.log.1"));
         assert_eq!(names(&model), ["app.log.2", "app.log.3", "app.log.4", "app.log.old", "other.log.1"]);
         assert_eq!(model.text("/log/app.log.3"), "app.log.2");
+    }
+
+    #[test]
+    fn compressed_files_move_with_the_others_and_twins_become_one() {
+        let model = model(&["app.log.1", "app.log.1.gz", "app.log.2.zst", "app.log.3.gz", "app.log.3.old"]);
+        of_compressed().make_room(&model, "").unwrap();
+        assert_eq!(names(&model), ["app.log.2.gz", "app.log.3.old", "app.log.3.zst", "app.log.4.gz"]);
+    }
+
+    #[test]
+    fn two_of_one_name_that_were_not_written_together_both_stay() {
+        let model = model(&["app.log.2026-11-22.gz"]);
+        model.set_time(7);
+        drop(model.create(Path::new("/log/app.log.2026-11-22")).unwrap());
+        let place = of_compressed().make_room(&model, DAY).unwrap();
+        assert_eq!(place.file_name().unwrap(), "app.log.2026-11-22.1");
+        assert_eq!(names(&model), ["app.log.2026-11-22", "app.log.2026-11-22.gz"]);
+        assert!(of_compressed().plain(&model, DAY).unwrap().is_empty(), "its place is taken");
     }
 
     #[test]

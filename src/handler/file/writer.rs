@@ -26,6 +26,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::backoff::BackOff;
 use super::control::FileControl;
 use super::options::{FileOptions, SyncPolicy};
+use super::packing::{Packed, Packing};
 use super::rotation::Rotation;
 use super::{Archive, Period};
 use crate::clock;
@@ -53,6 +54,8 @@ pub(super) struct Writer<F: Files> {
     reopening: BackOff,
     disk: Disk,
     roller: Option<Roller>,
+    /// If rolled files are compressed.
+    packing: Option<Packing<F>>,
 }
 
 /// What is known of what reached the disk.
@@ -78,6 +81,8 @@ struct Roller {
     /// The interval that the records of the open file are of, once it has some.
     period: Option<Period>,
     rolling: BackOff,
+    /// What a stamp looks like.
+    stamp: String,
 }
 
 impl<F: Files> Writer<F> {
@@ -85,6 +90,9 @@ impl<F: Files> Writer<F> {
         let FileOptions { how, truncates, sync, header, rotation } = options;
         let control = FileControl::default();
         let roller = rotation.map(|rotation| Roller::new(rotation, path, &control)).transpose()?;
+        let packing = roller.as_ref().and_then(|Roller { rotation, archive, .. }| {
+            Some(Packing::new(files.clone(), rotation.compression?, archive.workbench(), how.mode))
+        });
         let failed = |error| Error::io("open", path, error);
         let mut file = Appended::open(files.clone(), path, &how).map_err(failed)?;
         if truncates {
@@ -103,6 +111,7 @@ impl<F: Files> Writer<F> {
             reopening: BackOff::new(),
             disk: Disk::new(sync, now),
             roller,
+            packing,
         };
         writer.begin_period();
         Ok(writer)
@@ -116,6 +125,7 @@ impl<F: Files> Writer<F> {
         }
         self.stream.end_batch(batch);
         self.sync_if_due();
+        self.pack();
         self.stream.tell()
     }
 
@@ -127,12 +137,20 @@ impl<F: Files> Writer<F> {
         self.stream.tell()
     }
 
+    pub(super) fn tend(&mut self) -> Result<(), HandlerError> {
+        self.look_after();
+        self.pack();
+        self.stream.tell()
+    }
+
     pub(super) fn close(&mut self) -> Result<(), HandlerError> {
         self.stream.tell_gap();
         self.write();
         if self.disk.policy != SyncPolicy::Never {
             self.sync();
         }
+        self.give_names(clock::now());
+        self.packing = None; // the next process goes on with it
         self.stream.tell()
     }
 
@@ -293,7 +311,7 @@ impl<F: Files> Writer<F> {
         let file = self.stream.lines.out();
         let modified = (file.length() > 0).then(|| timestamp(file.facts().modified));
         if let Some(Roller { rotation, period, .. }) = &mut self.roller {
-            *period = rotation.interval.zip(modified).map(|(interval, time)| interval.period_of(time));
+            *period = modified.and_then(|time| rotation.period_of(time));
         }
     }
 
@@ -319,12 +337,25 @@ impl<F: Files> Writer<F> {
         roller.rolling.postpone(now);
         let Some(last) = self.stream.lines.pop() else { return };
         self.write();
-        if self.stream.lines.is_empty() && self.is_ours(now) {
-            self.roll(now, time);
+        if self.stream.lines.is_empty() && self.lock_names() {
+            if self.is_ours(now) {
+                self.roll(now, time);
+            }
+            self.stream.lines.out().unlock_names();
         }
         self.begin_file();
         self.stream.tell_gap();
         self.stream.lines.put_back(last);
+    }
+
+    /// Takes the lock on the names of the files. Where another process has it the path is about to name another file:
+    /// that is looked for soon.
+    fn lock_names(&mut self) -> bool {
+        let is_free = self.stream.lines.out().lock_names();
+        if !is_free {
+            self.next_look = clock::now();
+        }
+        is_free
     }
 
     /// Whether the path names the open file; if not, it is opened anew.
@@ -354,9 +385,75 @@ impl<F: Files> Writer<F> {
         let Some(roller) = &mut self.roller else { return };
         roller.rolling.succeed();
         roller.begin(time);
-        let swept = roller.archive.sweep(&self.files, &stamp, &roller.rotation.keep, system_time(time));
+        self.packing.iter_mut().for_each(Packing::want);
+        self.sweep(time);
+    }
+
+    /// Removes what is not to be kept, unless another process is about to.
+    fn sweep(&mut self, time: Timestamp) {
+        let Some(roller) = &self.roller else { return };
+        if !self.stream.lines.out().lock_names() {
+            return;
+        }
+        let Roller { rotation, archive, stamp, .. } = roller;
+        let swept = archive.sweep(&self.files, stamp, &rotation.keep, system_time(time));
+        self.stream.lines.out().unlock_names();
         if let Err(source) = swept {
             self.stream.fail("remove what was rolled from", Failed { lost: 0, source });
+        }
+    }
+}
+
+/// Compressing.
+impl<F: Files> Writer<F> {
+    /// Gives a compressed file its name, and begins with the next.
+    #[inline]
+    fn pack(&mut self) {
+        if self.packing.is_some() {
+            let now = clock::now();
+            self.give_names(now);
+            self.begin_packing(now);
+        }
+    }
+
+    fn give_names(&mut self, now: Instant) {
+        let Some(result) = self.packing.as_mut().and_then(Packing::result) else { return };
+        let exchanged = result.and_then(|packed| packed.map(|packed| self.exchange(&packed)).transpose());
+        match exchanged {
+            Ok(Some(())) => self.packing.iter_mut().for_each(Packing::succeed),
+            Ok(None) => {}
+            Err(source) => self.fail_to_pack(now, source),
+        }
+    }
+
+    fn fail_to_pack(&mut self, now: Instant, source: io::Error) {
+        if self.packing.as_mut().is_some_and(|packing| packing.fail(now)) {
+            self.stream.fail("compress what was rolled from", Failed { lost: 0, source });
+        }
+    }
+
+    /// Puts a compressed file in the place of the plain one.
+    fn exchange(&mut self, packed: &Packed<F>) -> io::Result<()> {
+        let (Some(roller), Some(packing)) = (&self.roller, &self.packing) else { return Ok(()) };
+        let ending = packing.compression.ending();
+        let workbench = roller.archive.workbench();
+        if !self.stream.lines.out().lock_names() {
+            return self.files.remove(&workbench); // another process rolls: later
+        }
+        let result = roller.archive.exchange(&self.files, &roller.stamp, packed.made_of, &workbench, ending);
+        self.stream.lines.out().unlock_names();
+        result
+    }
+
+    fn begin_packing(&mut self, now: Instant) {
+        let (Some(roller), Some(packing)) = (&self.roller, &mut self.packing) else { return };
+        if packing.is_busy() || !packing.is_due(now) || !self.stream.lines.out().lock_names() {
+            return;
+        }
+        let waiting = roller.archive.plain(&self.files, &roller.stamp);
+        self.stream.lines.out().unlock_names();
+        if let Err(source) = waiting.and_then(|waiting| packing.begin(waiting, now)) {
+            self.fail_to_pack(now, source);
         }
     }
 }
@@ -367,9 +464,10 @@ impl Roller {
         if rotation.on_start {
             control.roll();
         }
-        let archive = Archive::of(path)
+        let archive = Archive::of(path, rotation.compression.is_some())
             .ok_or_else(|| Error::config(format!("{} has no name that rolls", path.display())))?;
-        Ok(Roller { rotation, archive, period: None, rolling: BackOff::new() })
+        let stamp = rotation.sample_stamp();
+        Ok(Roller { rotation, archive, period: None, rolling: BackOff::new(), stamp })
     }
 
     /// Whether the file rolls before a line whose record was made at `time`, and with which it would have `after`
@@ -386,13 +484,12 @@ impl Roller {
 
     /// The open file's first record was made then.
     fn begin(&mut self, time: Timestamp) {
-        self.period = self.rotation.interval.map(|interval| interval.period_of(time));
+        self.period = self.rotation.period_of(time);
     }
 
     /// What the open file is named for when it rolls.
     fn stamp(&self, time: Timestamp) -> String {
-        let Some(interval) = self.rotation.interval else { return String::new() };
-        interval.stamp(self.period.unwrap_or_else(|| interval.period_of(time)).start)
+        self.rotation.stamp(self.period.or_else(|| self.rotation.period_of(time)))
     }
 }
 
@@ -412,6 +509,7 @@ impl<F: Files> Writer<F> {
         (self.look_interval, self.next_look) = (Duration::ZERO, clock::now());
         self.reopening = BackOff::eager();
         self.roller.iter_mut().for_each(|roller| roller.rolling = BackOff::eager());
+        self.packing.iter_mut().for_each(Packing::eager);
         self
     }
 }

@@ -1,3 +1,6 @@
+#[cfg(feature = "gzip")]
+mod packing;
+mod power;
 mod python;
 
 use super::*;
@@ -439,8 +442,8 @@ fn a_roll_that_fails_is_told_once_and_the_old_file_serves_on() {
     let mut writer = open(&model, options().rotate(Rotation::new().at_bytes(10))).unwrap();
     writer.roller.as_mut().unwrap().rolling = BackOff::new();
     log(&mut writer, &["first"]);
-    // Calls: a look, another look by the roll, the list, the rename.
-    model.set_fault(Some(Fault::Once(3, libc::EROFS)));
+    // Calls: a look, the lock on the names, another look, the list, the rename.
+    model.set_fault(Some(Fault::Once(4, libc::EROFS)));
     let run = Run::at(Timestamp::from_nanos(TIME), ["second".to_owned()]);
     let error = told(writer.handle(&run.all()));
     assert!(error.starts_with("cannot roll /log/app.log: Read-only file system"), "{error}");

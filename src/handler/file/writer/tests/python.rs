@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 /// Reads `second message` from stdin, and logs each message at its second after 1970. The clock of the program stands
 /// there, too.
 const SCRIPT: &str = r#"
-import datetime, logging, logging.handlers, sys, time
+import datetime, logging, logging.handlers, os, sys, time
 path, kind, first, second = sys.argv[1:5]
 lines = [line.rstrip("\n").split(" ", 1) for line in sys.stdin]
 now = [int(lines[0][0])]
@@ -22,7 +22,7 @@ if kind == "size":
 else:
     at = datetime.time.fromisoformat(sys.argv[5]) if len(sys.argv) > 5 else None
     handler = logging.handlers.TimedRotatingFileHandler(
-        path, when=first, backupCount=int(second), utc=True, delay=True, atTime=at)
+        path, when=first, backupCount=int(second), utc="TZ" not in os.environ, delay=True, atTime=at)
 handler.setFormatter(logging.Formatter("%(message)s"))
 logger = logging.getLogger()
 logger.addHandler(handler)
@@ -40,10 +40,11 @@ fn tree(directory: &Path) -> Tree {
     entries.map(|entry| (name(&entry), fs::read_to_string(entry.path()).unwrap())).collect()
 }
 
-/// `None` where there is no Python.
-fn by_python(log: &Log, arguments: &[&str]) -> Option<Tree> {
+/// `None` where there is no Python. In this zone, or in UTC.
+fn by_python_in(zone: Option<&str>, log: &Log, arguments: &[&str]) -> Option<Tree> {
     let directory = tempfile::tempdir().unwrap();
     let mut python = Command::new("python3");
+    python.env_remove("TZ").envs(zone.map(|zone| ("TZ", zone)));
     python.args(["-c", SCRIPT]).arg(directory.path().join("app.log")).args(arguments).stdin(Stdio::piped());
     let Ok(mut child) = python.spawn() else {
         crate::os::write_stderr(b"not tried: the comparison with CPython, as there is no python3\n");
@@ -53,6 +54,10 @@ fn by_python(log: &Log, arguments: &[&str]) -> Option<Tree> {
     child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
     assert!(child.wait().unwrap().success());
     Some(tree(directory.path()))
+}
+
+fn by_python(log: &Log, arguments: &[&str]) -> Option<Tree> {
+    by_python_in(None, log, arguments)
 }
 
 fn by_ours(log: &Log, rotation: Rotation) -> Tree {
@@ -71,9 +76,14 @@ fn by_ours(log: &Log, rotation: Rotation) -> Tree {
 /// Both give the same, and have rolled.
 #[track_caller]
 fn compare(log: &Log, arguments: &[&str], rotation: Rotation) {
-    let Some(expected) = by_python(log, arguments) else { return };
+    compare_in(None, log, arguments, rotation);
+}
+
+#[track_caller]
+fn compare_in(zone: Option<&str>, log: &Log, arguments: &[&str], rotation: Rotation) {
+    let Some(expected) = by_python_in(zone, log, arguments) else { return };
     let ours = by_ours(log, rotation);
-    assert_eq!(ours, expected, "{arguments:?}");
+    assert_eq!(ours, expected, "{zone:?} {arguments:?}");
     assert!(ours.len() > 1, "{ours:?}");
 }
 
@@ -105,8 +115,12 @@ fn by_size_the_files_are_those_of_rotating_file_handler() {
 
 /// Records some hours apart; with `is_aligned` each on the hour.
 fn some_weeks(seed: u64, is_aligned: bool) -> Log {
+    some_weeks_from(TIME, seed, is_aligned)
+}
+
+fn some_weeks_from(begin: u64, seed: u64, is_aligned: bool) -> Log {
     let mut dice = Dice(seed);
-    let mut second = TIME - TIME % 3600;
+    let mut second = begin - begin % 3600;
     let mut record = |at: u64| {
         second += dice.roll(30) * 3600;
         let within = if is_aligned { 0 } else { dice.roll(3600) };
@@ -133,6 +147,51 @@ fn by_time_the_files_are_those_of_timed_rotating_file_handler() {
         let log = some_weeks(seed, true);
         compare(&log, &["time", "H", "100"], Rotation::new().hourly().keep_files(100));
         compare(&log, &["time", "M", "100"], Rotation::new().minutely().keep_files(100));
+    }
+}
+
+#[cfg(feature = "time-zones")]
+#[test]
+fn by_the_clocks_of_a_zone_the_files_are_those_of_timed_rotating_file_handler() {
+    /// 2026-03-03: clocks are set forward in New York, then in Berlin, in the weeks that follow.
+    const SPRING: u64 = 1_772_496_000;
+    for zone in ["Europe/Berlin", "America/New_York", "Asia/Kolkata", "Pacific/Apia"] {
+        for seed in 0..3 {
+            let log = some_weeks_from(SPRING, seed, false);
+            let new = || Rotation::new().keep_files(100).zone(zone).unwrap();
+            let compare = |arguments: &[&str], rotation| compare_in(Some(zone), &log, arguments, rotation);
+            compare(&["time", "MIDNIGHT", "100"], new().daily());
+            compare(&["time", "MIDNIGHT", "100", "12:30"], new().daily().at(12, 30));
+        }
+    }
+}
+
+/// One record each noon and each evening, local time, around a change of the clocks.
+#[cfg(feature = "time-zones")]
+fn around(zone: &str, day: i8, month: i8) -> Log {
+    let zone = jiff::tz::TimeZone::get(zone).unwrap();
+    let first = jiff::civil::date(2026, month, day);
+    let days = (-3..=3).map(|days| first + jiff::Span::new().days(days));
+    let times = days.flat_map(|day| [day.at(12, 0, 0, 0), day.at(18, 0, 0, 0)]);
+    let second = |time| zone.to_timestamp(time).unwrap().as_second() as u64;
+    times.map(|time| (second(time), time.to_string())).collect()
+}
+
+/// Where clocks are set back, Python takes the name of the day before for the file of the last day of summer, and throws
+/// away what has that name. Where they change by half an hour it takes that for an hour.
+#[cfg(feature = "time-zones")]
+#[test]
+fn where_the_clocks_are_set_back_python_loses_a_day_and_we_do_not() {
+    for (zone, day, month) in [("America/New_York", 1, 11), ("Australia/Lord_Howe", 5, 4)] {
+        let log = around(zone, day, month);
+        let Some(python) = by_python_in(Some(zone), &log, &["time", "MIDNIGHT", "100"]) else { return };
+        let ours = by_ours(&log, Rotation::new().daily().zone(zone).unwrap());
+        let lines = |tree: &Tree| tree.values().map(|text| text.lines().count()).sum::<usize>();
+        assert_eq!((lines(&python), lines(&ours)), (log.len() - 2, log.len()), "{python:?}");
+        for (name, text) in ours.iter().filter(|(name, _)| *name != "app.log") {
+            let day = name.strip_prefix("app.log.").unwrap();
+            assert_eq!(*text, format!("{day}T12:00:00\n{day}T18:00:00\n"));
+        }
     }
 }
 
