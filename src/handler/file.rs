@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::format::Format;
 use crate::level::LevelFilter;
 use crate::output::System;
+use crate::record::Record;
 
 use archive::Archive;
 use rotation::Period;
@@ -146,6 +147,10 @@ impl Handler for File {
 
     fn skipped(&mut self, records: u64) {
         self.writer.stream.lines.add_gap(records);
+    }
+
+    fn note(&mut self, record: &Record<'_>) {
+        self.writer.note(record);
     }
 
     fn held(&self) -> u64 {

@@ -89,6 +89,10 @@ impl Handler for Routed {
         self.handler.skipped(records);
     }
 
+    fn note(&mut self, record: &Record<'_>) {
+        self.handler.note(record);
+    }
+
     fn held(&self) -> u64 {
         self.handler.held()
     }
