@@ -7,6 +7,8 @@ mod color;
 mod details;
 mod directive;
 pub(crate) mod escape;
+#[cfg(test)]
+mod fuzz;
 mod json;
 mod keys;
 mod line;
