@@ -134,7 +134,7 @@ impl Handler for Capture {
         Ok(())
     }
 
-    fn note(&mut self, record: &Record<'_>) {
+    fn remark(&mut self, record: &Record<'_>) {
         self.shared.records.lock().push(Captured::new(record));
     }
 

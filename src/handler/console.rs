@@ -170,7 +170,7 @@ impl Handler for Console {
         self.outputs.iter_mut().last().into_iter().for_each(|output| output.stream.lines.add_gap(records));
     }
 
-    fn note(&mut self, record: &Record<'_>) {
+    fn remark(&mut self, record: &Record<'_>) {
         self.stream_for(record.level()).push_note(record, 0);
     }
 

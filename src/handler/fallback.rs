@@ -269,9 +269,9 @@ impl Handler for Or {
     }
 
     /// To the one that gets what comes next, as far as anybody can know.
-    fn note(&mut self, record: &Record<'_>) {
+    fn remark(&mut self, record: &Record<'_>) {
         let side = if self.primary.is_left_alone() { &mut self.fallback } else { &mut self.primary };
-        side.handler.note(record);
+        side.handler.remark(record);
     }
 
     fn held(&self) -> u64 {

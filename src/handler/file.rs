@@ -149,8 +149,8 @@ impl Handler for File {
         self.writer.stream.lines.add_gap(records);
     }
 
-    fn note(&mut self, record: &Record<'_>) {
-        self.writer.note(record);
+    fn remark(&mut self, record: &Record<'_>) {
+        self.writer.remark(record);
     }
 
     fn held(&self) -> u64 {

@@ -163,7 +163,7 @@ pub trait Handler: Send {
 
     /// A record that no book counts: what a handler that wraps this one, such as a [`FlightRecorder`], says of the
     /// records that follow. Default: nothing is done.
-    fn note(&mut self, record: &Record<'_>) {
+    fn remark(&mut self, record: &Record<'_>) {
         let _ = record;
     }
 
@@ -374,8 +374,8 @@ impl<H: Handler + ?Sized> Handler for Box<H> {
         (**self).skipped(records);
     }
 
-    fn note(&mut self, record: &Record<'_>) {
-        (**self).note(record);
+    fn remark(&mut self, record: &Record<'_>) {
+        (**self).remark(record);
     }
 
     fn held(&self) -> u64 {

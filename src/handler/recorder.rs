@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use super::batch::Contents;
-use super::{Batch, Cost, Handler, HandlerError, Item, both, call_handler};
+use super::{Batch, Cost, Handler, HandlerError, Item, Texts, both, call_handler};
 use crate::callsite::{Entry, Field, Piece, Spec, Style, Type, own_metadata};
 use crate::fault::guarded;
 use crate::level::{Level, LevelFilter};
@@ -227,7 +227,7 @@ impl FlightRecorder {
             let thread = Thread::new(os::thread_id(), None);
             let arguments = &[kept.items.len() as u64, overwritten];
             let note = Record { entry: EMITTED, arguments, time, stamp, thread: &thread, truncated: false };
-            if let Err(panic) = guarded(|| self.handler.note(&note)) {
+            if let Err(panic) = guarded(|| self.handler.remark(&note)) {
                 losses.add(0, panic);
             }
             self.next.extend(0..kept.items.len() as u32);
@@ -304,8 +304,8 @@ impl Handler for FlightRecorder {
         self.handler.skipped(records);
     }
 
-    fn note(&mut self, record: &Record<'_>) {
-        self.handler.note(record);
+    fn remark(&mut self, record: &Record<'_>) {
+        self.handler.remark(record);
     }
 
     fn held(&self) -> u64 {
@@ -345,6 +345,8 @@ struct Kept {
     items: VecDeque<Item>,
     threads: VecDeque<Arc<Thread>>,
     words: VecDeque<u64>,
+    /// Of theirs nobody wants a copy.
+    texts: Texts,
     /// How many were let go since some were handed over last.
     overwritten: u64,
 }
@@ -357,6 +359,7 @@ impl Kept {
             items: VecDeque::new(),
             threads: VecDeque::new(),
             words: VecDeque::new(),
+            texts: Texts::default(),
             overwritten: 0,
         }
     }
@@ -403,6 +406,7 @@ impl Kept {
             items: self.items.make_contiguous(),
             words: self.words.make_contiguous(),
             threads: self.threads.make_contiguous(),
+            texts: &self.texts,
         }
     }
 

@@ -89,8 +89,8 @@ impl Handler for Routed {
         self.handler.skipped(records);
     }
 
-    fn note(&mut self, record: &Record<'_>) {
-        self.handler.note(record);
+    fn remark(&mut self, record: &Record<'_>) {
+        self.handler.remark(record);
     }
 
     fn held(&self) -> u64 {

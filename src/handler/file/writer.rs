@@ -156,7 +156,7 @@ impl<F: Files> Writer<F> {
     }
 
     /// A line that no book counts.
-    pub(super) fn note(&mut self, record: &Record<'_>) {
+    pub(super) fn remark(&mut self, record: &Record<'_>) {
         self.begin_file();
         self.stream.push_note(record, 0);
         self.roll_if_due(record.time);
