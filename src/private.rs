@@ -11,7 +11,7 @@ pub use crate::level::Level;
 pub use crate::logger::emit_to;
 pub use crate::record::encode::tiers::{FieldSlot, InspectedSlot, ShownSlot, Slot};
 pub use crate::record::encode::{
-    Argument, Arguments, Chars, Encode, Failure, Formatted, Inspected, Shown, Slice,
+    Argument, Arguments, Chars, Encode, Failure, Formatted, Frames, Inspected, Shown, Slice,
 };
 
 use crate::callsite::{DISABLED, NEW};
@@ -21,8 +21,9 @@ use crate::logger::ask;
 /// The traits that choose how an argument is handed over, without names that could meet the user's.
 pub mod tiers {
     pub use crate::record::encode::tiers::{
-        AnyField as _, BoxedErrorField as _, DebugField as _, DeferredPlace as _, DisplayField as _,
-        EagerPlace as _, EncodeField as _, ErrorField as _, RefusedInspected as _, RefusedShown as _,
+        AnyField as _, BacktraceField as _, BoxedErrorField as _, DebugField as _, DeferredPlace as _,
+        DisplayField as _, EagerPlace as _, EncodeField as _, ErrorField as _, RefusedInspected as _,
+        RefusedShown as _,
     };
 }
 

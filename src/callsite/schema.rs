@@ -45,6 +45,8 @@ pub enum Type {
     Text,
     /// An error that was formatted at the call: its own message and those of its sources, outermost first.
     Error,
+    /// A `Backtrace` that was formatted at the call: its frames, innermost first.
+    Backtrace,
     /// `Duration`
     Duration,
     /// `Ipv4Addr`
@@ -108,6 +110,7 @@ impl Type {
             Type::SocketAddrV4 => 23,
             Type::SocketAddrV6 => 24,
             Type::SocketAddr => 25,
+            Type::Backtrace => 29,
             Type::Option(inner) => mix(26, inner.hash()),
             Type::List(inner) => mix(27, inner.hash()),
             Type::Tuple(parts) => {

@@ -107,7 +107,8 @@ impl<'a> Quoted<'a> {
 impl fmt::Write for Quoted<'_> {
     #[inline]
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        if is_bare(text.as_bytes()) {
+        // Of what has quotes already nobody asks whether it could do without.
+        if self.is_word && is_bare(text.as_bytes()) {
             self.out.extend_from_slice(text.as_bytes());
         } else if is_plain_in_quotes(text.as_bytes()) {
             self.is_word = false;

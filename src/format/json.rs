@@ -17,6 +17,7 @@
 //! | lists, tuples                       | an array                                                       |
 //! | durations, addresses                | a string, as text shows them                                   |
 //! | errors                              | an array of strings: the error's message and its sources'      |
+//! | backtraces                          | an array of strings, the frames                                |
 //! | after `%` or `?`                    | a string, as `Display` or `Debug` prints it                    |
 //! | what a cut record lacks             | `null`; of a string its begin and `…(+12 bytes)`, of a list    |
 //! |                                     | what is left; the record has `"truncated":true`                |
@@ -29,6 +30,7 @@ use super::escape::InQuotes;
 use super::keys::Rule;
 use super::time::Time;
 use super::timestamp::Clockface;
+use crate::level::Level;
 use crate::record::{FieldValue, MessageWriter, Record, Style, Value};
 
 /// The largest integer of which a double, which is all that JavaScript has, knows also the neighbours: 2⁵³-1.
@@ -205,7 +207,7 @@ impl Json {
             },
             Value::List(list) => array(list.iter(), out, |value, out| self.value(&value, out)),
             Value::Tuple(parts) => array(parts.iter(), out, |value, out| self.value(&value, out)),
-            Value::Error(chain) => array(chain.iter(), out, string),
+            Value::Error(chain) | Value::Backtrace(chain) => array(chain.iter(), out, string),
             _ => quoted(out, |text| value.write(text)),
         }
     }
@@ -235,16 +237,14 @@ impl Format for Json {
     fn format(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"timestamp\":\"");
         self.clockface.push(record.time(), out);
-        out.extend_from_slice(b"\",\"level\":\"");
-        out.extend_from_slice(record.level().as_str().as_bytes());
-        out.extend_from_slice(b"\",\"target\":");
-        string(record.target(), out);
+        out.extend_from_slice(level(record.level()));
+        InQuotes(out).push(record.target());
         if !record.entry.metadata.pieces.is_empty() {
-            out.extend_from_slice(b",\"message\":\"");
+            out.extend_from_slice(b"\",\"message\":\"");
             // Nothing that is written to here fails.
             let _ = record.write_message(&mut Message(InQuotes(out)));
-            out.push(b'"');
         }
+        out.push(b'"');
         self.details.each(record, |key, detail| {
             out.push(b',');
             string(key, out);
@@ -260,6 +260,17 @@ impl Format for Json {
         } else {
             b"}\n"
         });
+    }
+}
+
+/// What stands between the time and the target, in one piece: of a short line each piece is a part of its price.
+fn level(level: Level) -> &'static [u8] {
+    match level {
+        Level::Error => br#"","level":"ERROR","target":""#,
+        Level::Warn => br#"","level":"WARN","target":""#,
+        Level::Info => br#"","level":"INFO","target":""#,
+        Level::Debug => br#"","level":"DEBUG","target":""#,
+        Level::Trace => br#"","level":"TRACE","target":""#,
     }
 }
 

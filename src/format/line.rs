@@ -33,8 +33,13 @@ fn inspected(field: &FieldValue<'_>, scratch: &mut String, out: &mut Vec<u8>) {
     if is_literal(scratch) {
         return Escaped(out).push(scratch);
     }
+    text(scratch, out);
+}
+
+/// Text as a value.
+pub(super) fn text(text: &str, out: &mut Vec<u8>) {
     let mut quoted = Quoted::new(out, Spelling::People);
-    let _ = quoted.write_str(scratch);
+    let _ = quoted.write_str(text); // which does not fail
     quoted.finish();
 }
 

@@ -14,9 +14,9 @@ use super::Format;
 use super::details::{Detail, Details};
 use super::escape::{Quoted, Spelling, is_word};
 use super::keys::Rule;
-use super::lower;
 use super::time::Time;
 use super::timestamp::Clockface;
+use crate::level::Level;
 use crate::record::{MessageWriter, Record};
 
 const KEYS: Rule = Rule { is_ours: is_key, is_fit: is_name, fitted };
@@ -122,9 +122,7 @@ impl Format for Logfmt {
     fn format(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(b"ts=");
         self.clockface.push(record.time(), out);
-        out.extend_from_slice(b" level=");
-        out.extend_from_slice(lower(record.level()).as_bytes());
-        out.extend_from_slice(b" target=");
+        out.extend_from_slice(level(record.level()));
         text(record.target(), out);
         if !record.entry.metadata.pieces.is_empty() {
             out.extend_from_slice(b" msg=");
@@ -145,6 +143,17 @@ impl Format for Logfmt {
             value(out, |value| field.write(value));
         }
         out.extend_from_slice(if record.is_truncated() { b" truncated=true\n".as_slice() } else { b"\n" });
+    }
+}
+
+/// What stands between the time and the target, in one piece: of a short line each piece is a part of its price.
+fn level(level: Level) -> &'static [u8] {
+    match level {
+        Level::Error => b" level=error target=",
+        Level::Warn => b" level=warn target=",
+        Level::Info => b" level=info target=",
+        Level::Debug => b" level=debug target=",
+        Level::Trace => b" level=trace target=",
     }
 }
 

@@ -3,9 +3,12 @@
 //! A format appends to a buffer that its handler owns and uses again, so it neither allocates for each record nor
 //! knows where the bytes go. Escaping is part of it: what came from outside must not look like anything else.
 
+mod color;
 mod details;
 mod directive;
 pub(crate) mod escape;
+#[cfg(test)]
+mod fuzz;
 mod json;
 mod keys;
 mod line;
@@ -15,10 +18,11 @@ mod text;
 mod time;
 mod timestamp;
 
+pub use color::Colors;
 pub use json::Json;
 pub use logfmt::Logfmt;
 pub use pattern::Pattern;
-pub use text::{Colors, Text};
+pub use text::Text;
 pub use time::Time;
 pub(crate) use time::Zone;
 
@@ -69,7 +73,8 @@ pub trait Format: Send {
     }
 
     /// Whether colours are wanted where the bytes go. [`Console`](crate::handler::Console) tells, before the first
-    /// record; of a handler that does not, none are. Default: nothing is done about it.
+    /// record, and again between records if lines go to a terminal and to something else in turn; of a handler that
+    /// does not tell, none are. Default: nothing is done about it.
     ///
     /// ```
     /// use treering::format::{Format, Text};

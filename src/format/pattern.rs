@@ -6,6 +6,7 @@
 
 mod parse;
 
+use super::color::{self, Colors, Paint};
 use super::escape::Escaped;
 use super::time::Time;
 use super::timestamp::Clockface;
@@ -25,12 +26,14 @@ use crate::record::Record;
 /// | `time:%Y-%m-%d %H:%M:%S%.3f` | what the directives say, see below |
 /// | `level`, `level.lower`, `level.short` | `INFO`, `info`, `I` |
 /// | `target`, `module` | what `target:` said, or else the module; always the module |
-/// | `file`, `line` | the place of the call |
+/// | `file`, `file.name`, `line` | the place of the call: the file with its path, without, the line |
 /// | `message` | the message |
 /// | `fields` | all fields: `venue=XNAS qty=100` |
 /// | `field.venue` | the value of the first field of this name, or nothing |
 /// | `thread`, `thread.name`, `thread.id` | its name or else its number; its name or nothing; its number |
 /// | `process.id`, `process.name` | the process's number; the file name of its program |
+/// | `color` … `reset` | what stands between in the level's colour, where colours are wanted |
+/// | `dim` … `reset` | what stands between dimmed, likewise |
 /// | `newline` | a line end, for patterns that come from where none can be written |
 ///
 /// Behind a colon stands how it is laid out, as in `format!`: fill and alignment, a width, and after a point the most
@@ -49,6 +52,7 @@ use crate::record::Record;
 #[derive(Debug)]
 pub struct Pattern {
     parts: Vec<Part>,
+    paint: Paint,
     /// For values that must be seen as a whole before they are written.
     scratch: String,
 }
@@ -64,7 +68,7 @@ impl Pattern {
     /// assert!(error.to_string().contains("  {time} {massage}\n          ^^^^^^^"), "{error}");
     /// ```
     pub fn new(text: &str) -> Result<Self, Error> {
-        Ok(Pattern { parts: parse::parts(text)?, scratch: String::new() })
+        Ok(Pattern { parts: parse::parts(text)?, paint: Paint::default(), scratch: String::new() })
     }
 
     /// How times are shown: `{time}` as a whole, directives by the clocks of its zone. Default: [`Time::utc`].
@@ -85,6 +89,19 @@ impl Pattern {
         }
         self
     }
+
+    /// Whether `{color}` and `{dim}` do anything. Default: [`Colors::Auto`].
+    ///
+    /// ```
+    /// use treering::format::{Colors, Pattern};
+    /// let pattern = Pattern::new("{color}{level}{reset} {message}")?.colors(Colors::Always);
+    /// # Ok::<(), treering::Error>(())
+    /// ```
+    #[must_use]
+    pub fn colors(mut self, colors: Colors) -> Self {
+        self.paint = Paint::new(colors);
+        self
+    }
 }
 
 impl Format for Pattern {
@@ -96,6 +113,8 @@ impl Format for Pattern {
         for part in &mut self.parts {
             match part {
                 Part::Literal(text) => out.extend_from_slice(text.as_bytes()),
+                Part::Paint(brush) if self.paint.is_on => out.extend_from_slice(brush.code(record.level())),
+                Part::Paint(_) => {}
                 Part::Attribute(attribute, layout) => {
                     let start = out.len();
                     attribute.push(record, &mut self.scratch, out);
@@ -108,6 +127,10 @@ impl Format for Pattern {
         }
         out.push(b'\n');
     }
+
+    fn colors_wanted(&mut self, yes: bool) {
+        self.paint.wanted(yes);
+    }
 }
 
 /// A piece of a pattern.
@@ -115,6 +138,26 @@ impl Format for Pattern {
 enum Part {
     Literal(String),
     Attribute(Attribute, Layout),
+    Paint(Brush),
+}
+
+/// What changes how the text behind it looks, and takes no columns.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Brush {
+    /// The level's colour.
+    Color,
+    Dim,
+    Reset,
+}
+
+impl Brush {
+    fn code(self, level: Level) -> &'static [u8] {
+        match self {
+            Brush::Color => color::of(level),
+            Brush::Dim => color::DIM,
+            Brush::Reset => color::RESET,
+        }
+    }
 }
 
 /// What of a record is shown.
@@ -128,6 +171,7 @@ enum Attribute {
     Target,
     Module,
     File,
+    FileName,
     Line,
     Message,
     Fields,
@@ -148,6 +192,7 @@ impl Attribute {
             Attribute::Target => Escaped(out).push(record.target()),
             Attribute::Module => Escaped(out).push(record.module_path()),
             Attribute::File => Escaped(out).push(record.file()),
+            Attribute::FileName => Escaped(out).push(file_name(record.file())),
             Attribute::Line => line::number(record.line(), out),
             Attribute::Message => line::message(record, out),
             Attribute::Fields => fields(record, scratch, out),
@@ -164,6 +209,11 @@ impl Attribute {
             Attribute::Constant(text) => Escaped(out).push(text),
         }
     }
+}
+
+/// What stands behind the last separator; the compiler may have run on another system.
+fn file_name(path: &str) -> &str {
+    path.rsplit(['/', '\\']).next().unwrap_or(path)
 }
 
 fn fields(record: &Record<'_>, scratch: &mut String, out: &mut Vec<u8>) {

@@ -9,16 +9,16 @@
 //! outside; colours are put around what is escaped already. A message is free text, so only the head of a line can be
 //! told apart by a program; who reads fields by program wants JSON.
 
+use super::color::{self, Colors, DIM, Paint};
 use super::escape::Escaped;
 use super::time::Time;
 use super::timestamp::Clockface;
 use super::{Format, line};
 use crate::level::Level;
-use crate::record::{FieldValue, Record};
+use crate::record::{FieldValue, Record, Value};
 
-/// What is there to be found when it is looked for.
-const DIM: &[u8] = b"\x1b[2m";
-const RESET: &[u8] = b"\x1b[0m";
+/// Begins a line that is not a record's first.
+const INDENTATION: &[u8] = b"    ";
 
 /// The default format: a line for people, with time, level, target, message and fields.
 ///
@@ -38,28 +38,10 @@ pub struct Text {
     clockface: Clockface,
     threads: bool,
     location: bool,
-    colors: Colors,
-    is_colored: bool,
+    indented: bool,
+    paint: Paint,
     /// For values that must be seen as a whole before they are written.
     scratch: String,
-}
-
-/// Whether [`Text`] is coloured.
-///
-/// ```
-/// use treering::{format::{Colors, Text}, handler::Console};
-/// let handler = Console::stderr().format(Text::new().colors(Colors::Never));
-/// ```
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-#[non_exhaustive]
-pub enum Colors {
-    /// Where the handler wants it: a [`Console`](crate::handler::Console) at a terminal does, a file does not.
-    #[default]
-    Auto,
-    /// Wherever the lines go, files too.
-    Always,
-    /// Nowhere.
-    Never,
 }
 
 impl Text {
@@ -73,8 +55,8 @@ impl Text {
             clockface: Clockface::new(&Time::utc()),
             threads: false,
             location: false,
-            colors: Colors::Auto,
-            is_colored: false,
+            indented: false,
+            paint: Paint::default(),
             scratch: String::new(),
         }
     }
@@ -113,6 +95,24 @@ impl Text {
         self
     }
 
+    /// Whether the sources of errors, and the frames of backtraces, stand below the line, each on one of its own.
+    /// Those lines begin with four spaces, which no record's first line does. Default: no, a record is one line.
+    ///
+    /// ```text
+    /// 2026-11-22T13:37:55.123456789Z ERROR my_server: cannot store error="the volume is full"
+    ///     error: No space left on device
+    /// ```
+    /// Of a field with `%` or `?` the text stays in the line.
+    ///
+    /// ```
+    /// let format = treering::format::Text::new().indented(true);
+    /// ```
+    #[must_use]
+    pub fn indented(mut self, yes: bool) -> Self {
+        self.indented = yes;
+        self
+    }
+
     /// Whether lines are coloured. Default: [`Colors::Auto`].
     ///
     /// ```
@@ -121,17 +121,42 @@ impl Text {
     /// ```
     #[must_use]
     pub fn colors(mut self, colors: Colors) -> Self {
-        self.colors = colors;
-        self.is_colored = colors == Colors::Always;
+        self.paint = Paint::new(colors);
         self
     }
 
     fn field(&mut self, field: &FieldValue<'_>, out: &mut Vec<u8>) {
-        painted(self.is_colored, DIM, out, |out| {
+        let first = match below(field).filter(|_| self.indented) {
+            None => None,
+            Some((None, _)) => return,
+            Some((first, _)) => first,
+        };
+        out.push(b' ');
+        self.paint.around(DIM, out, |out| {
             Escaped(out).push(field.name());
             out.push(b'=');
         });
-        line::value(field, &mut self.scratch, out);
+        match first {
+            None => line::value(field, &mut self.scratch, out),
+            Some(message) => line::text(message, out),
+        }
+    }
+
+    /// A line for each source and each frame.
+    #[cold]
+    fn push_below(&self, record: &Record<'_>, out: &mut Vec<u8>) {
+        for field in record.fields() {
+            for text in below(&field).into_iter().flat_map(|(_, texts)| texts) {
+                out.extend_from_slice(INDENTATION);
+                self.paint.around(DIM, out, |out| {
+                    Escaped(out).push(field.name());
+                    out.push(b':');
+                });
+                out.push(b' ');
+                Escaped(out).push(text);
+                out.push(b'\n');
+            }
+        }
     }
 }
 
@@ -143,33 +168,35 @@ impl Default for Text {
 
 impl Format for Text {
     fn format(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
-        let is_colored = self.is_colored;
-        painted(is_colored, DIM, out, |out| self.clockface.push(record.time(), out));
-        level(record.level(), is_colored, out);
+        let paint = self.paint;
+        paint.around(DIM, out, |out| self.clockface.push(record.time(), out));
+        level(record.level(), paint, out);
         if self.threads {
             out.push(b'[');
             line::thread(record.thread(), out);
             out.extend_from_slice(b"] ");
         }
-        painted(is_colored, DIM, out, |out| {
+        paint.around(DIM, out, |out| {
             Escaped(out).push(record.target());
             out.push(b':');
         });
         if self.location {
-            painted(is_colored, DIM, out, |out| location(record, out));
+            paint.around(DIM, out, |out| location(record, out));
         }
         if !record.entry.metadata.pieces.is_empty() {
             out.push(b' ');
             line::message(record, out);
         }
         for field in record.fields() {
-            out.push(b' ');
             self.field(&field, out);
         }
         if record.is_truncated() {
             out.extend_from_slice(line::TRUNCATED);
         }
         out.push(b'\n');
+        if self.indented {
+            self.push_below(record, out);
+        }
     }
 
     fn key(&self) -> Option<String> {
@@ -177,43 +204,31 @@ impl Format for Text {
     }
 
     fn colors_wanted(&mut self, yes: bool) {
-        if self.colors == Colors::Auto {
-            self.is_colored = yes;
+        self.paint.wanted(yes);
+    }
+}
+
+/// Of a field whose value is several texts: what stays in the line, if anything, and what stands below it.
+fn below<'a>(field: &FieldValue<'a>) -> Option<(Option<&'a str>, impl Iterator<Item = &'a str> + use<'a>)> {
+    match field.value() {
+        Value::Error(chain) => {
+            let mut messages = chain.iter();
+            Some((Some(messages.next().unwrap_or_default()), messages))
         }
+        Value::Backtrace(frames) => Some((None, frames.iter())),
+        _ => None,
     }
 }
 
-/// Appends what `put` does, in a colour if that is wanted.
 #[inline]
-fn painted(is_colored: bool, color: &[u8], out: &mut Vec<u8>, put: impl FnOnce(&mut Vec<u8>)) {
-    if !is_colored {
-        return put(out);
-    }
-    out.extend_from_slice(color);
-    put(out);
-    out.extend_from_slice(RESET);
-}
-
-#[inline]
-fn level(level: Level, is_colored: bool, out: &mut Vec<u8>) {
+fn level(level: Level, paint: Paint, out: &mut Vec<u8>) {
     let [space, name @ .., _] = padded(level);
-    if !is_colored {
+    if !paint.is_on {
         return out.extend_from_slice(padded(level));
     }
     out.push(*space);
-    painted(true, color_of(level), out, |out| out.extend_from_slice(name));
+    paint.around(color::of(level), out, |out| out.extend_from_slice(name));
     out.push(*space);
-}
-
-/// Red, yellow, green, blue and magenta, of the eight that all terminals have.
-fn color_of(level: Level) -> &'static [u8] {
-    match level {
-        Level::Error => b"\x1b[31m",
-        Level::Warn => b"\x1b[33m",
-        Level::Info => b"\x1b[32m",
-        Level::Debug => b"\x1b[34m",
-        Level::Trace => b"\x1b[35m",
-    }
 }
 
 /// The level in five columns, between spaces.

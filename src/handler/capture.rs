@@ -134,6 +134,10 @@ impl Handler for Capture {
         Ok(())
     }
 
+    fn remark(&mut self, record: &Record<'_>) {
+        self.shared.records.lock().push(Captured::new(record));
+    }
+
     fn max_level(&self) -> LevelFilter {
         self.max_level
     }
@@ -386,7 +390,7 @@ impl Scalar {
             Value::I128(value) => Scalar::Signed(value),
             Value::F32(value) => Scalar::Float(value.into()),
             Value::F64(value) => Scalar::Float(value),
-            Value::Str(_) | Value::Text(_) | Value::Error(_) => Scalar::Text,
+            Value::Str(_) | Value::Text(_) | Value::Error(_) | Value::Backtrace(_) => Scalar::Text,
             _ => Scalar::Other,
         }
     }

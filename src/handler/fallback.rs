@@ -288,6 +288,12 @@ impl Handler for Or {
         self.fallback.untold += records;
     }
 
+    /// To the one that gets what comes next, as far as anybody can know.
+    fn remark(&mut self, record: &Record<'_>) {
+        let side = if self.primary.is_left_alone() { &mut self.fallback } else { &mut self.primary };
+        side.handler.remark(record);
+    }
+
     fn held(&self) -> u64 {
         self.primary.held() + self.fallback.held()
     }

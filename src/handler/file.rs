@@ -23,6 +23,7 @@ use crate::error::Error;
 use crate::format::Format;
 use crate::level::LevelFilter;
 use crate::output::System;
+use crate::record::Record;
 
 use archive::Archive;
 use rotation::Period;
@@ -154,6 +155,10 @@ impl Handler for File {
 
     fn skipped(&mut self, records: u64) {
         self.writer.stream.lines.add_gap(records);
+    }
+
+    fn remark(&mut self, record: &Record<'_>) {
+        self.writer.remark(record);
     }
 
     fn held(&self) -> u64 {

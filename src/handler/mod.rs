@@ -11,6 +11,7 @@ mod console;
 mod fallback;
 mod file;
 mod quarantine;
+mod recorder;
 mod routed;
 mod selection;
 mod stream;
@@ -26,6 +27,7 @@ pub use console::Console;
 pub use fallback::Or;
 pub use file::{Compression, File, FileControl, FileOptions, Rotation, SyncPolicy, Weekday};
 pub(crate) use quarantine::{FAILURES_MAX, Quarantine};
+pub use recorder::FlightRecorder;
 pub(crate) use routed::Filter;
 pub use routed::Routed;
 pub(crate) use selection::{Selection, Selects};
@@ -187,6 +189,12 @@ pub trait Handler: Send {
     /// ```
     fn tend(&mut self) -> Result<(), HandlerError> {
         Ok(())
+    }
+
+    /// A record that no book counts: what a handler that wraps this one, such as a [`FlightRecorder`], says of the
+    /// records that follow. Default: nothing is done.
+    fn remark(&mut self, record: &Record<'_>) {
+        let _ = record;
     }
 
     /// How many records were taken but have not left the process yet.
@@ -400,6 +408,10 @@ impl<H: Handler + ?Sized> Handler for Box<H> {
         (**self).tend()
     }
 
+    fn remark(&mut self, record: &Record<'_>) {
+        (**self).remark(record);
+    }
+
     fn held(&self) -> u64 {
         (**self).held()
     }
@@ -502,6 +514,18 @@ impl StdError for HandlerError {
 impl From<std::io::Error> for HandlerError {
     fn from(source: std::io::Error) -> Self {
         HandlerError::new(source)
+    }
+}
+
+/// What two parts of a handler lost, as one error. Of two texts the first is told.
+fn both(first: Result<(), HandlerError>, second: Result<(), HandlerError>) -> Result<(), HandlerError> {
+    match (first, second) {
+        (Ok(()), result) | (result, Ok(())) => result,
+        (Err(first), Err(second)) => Err(match (first.cost, second.cost) {
+            (Cost::Lost(a), Cost::Lost(b)) => HandlerError::lost(a + b, first.source),
+            (Cost::Lost(_), _) => second,
+            _ => first,
+        }),
     }
 }
 

@@ -93,6 +93,10 @@ impl Handler for Routed {
         self.handler.tend()
     }
 
+    fn remark(&mut self, record: &Record<'_>) {
+        self.handler.remark(record);
+    }
+
     fn held(&self) -> u64 {
         self.handler.held()
     }

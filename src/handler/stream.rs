@@ -151,18 +151,22 @@ impl<W: io::Write> Stream<W> {
         };
     }
 
-    /// Formats the batch; writes as often as a write is worth its system call.
+    /// Formats a batch.
+    #[cfg(test)]
     pub(super) fn take(&mut self, batch: &Batch<'_>) {
         self.begin_batch(batch);
-        for record in batch {
-            self.newest = record.time;
-            self.tell_gap();
-            self.push(&record);
-            if self.lines.is_full() {
-                self.write();
-            }
-        }
+        batch.iter().for_each(|record| self.take_record(&record));
         self.end_batch(batch);
+    }
+
+    /// Formats one record; writes if a write is worth its system call.
+    pub(super) fn take_record(&mut self, record: &Record<'_>) {
+        self.newest = record.time;
+        self.tell_gap();
+        self.push(record);
+        if self.lines.is_full() {
+            self.write();
+        }
     }
 
     /// Formats one record, or takes its text from another handler that did.
@@ -193,9 +197,21 @@ impl<W: io::Write> Stream<W> {
         let thread = Thread::new(os::thread_id(), None);
         let (entry, arguments, time) = (GAP, &[lost], self.newest);
         let record = Record { entry, arguments, time, stamp: 0, thread: &thread, truncated: false };
+        self.push_note(&record, lost);
+    }
+
+    /// A line that no book counts, which tells of so many dropped records.
+    pub(super) fn push_note(&mut self, record: &Record<'_>, gap: u64) {
         let mut note = Vec::new();
-        self.form.format().format(&record, &mut note);
-        self.lines.push_note(&note, lost);
+        self.form.format().format(record, &mut note);
+        self.lines.push_note(&note, gap);
+    }
+
+    /// Two streams that share a format: the other one is next.
+    pub(super) fn exchange_format(&mut self, other: &mut Self) {
+        std::mem::swap(&mut self.form, &mut other.form);
+        std::mem::swap(&mut self.key, &mut other.key);
+        std::mem::swap(&mut self.shared, &mut other.shared);
     }
 
     pub(super) fn set_newest(&mut self, time: Timestamp) {

@@ -60,6 +60,12 @@ impl Run {
         }))
     }
 
+    /// One record for each message, a literal, of its level.
+    pub(crate) fn each(messages: impl IntoIterator<Item = (Level, &'static str)>) -> Self {
+        let record = |(level, text)| Owned::new(level, "tests", &[Piece::Literal(text)], &[], ());
+        Run::new(messages.into_iter().map(record))
+    }
+
     /// One record for each message, a literal, at INFO, all made at this time.
     pub(crate) fn at(time: Timestamp, messages: impl IntoIterator<Item = String>) -> Self {
         let mut run = Run::of(Level::Info, messages);

@@ -249,7 +249,8 @@ fn print_plain(value: &Value<'_>, out: &mut dyn Write) -> fmt::Result {
 fn print(value: &Value<'_>, shape: &Shape, out: &mut dyn Write) -> fmt::Result {
     match value {
         Value::Text(text) => print_text(text, out),
-        Value::Error(chain) => print_chain(chain, shape, out),
+        Value::Error(chain) => print_chain(chain, ": ", shape, out),
+        Value::Backtrace(frames) => print_chain(frames, "; ", shape, out),
         Value::Missing => out.write_str("…"),
         Value::Undecodable(error) => write!(out, "<undecodable: {error}>"),
         Value::Option(_) | Value::List(_) | Value::Tuple(_) => {
@@ -281,14 +282,14 @@ fn print_text(text: &Text<'_>, out: &mut dyn Write) -> fmt::Result {
     mark_cut(text.missing(), " bytes", out)
 }
 
-/// `outer: cause: cause`, or a list of strings for `{:?}`.
-fn print_chain(chain: &Chain<'_>, shape: &Shape, out: &mut dyn Write) -> fmt::Result {
+/// `outer: cause: cause` or `0: inner; 1: outer`, or a list of strings for `{:?}`.
+fn print_chain(chain: &Chain<'_>, between: &str, shape: &Shape, out: &mut dyn Write) -> fmt::Result {
     if shape.kind == Kind::Debug {
         write!(out, "{chain:?}")?;
     } else {
         for (position, message) in chain.iter().enumerate() {
             if position > 0 {
-                out.write_str(": ")?;
+                out.write_str(between)?;
             }
             out.write_str(message)?;
         }

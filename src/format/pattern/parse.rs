@@ -7,7 +7,9 @@
 //! align     = "<" | "^" | ">"
 //! ```
 
-use super::{Attribute, Layout, Part};
+use std::ops::Range;
+
+use super::{Attribute, Brush, Layout, Part};
 use crate::callsite::Align;
 use crate::error::Error;
 use crate::format::directive::{Directive, Problem};
@@ -20,12 +22,13 @@ use crate::level::Level;
 const COUNT_MAX: usize = u16::MAX as usize;
 
 /// For whom writes a name that there is not.
-const NAMES: &str = "time level level.lower level.short target module file line message fields field.… thread \
-    thread.name thread.id process.id process.name newline";
+const NAMES: &str = "time level level.lower level.short target module file file.name line message fields field.… thread \
+    thread.name thread.id process.id process.name color dim reset newline";
 
 pub(super) fn parts(text: &str) -> Result<Vec<Part>, Error> {
     let mut parts = Vec::new();
     let mut literal = String::new();
+    let mut painted = None;
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
         let at = text.len() - rest.len();
@@ -42,7 +45,10 @@ pub(super) fn parts(text: &str) -> Result<Vec<Part>, Error> {
                 if !literal.is_empty() {
                     parts.push(Part::Literal(std::mem::take(&mut literal)));
                 }
-                let part = part(placeholder, is_after_space);
+                let part = part(placeholder, is_after_space).and_then(|part| {
+                    pair(&part, at..at + placeholder.len(), &mut painted)?;
+                    Ok(part)
+                });
                 parts.push(part.map_err(|problem| error(text, problem.behind(at + 1)))?);
             }
             '}' => {
@@ -57,7 +63,28 @@ pub(super) fn parts(text: &str) -> Result<Vec<Part>, Error> {
     if !literal.is_empty() {
         parts.push(Part::Literal(literal));
     }
-    Ok(parts)
+    match painted {
+        Some(place) => Err(error(text, Problem::at(place, "no `{reset}` ends this").behind(1))),
+        None => Ok(parts),
+    }
+}
+
+/// A colour ends before the next one begins, and before the line does.
+fn pair(part: &Part, place: Range<usize>, painted: &mut Option<Range<usize>>) -> Result<(), Problem> {
+    let problem = |text| Err(Problem::at(0..place.len(), text));
+    match part {
+        Part::Paint(Brush::Reset) if painted.take().is_none() => {
+            problem("this ends a `{color}` or a `{dim}`, and none was begun")
+        }
+        Part::Paint(Brush::Color | Brush::Dim) if painted.is_some() => {
+            problem("another colour: the one before wants a `{reset}` first")
+        }
+        Part::Paint(Brush::Color | Brush::Dim) => {
+            *painted = Some(place);
+            Ok(())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What stands between `{` and `}`.
@@ -77,6 +104,9 @@ fn part(placeholder: &str, is_after_space: bool) -> Result<Part, Problem> {
     if name == "newline" && spec.is_empty() {
         return Ok(Part::Literal("\n".to_owned()));
     }
+    if let Some(brush) = brush(name).filter(|_| spec.is_empty()) {
+        return Ok(Part::Paint(brush));
+    }
     if name == "time" && spec.contains('%') {
         let directives = Directive::parse(spec).map_err(in_spec)?;
         let face = Clockface::of(&directives, Zone::Utc);
@@ -88,6 +118,15 @@ fn part(placeholder: &str, is_after_space: bool) -> Result<Part, Problem> {
     Ok(Part::Attribute(attribute, Layout { is_after_space, ..layout }))
 }
 
+fn brush(name: &str) -> Option<Brush> {
+    match name {
+        "color" => Some(Brush::Color),
+        "dim" => Some(Brush::Dim),
+        "reset" => Some(Brush::Reset),
+        _ => None,
+    }
+}
+
 fn attribute(name: &str) -> Option<Attribute> {
     Some(match name {
         "time" => Attribute::Timestamp(Clockface::new(&Time::utc())),
@@ -97,6 +136,7 @@ fn attribute(name: &str) -> Option<Attribute> {
         "target" => Attribute::Target,
         "module" => Attribute::Module,
         "file" => Attribute::File,
+        "file.name" => Attribute::FileName,
         "line" => Attribute::Line,
         "message" => Attribute::Message,
         "fields" => Attribute::Fields,

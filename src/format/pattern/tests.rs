@@ -45,6 +45,8 @@ fn every_attribute_shows_what_it_says() {
         ("{level} {level.lower} {level.short}", "WARN warn W"),
         ("{target} {module}", "my_server::db app::module"),
         ("{file}:{line}", "src/module.rs:7"),
+        ("{file.name}", "module.rs"),
+        ("{color}{level}{reset} {dim}{target}{reset}", "WARN my_server::db"),
         ("{message}", "order filled"),
         ("{fields}", "venue=XNAS note=\"two words\""),
         ("{field.venue}/{field.note}/{field.none}", "XNAS/\"two words\"/"),
@@ -113,6 +115,28 @@ fn a_cut_record_says_so() {
 }
 
 #[test]
+fn colours_are_where_they_are_wanted_and_take_no_columns() {
+    let pattern = |colors| {
+        let text = "{color}{level:>5}{reset} {dim}[{target:.2}]{reset} {message}";
+        Pattern::new(text).unwrap().colors(colors)
+    };
+    let record = record("", "\x1b[0m");
+    let colored = "\x1b[33m WARN\x1b[0m \x1b[2m[my]\x1b[0m \\u{1b}[0m\n";
+    let plain = " WARN [my] \\u{1b}[0m\n";
+    for (colors, wanted, line) in [
+        (Colors::Auto, None, plain),
+        (Colors::Auto, Some(true), colored),
+        (Colors::Auto, Some(false), plain),
+        (Colors::Always, Some(false), colored),
+        (Colors::Never, Some(true), plain),
+    ] {
+        let mut pattern = pattern(colors);
+        wanted.into_iter().for_each(|wanted| pattern.colors_wanted(wanted));
+        assert_eq!(line_of(pattern, &record), line, "{colors:?}, {wanted:?}");
+    }
+}
+
+#[test]
 fn times_are_shown_as_the_setting_says() {
     let pattern = Pattern::new("{time} {time:%S%.6f}").unwrap().time(Time::utc().seconds());
     assert_eq!(line_of(pattern, &record("", "")), "2023-11-14T22:13:20Z 20.123456\n");
@@ -140,6 +164,10 @@ fn errors_point_at_the_place() {
         ("{}", "  {}\n   ^"),
         ("{field.}", "  {field.}\n   ^^^^^^"),
         ("a } b", "  a } b\n    ^"),
+        ("{color}{level}", "  {color}{level}\n   ^^^^^"),
+        ("{level} {reset}", "  {level} {reset}\n           ^^^^^"),
+        ("{dim}{color}{reset}", "  {dim}{color}{reset}\n        ^^^^^"),
+        ("{color:>5}{reset}", "  {color:>5}{reset}\n   ^^^^^"),
         ("first\n\t{nope}\nlast", "   {nope}\n    ^^^^"),
     ] {
         let error = error(pattern);

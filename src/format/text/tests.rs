@@ -1,6 +1,6 @@
 use super::*;
 use crate::callsite::{Field, Piece, Spec};
-use crate::record::encode::{Arguments, Encode, Formatted, Inspected};
+use crate::record::encode::{Arguments, Encode, Failure, Formatted, Frames, Inspected};
 use crate::record::testing::Owned;
 use crate::record::{Style, Thread};
 use proptest::prelude::*;
@@ -212,4 +212,61 @@ proptest! {
         let harmful = |c: char| c.is_control() || c == '\u{202e}';
         prop_assert!(!line[..line.len() - 1].contains(harmful));
     }
+}
+
+/// `info!(failure, id = 7, trace, "text")`
+fn failure() -> Owned {
+    let fields = [
+        Field { name: "failure", argument: 0, style: Style::Value },
+        Field { name: "id", argument: 1, style: Style::Value },
+        Field { name: "trace", argument: 2, style: Style::Value },
+    ];
+    let error = std::io::Error::other(Outer(Inner));
+    let trace = std::backtrace::Backtrace::disabled();
+    info(&[Piece::Literal("text")], &fields, (Failure::new(&error), (7, (Frames::new(&trace), ()))))
+}
+
+#[derive(Debug)]
+struct Outer(Inner);
+
+#[derive(Debug)]
+struct Inner;
+
+impl std::fmt::Display for Outer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("cannot store")
+    }
+}
+
+impl std::fmt::Display for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("no\n2026-11-22 ERROR space")
+    }
+}
+
+impl std::error::Error for Outer {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+impl std::error::Error for Inner {}
+
+#[test]
+fn errors_and_backtraces_are_one_line_or_indented_below_it() {
+    let record = failure();
+    assert_eq!(
+        line(&record),
+        format!(
+            "{HEAD}text failure=\"cannot store: no\\n2026-11-22 ERROR space\" id=7 trace=\"disabled backtrace\"\n"
+        )
+    );
+    assert_eq!(
+        line_in(Text::new().indented(true), &record),
+        format!(
+            "{HEAD}text failure=\"cannot store\" id=7\n    failure: no\\n2026-11-22 ERROR space\n    trace: disabled backtrace\n"
+        )
+    );
+    let colored = line_in(Text::new().indented(true).colors(Colors::Always), &record);
+    assert!(colored.ends_with("    \x1b[2mtrace:\x1b[0m disabled backtrace\n"), "{colored:?}");
 }

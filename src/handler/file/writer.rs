@@ -173,6 +173,13 @@ impl<F: Files> Writer<F> {
         self.disk.consider(record.level());
     }
 
+    /// A line that no book counts.
+    pub(super) fn remark(&mut self, record: &Record<'_>) {
+        self.begin_file();
+        self.stream.push_note(record, 0);
+        self.roll_if_due(record.time);
+    }
+
     /// Every file begins with the header, if there is one.
     fn begin_file(&mut self) {
         let lines = &mut self.stream.lines;

@@ -85,6 +85,8 @@ pub enum Value<'a> {
     Text(Text<'a>),
     /// An error and its sources, as text.
     Error(Chain<'a>),
+    /// A [`Backtrace`](std::backtrace::Backtrace): its frames as text, the innermost first.
+    Backtrace(Chain<'a>),
     /// `Duration`
     Duration(Duration),
     /// `Ipv4Addr`
@@ -311,6 +313,7 @@ fn read<'a>(kind: &'a Type, words: &mut &'a [u64], depth: usize) -> Result<Value
         Type::Str => Value::Str(Text::read(words)?),
         Type::Text => Value::Text(Text::read(words)?),
         Type::Error => Value::Error(Chain::read(words)?),
+        Type::Backtrace => Value::Backtrace(Chain::read(words)?),
         Type::Duration => Value::Duration(duration(words)?),
         Type::Ipv4Addr => Value::Ipv4Addr(Ipv4Addr::from_bits(small(words)?)),
         Type::Ipv6Addr => Value::Ipv6Addr(Ipv6Addr::from_bits(double(words)?)),

@@ -54,7 +54,8 @@ impl<'a> Text<'a> {
     }
 }
 
-/// The messages of an error and of its sources, the outermost first.
+/// The messages of an error and of its sources, the outermost first; or the frames of a backtrace, the innermost
+/// first.
 ///
 /// ```
 /// use treering::handler::{Batch, Handler, HandlerError};
@@ -83,7 +84,7 @@ pub struct Chain<'a> {
 }
 
 impl<'a> Chain<'a> {
-    /// The messages.
+    /// The messages, or the frames.
     pub fn iter(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let cut = self.missing > 0;
         let mut rest = self.bytes;

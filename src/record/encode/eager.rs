@@ -4,6 +4,7 @@
 //! record first; one that returns an error leaves a mark behind the text it wrote.
 #![allow(unsafe_code, reason = "implements the unsafe traits of `encode`")]
 
+use std::backtrace::Backtrace;
 use std::error::Error;
 use std::fmt::{self, Debug, Display, Write};
 
@@ -86,6 +87,22 @@ fn append_message(scratch: &mut Vec<u8>, text: fmt::Arguments<'_>) {
     append(scratch, text);
     let len = storable(scratch.len() - at - 4) as u32;
     scratch[at..at + 4].copy_from_slice(&len.to_le_bytes());
+}
+
+/// Appends the frames of a backtrace, each behind its length: `3: app::main at ./src/main.rs:7:5`. Of a backtrace that
+/// was not captured the one text says so. std shows frames only as lines of one text, with the place on a line of
+/// its own.
+fn append_frames(scratch: &mut Vec<u8>, backtrace: &Backtrace) -> Range {
+    let at = scratch.len();
+    let text = backtrace.to_string();
+    let mut lines = text.lines().map(str::trim).peekable();
+    while let Some(frame) = lines.next() {
+        match lines.next_if(|line| line.starts_with("at ")) {
+            Some(place) => append_message(scratch, format_args!("{frame} {place}")),
+            None => append_message(scratch, format_args!("{frame}")),
+        }
+    }
+    Range { at, len: scratch.len() - at }
 }
 
 /// Implements [`Argument`] for a struct with a `text: Range`.
@@ -196,3 +213,20 @@ impl<'a, T: Error + ?Sized> Failure<'a, T> {
 
 eager!([T: Error + ?Sized] Failure<'_, T> => Error,
     |this, scratch| append_chain(scratch, &this.error, this.error.source()));
+
+/// A backtrace, frame by frame.
+#[derive(Debug)]
+pub struct Frames<'a> {
+    backtrace: &'a Backtrace,
+    text: Range,
+}
+
+impl<'a> Frames<'a> {
+    /// Frames that are still to be resolved.
+    #[inline]
+    pub fn new(backtrace: &'a Backtrace) -> Self {
+        Frames { backtrace, text: Range::default() }
+    }
+}
+
+eager!([] Frames<'_> => Backtrace, |this, scratch| append_frames(scratch, this.backtrace));

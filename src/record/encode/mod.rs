@@ -22,7 +22,7 @@ mod list;
 mod tests;
 pub(crate) mod tiers;
 
-pub use eager::{Failure, Formatted, Inspected, Shown};
+pub use eager::{Failure, Formatted, Frames, Inspected, Shown};
 pub use leaves::Chars;
 pub use list::Slice;
 

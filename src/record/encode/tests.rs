@@ -1,6 +1,7 @@
 //! The tiers as the macro writes them: which type takes which.
 #![allow(unsafe_code, reason = "writes a record")]
 
+use std::backtrace::Backtrace;
 use std::error::Error;
 use std::fmt;
 use std::net::IpAddr;
@@ -32,8 +33,8 @@ macro_rules! field {
             a0 => {
                 #[allow(unused_imports, reason = "most of them are")]
                 use $crate::record::encode::tiers::{
-                    AnyField as _, BoxedErrorField as _, DebugField as _, DisplayField as _,
-                    EncodeField as _, ErrorField as _,
+                    AnyField as _, BacktraceField as _, BoxedErrorField as _, DebugField as _,
+                    DisplayField as _, EncodeField as _, ErrorField as _,
                 };
                 type_and_text((&&&&$crate::record::encode::tiers::FieldSlot(a0)).treering_slot())
             }
@@ -44,7 +45,7 @@ macro_rules! field {
 fn type_and_text<A: Argument>(mut argument: A) -> (Type, String) {
     let mut scratch = Vec::new();
     argument.format(&mut scratch);
-    assert_eq!(A::EAGER, matches!(A::TYPE, Type::Text | Type::Error));
+    assert_eq!(A::EAGER, matches!(A::TYPE, Type::Text | Type::Error | Type::Backtrace));
     (*A::TYPE, String::from_utf8_lossy(&scratch).into_owned())
 }
 
@@ -199,4 +200,31 @@ fn text_that_is_not_in_the_scratch_is_left_out_of_a_cut_record() {
     assert_eq!(words, [6 << 32 | 6, u64::from_le_bytes(*b"1 text\0\0"), 5]);
     assert_eq!(Arguments::write_cut(&arguments, &[], &mut words), 2);
     assert_eq!(words[..2], [0, 5]);
+}
+
+/// The texts behind their lengths.
+fn texts(mut bytes: &[u8]) -> Vec<&str> {
+    let mut texts = Vec::new();
+    while let Some((prefix, rest)) = bytes.split_first_chunk() {
+        let (text, after) = rest.split_at(u32::from_le_bytes(*prefix) as usize);
+        texts.push(std::str::from_utf8(text).unwrap());
+        bytes = after;
+    }
+    texts
+}
+
+#[test]
+fn backtraces_are_their_frames_with_the_place_behind_the_name() {
+    let backtrace = Backtrace::force_capture();
+    let mut scratch = Vec::new();
+    super::Frames::new(&backtrace).format(&mut scratch);
+    let frames = texts(&scratch);
+    assert_eq!(field!(&backtrace), (Type::Backtrace, String::from_utf8_lossy(&scratch).into_owned()));
+    let shown = backtrace.to_string();
+    assert_eq!(frames.join("").replace(' ', ""), shown.replace([' ', '\n'], ""), "nothing is lost");
+    let here = frames.iter().find(|frame| frame.contains("backtraces_are_their_frames")).unwrap();
+    assert!(here.contains(" at ") && here.contains("encode/tests.rs:"), "{here}");
+    assert!(frames[0].starts_with("0: "), "{frames:?}");
+    assert_eq!(field!(Backtrace::disabled()), (Type::Backtrace, "\u{12}\0\0\0disabled backtrace".into()));
+    assert_eq!(place!("{}", Backtrace::disabled()), (Type::Text, "disabled backtrace".into()));
 }

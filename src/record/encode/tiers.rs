@@ -25,8 +25,8 @@
 //! ```text
 //! (&&&&$p::FieldSlot(a0)).treering_slot()
 //! ```
-//! gives, in this order, a held value, an error with its chain ([`Failure`]), `Display` text ([`Shown`]), `Debug`
-//! text ([`Inspected`]); a type with none of them gets one error that says so.
+//! gives, in this order, a held value, an error with its chain ([`Failure`]) or a backtrace ([`Frames`]), `Display`
+//! text ([`Shown`]), `Debug` text ([`Inspected`]); a type with none of them gets one error that says so.
 //!
 //! **A width or a precision** that is an argument (`{:w$}`, `{:.*}`) is a `usize` and is handed over as one:
 //! `$p::Encode::hold(a1)` with `a1: &usize`.
@@ -36,10 +36,11 @@
 //! temporaries.
 #![allow(clippy::exhaustive_structs, reason = "the expansion of a call makes them")]
 
+use std::backtrace::Backtrace;
 use std::error::Error;
 use std::fmt::{self, Debug, Display};
 
-use super::{Encode, Failure, Formatted, Inspected, Shown};
+use super::{Encode, Failure, Formatted, Frames, Inspected, Shown};
 
 /// A value for a placeholder.
 #[derive(Debug)]
@@ -237,6 +238,26 @@ macro_rules! boxed_error {
 }
 
 boxed_error!(dyn Error, dyn Error + Send, dyn Error + Send + Sync);
+
+/// As [`ErrorField`], for backtraces, of which `Display` makes many lines.
+pub trait BacktraceField<'a> {
+    /// The frames, to be resolved and made text before space is reserved.
+    fn treering_slot(&self) -> Frames<'a>;
+}
+
+impl<'a> BacktraceField<'a> for &&FieldSlot<'a, Backtrace> {
+    #[inline(always)]
+    fn treering_slot(&self) -> Frames<'a> {
+        Frames::new(self.0)
+    }
+}
+
+impl<'a> BacktraceField<'a> for &&FieldSlot<'a, &'a Backtrace> {
+    #[inline(always)]
+    fn treering_slot(&self) -> Frames<'a> {
+        Frames::new(self.0)
+    }
+}
 
 /// Third choice for a field: as `Display` shows it.
 pub trait DisplayField<'a> {

@@ -46,6 +46,7 @@ fn a_type() -> impl Strategy<Value = &'static Type> {
         &Type::Str,
         &Type::Text,
         &Type::Error,
+        &Type::Backtrace,
         &Type::Duration,
         &Type::Ipv4Addr,
         &Type::Ipv6Addr,

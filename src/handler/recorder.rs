@@ -1,0 +1,493 @@
+//! The flight recorder: what a handler is not given is kept for a while, and given to it when something goes wrong.
+//!
+//! ```text
+//!                          the handler wants it                 ┌─────────┐
+//!  record ──► trigger? ──┬──────────────────────────────────────►         │
+//!                        │                          at a trigger │ handler │
+//!                        └─► [kept │ kept │ … │ kept] ──────────►         │
+//!                             ▲ the oldest is overwritten        └─────────┘
+//! ```
+//! Kept are the words of a record as they lie in a batch, not its text: a record that nobody ever looks at costs a
+//! copy. Callsites live as long as the process, so nothing else is needed but the thread, which is shared.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use super::batch::Contents;
+use super::{Batch, Cost, Filter, Handler, HandlerError, Item, Texts, both, call_handler};
+use crate::callsite::{Entry, Field, Piece, Spec, Style, Type, own_metadata};
+use crate::fault::guarded;
+use crate::level::{Level, LevelFilter};
+use crate::os;
+use crate::record::{Record, Thread, Timestamp};
+use crate::stats::Cursor;
+use crate::sync::Arc;
+
+/// Stands before the records that were kept.
+const EMITTED: &Entry = &Entry {
+    metadata: &own_metadata!(
+        Info,
+        "treering::recorder",
+        &[
+            Piece::Argument(0, Spec::DISPLAY),
+            Piece::Literal(" kept records follow, "),
+            Piece::Argument(1, Spec::DISPLAY),
+            Piece::Literal(" older ones were overwritten"),
+        ],
+        &[
+            Field { name: "kept", argument: 0, style: Style::Value },
+            Field { name: "overwritten", argument: 1, style: Style::Value },
+        ]
+    ),
+    types: &[&Type::U64, &Type::U64],
+};
+
+/// Keeps the last records that a handler is not given, and hands them over when something goes wrong.
+///
+/// The handler's own level and filter say what it gets at once; all else that reaches the recorder is kept, in memory,
+/// until newer records overwrite it. A *trigger*, by default any record at [`Level::Error`], brings out what is kept,
+/// in order, and then the trigger itself. So the log has little to say while all is well, and the whole story when
+/// it is not:
+///
+/// ```text
+/// 2026-11-22T13:37:50.000000000Z INFO  my_server: started
+/// 2026-11-22T13:37:55.123456789Z INFO  treering::recorder: 2 kept records follow, 0 older ones were overwritten kept=2 overwritten=0
+/// 2026-11-22T13:37:55.123450000Z DEBUG my_server::db: connecting
+/// 2026-11-22T13:37:55.123456700Z DEBUG my_server::db: refused
+/// 2026-11-22T13:37:55.123456789Z ERROR my_server::db: no connection left
+/// ```
+/// The line before them has the trigger's time, and fields for programs. Kept records have their own times, so they
+/// may be older than lines above them.
+///
+/// The engine's filter must let through what shall be kept: those calls cost what every enabled call costs, and this
+/// handler the copy of their arguments, but nothing is formatted and nothing written.
+///
+/// **Memory**: at most [`bytes`](FlightRecorder::bytes) for arguments, and 68 bytes for each of
+/// [`records`](FlightRecorder::records), taken when the first record is kept, and never more; beside them the names of
+/// the threads that the records came from.
+///
+/// **Books**: kept records are `held`, those that are overwritten count as `filtered`, and so do those that are still
+/// kept at the end, unless [`emit_at_close`](FlightRecorder::emit_at_close) has them handed over.
+///
+/// ```
+/// use treering::handler::{Capture, FlightRecorder};
+/// use treering::{Level, debug, error, info};
+///
+/// let capture = Capture::new().level(Level::Info);
+/// let recorder = FlightRecorder::new(capture.clone()).records(1000);
+/// let (logger, guard) = treering::builder().filter("debug").handler(recorder).start()?;
+/// debug!(logger: logger, "connecting");
+/// info!(logger: logger, "started");
+/// error!(logger: logger, "refused");
+/// guard.stop(std::time::Duration::from_secs(5))?;
+///
+/// let records = capture.records();
+/// let messages: Vec<_> = records.iter().map(|record| record.message()).collect();
+/// let line = "1 kept records follow, 0 older ones were overwritten";
+/// assert_eq!(messages, ["started", line, "connecting", "refused"]);
+/// # Ok::<(), treering::Error>(())
+/// ```
+pub struct FlightRecorder {
+    handler: Box<dyn Handler>,
+    kept: Kept,
+    trigger: LevelFilter,
+    predicate: Option<Filter>,
+    emits_at_close: bool,
+    /// How far the handler came with what it was given.
+    cursor: Cursor,
+    /// The handler has held records before: what an error cost is what it holds no more.
+    buffers: bool,
+    /// The positions of those that are handed over next; empty between calls.
+    next: Vec<u32>,
+    /// Records let go since the engine asked last.
+    discarded: u64,
+}
+
+impl FlightRecorder {
+    /// Records for `handler`; 10,000 of them or 1 MiB of arguments, and an error brings them out.
+    ///
+    /// ```
+    /// use treering::handler::{Console, FlightRecorder};
+    /// let handler = FlightRecorder::new(Console::stderr().level(treering::Level::Info));
+    /// ```
+    pub fn new(handler: impl Handler + 'static) -> Self {
+        FlightRecorder {
+            handler: Box::new(handler),
+            kept: Kept::new(10_000, 1024 * 1024),
+            trigger: Level::Error.into(),
+            predicate: None,
+            emits_at_close: false,
+            cursor: Cursor::new(),
+            buffers: false,
+            next: Vec::new(),
+            discarded: 0,
+        }
+    }
+
+    /// How many records are kept at most. Default: 10,000.
+    ///
+    /// ```
+    /// use treering::handler::{Console, FlightRecorder};
+    /// let handler = FlightRecorder::new(Console::stderr()).records(100);
+    /// ```
+    #[must_use]
+    pub fn records(mut self, max: usize) -> Self {
+        self.kept = Kept::new(max, self.kept.words_max * size_of::<u64>());
+        self
+    }
+
+    /// How many bytes the arguments of all kept records may take, as they lie in the rings: 8 for a number or a `bool`,
+    /// of a string its bytes and 8 to 15 more. A record with more than all that is not kept. Default: 1 MiB.
+    ///
+    /// ```
+    /// use treering::handler::{Console, FlightRecorder};
+    /// let handler = FlightRecorder::new(Console::stderr()).bytes(64 * 1024);
+    /// ```
+    #[must_use]
+    pub fn bytes(mut self, max: usize) -> Self {
+        self.kept = Kept::new(self.kept.records_max, max);
+        self
+    }
+
+    /// Records at least as severe as this bring out what is kept; [`LevelFilter::OFF`] for none. Default: errors.
+    ///
+    /// ```
+    /// use treering::{Level, handler::{Console, FlightRecorder}};
+    /// let handler = FlightRecorder::new(Console::stderr()).trigger(Level::Warn);
+    /// ```
+    #[must_use]
+    pub fn trigger(mut self, level: impl Into<LevelFilter>) -> Self {
+        self.trigger = level.into();
+        self
+    }
+
+    /// Records of which this is true bring out what is kept, too. A panic of it is told as a failure of the handler,
+    /// and means no.
+    ///
+    /// ```
+    /// use treering::handler::{Console, FlightRecorder};
+    /// let handler = FlightRecorder::new(Console::stderr())
+    ///     .trigger_when(|record| record.field("status").is_some_and(|field| field.value().as_u64() == Some(500)));
+    /// ```
+    #[must_use]
+    pub fn trigger_when(mut self, predicate: impl FnMut(&Record<'_>) -> bool + Send + 'static) -> Self {
+        self.predicate = Some(Box::new(predicate));
+        self
+    }
+
+    /// Whether the end of the engine brings out what is kept, as a trigger does. Default: no, it counts as filtered.
+    ///
+    /// ```
+    /// use treering::handler::{Console, FlightRecorder};
+    /// let handler = FlightRecorder::new(Console::stderr()).emit_at_close(true);
+    /// ```
+    #[must_use]
+    pub fn emit_at_close(mut self, yes: bool) -> Self {
+        self.emits_at_close = yes;
+        self
+    }
+
+    /// What is done with one record: kept, or put to those that are handed over next, after all that is kept if it
+    /// is a trigger.
+    fn sort(&mut self, contents: Contents<'_>, position: u32, losses: &mut Losses) {
+        let item = &contents.items[position as usize];
+        let record = contents.record(item);
+        let is_trigger = !item.own && self.is_trigger(&record, losses);
+        if is_trigger {
+            self.hand_over(contents, losses);
+            self.emit(record.time, record.stamp, losses);
+        }
+        if is_trigger || item.own {
+            self.next.push(position);
+            return;
+        }
+        let handler = &mut self.handler;
+        match guarded(|| handler.max_level().allows(record.level()) && handler.accepts(&record)) {
+            Ok(true) => self.next.push(position),
+            Ok(false) => self.discarded += self.kept.push(contents, item),
+            Err(panic) => losses.add(1, panic),
+        }
+    }
+
+    fn is_trigger(&mut self, record: &Record<'_>, losses: &mut Losses) -> bool {
+        let says_so = |predicate: &mut Box<dyn FnMut(&Record<'_>) -> bool + Send>| {
+            guarded(|| predicate(record)).unwrap_or_else(|panic| {
+                losses.add(0, panic);
+                false
+            })
+        };
+        self.trigger.allows(record.level()) || self.predicate.as_mut().is_some_and(says_so)
+    }
+
+    /// Gives the handler what is kept, behind a line that says so.
+    fn emit(&mut self, time: Timestamp, stamp: u64, losses: &mut Losses) {
+        let mut kept = std::mem::replace(&mut self.kept, Kept::new(0, 0));
+        let overwritten = std::mem::take(&mut kept.overwritten);
+        if !kept.items.is_empty() || overwritten > 0 {
+            let thread = Thread::new(os::thread_id(), None);
+            let arguments = &[kept.items.len() as u64, overwritten];
+            let note = Record { entry: EMITTED, arguments, time, stamp, thread: &thread, truncated: false };
+            if let Err(panic) = guarded(|| self.handler.remark(&note)) {
+                losses.add(0, panic);
+            }
+            self.next.extend(0..kept.items.len() as u32);
+            self.hand_over(kept.contents(), losses);
+            kept.clear();
+        }
+        self.kept = kept;
+    }
+
+    /// Gives the handler what is next, and what is left of it again after an error, as the engine would.
+    fn hand_over(&mut self, contents: Contents<'_>, losses: &mut Losses) {
+        let chosen = std::mem::take(&mut self.next);
+        let mut rest = &chosen[..];
+        while !rest.is_empty() {
+            let had = self.handler.held();
+            self.cursor.reset();
+            let batch = Batch { contents, chosen: rest, cursor: &self.cursor };
+            let Err(failure) = call_handler(false, || self.handler.handle(&batch)) else { break };
+            let (done, lost) = match failure.cost {
+                Cost::Lost(records) => (rest.len(), records),
+                Cost::After(settled) => (settled + 1, u64::from(settled < rest.len())),
+                Cost::Current => {
+                    let done = self.cursor.handed().max(1);
+                    let held = self.handler.held();
+                    self.buffers |= had > 0 || held > 0;
+                    (done, if self.buffers { (had + done as u64).saturating_sub(held) } else { 1 })
+                }
+            };
+            losses.add(lost, failure.text);
+            rest = rest.get(done..).unwrap_or(&[]);
+        }
+        self.next = chosen;
+        self.next.clear();
+        self.buffers |= self.handler.held() > 0;
+    }
+}
+
+impl Handler for FlightRecorder {
+    fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+        // All of the batch is on its way from here on, to the handler or to what is kept.
+        batch.cursor.exhaust();
+        self.next.clear();
+        let mut losses = Losses::default();
+        for position in batch.chosen {
+            if batch.iter().next().is_none() {
+                break; // a stop's deadline has passed, and what was on its way has its fate
+            }
+            self.sort(batch.contents, *position, &mut losses);
+        }
+        self.hand_over(batch.contents, &mut losses);
+        losses.tell()
+    }
+
+    fn flush(&mut self) -> Result<(), HandlerError> {
+        self.handler.flush()
+    }
+
+    fn close(&mut self) -> Result<(), HandlerError> {
+        let mut losses = Losses::default();
+        if self.emits_at_close
+            && let Some(last) = self.kept.items.back()
+        {
+            self.emit(last.time, last.stamp, &mut losses);
+        }
+        self.discarded += self.kept.items.len() as u64;
+        self.kept.clear();
+        match guarded(|| self.handler.close()) {
+            Ok(result) => both(losses.tell(), result),
+            Err(panic) => both(losses.tell(), Err(HandlerError::lost(0, panic))),
+        }
+    }
+
+    fn skipped(&mut self, records: u64) {
+        self.handler.skipped(records);
+    }
+
+    fn tend(&mut self) -> Result<(), HandlerError> {
+        self.handler.tend()
+    }
+
+    fn remark(&mut self, record: &Record<'_>) {
+        self.handler.remark(record);
+    }
+
+    fn held(&self) -> u64 {
+        self.kept.items.len() as u64 + self.handler.held()
+    }
+
+    fn discarded(&mut self) -> u64 {
+        std::mem::take(&mut self.discarded) + self.handler.discarded()
+    }
+
+    fn diverted(&mut self) -> u64 {
+        self.handler.diverted()
+    }
+
+    fn name(&self) -> String {
+        self.handler.name()
+    }
+}
+
+impl fmt::Debug for FlightRecorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FlightRecorder")
+            .field("handler", &self.handler.name())
+            .field("kept", &self.kept.items.len())
+            .field("records", &self.kept.records_max)
+            .field("bytes", &(self.kept.words_max * size_of::<u64>()))
+            .field("trigger", &self.trigger)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Records on their way to being forgotten, in order.
+struct Kept {
+    records_max: usize,
+    words_max: usize,
+    /// Where each lies in the words is known only when they are handed over.
+    items: VecDeque<Item>,
+    threads: VecDeque<Arc<Thread>>,
+    words: VecDeque<u64>,
+    /// Of theirs nobody wants a copy.
+    texts: Texts,
+    /// How many were let go since some were handed over last.
+    overwritten: u64,
+}
+
+impl Kept {
+    fn new(records_max: usize, bytes_max: usize) -> Self {
+        Kept {
+            records_max,
+            words_max: bytes_max / size_of::<u64>(),
+            items: VecDeque::new(),
+            threads: VecDeque::new(),
+            words: VecDeque::new(),
+            texts: Texts::default(),
+            overwritten: 0,
+        }
+    }
+
+    /// Keeps a copy of one record. Returns how many were let go for it, or that it was itself.
+    fn push(&mut self, contents: Contents<'_>, item: &Item) -> u64 {
+        let words = contents.words.get(item.start..item.start + item.words).unwrap_or(&[]);
+        let before = self.overwritten;
+        if self.records_max == 0 || words.len() > self.words_max {
+            self.overwritten += 1;
+            return 1;
+        }
+        if self.items.capacity() == 0 {
+            self.items.reserve_exact(self.records_max);
+            self.threads.reserve_exact(self.records_max);
+            self.words.reserve_exact(self.words_max);
+        }
+        while self.items.len() == self.records_max || self.words.len() + words.len() > self.words_max {
+            self.drop_oldest();
+        }
+        self.items.push_back(Item { words: words.len(), ..*item });
+        self.threads.push_back(contents.threads[item.thread].clone());
+        self.words.extend(words);
+        self.overwritten - before
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some(oldest) = self.items.pop_front() {
+            self.threads.pop_front();
+            self.words.drain(..oldest.words);
+            self.overwritten += 1;
+        }
+    }
+
+    /// As in a batch.
+    fn contents(&mut self) -> Contents<'_> {
+        let mut start = 0;
+        for (position, item) in self.items.iter_mut().enumerate() {
+            item.start = start;
+            item.thread = position;
+            start += item.words;
+        }
+        Contents {
+            items: self.items.make_contiguous(),
+            words: self.words.make_contiguous(),
+            threads: self.threads.make_contiguous(),
+            texts: &self.texts,
+        }
+    }
+
+    fn clear(&mut self) {
+        self.items.clear();
+        self.threads.clear();
+        self.words.clear();
+    }
+}
+
+/// What the handler could not deliver in one call, and the first reason.
+#[derive(Default)]
+struct Losses {
+    records: u64,
+    text: Option<String>,
+}
+
+impl Losses {
+    fn add(&mut self, records: u64, text: String) {
+        self.records += records;
+        self.text.get_or_insert(text);
+    }
+
+    fn tell(self) -> Result<(), HandlerError> {
+        self.text.map_or(Ok(()), |text| Err(HandlerError::lost(self.records, text)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::handler::testing::Run;
+    use crate::handler::{Capture, File};
+
+    /// So many records at DEBUG, each with an argument of so many bytes.
+    fn debug(records: usize, bytes: usize) -> Run {
+        use crate::record::encode::Encode;
+        use crate::record::testing::Owned;
+        let text = "x".repeat(bytes);
+        let piece = Piece::Argument(0, Spec::DISPLAY);
+        Run::new((0..records).map(|_| Owned::new(Level::Debug, "tests", &[piece], &[], (text.hold(), ()))))
+    }
+
+    #[test]
+    fn its_memory_is_what_the_limits_say_whatever_comes() {
+        let head = size_of::<Item>() + size_of::<Arc<Thread>>() + size_of::<u32>();
+        assert_eq!(head, 68, "the documentation says so");
+        let handler = Capture::new().level(Level::Info);
+        let mut recorder = FlightRecorder::new(handler.clone()).records(100).bytes(4096);
+        assert_eq!(recorder.kept.items.capacity(), 0);
+        for round in 0..200 {
+            recorder.handle(&debug(10, round * 37 % 5000).all()).unwrap();
+            if round % 50 == 49 {
+                recorder.handle(&Run::of(Level::Error, ["trigger"]).all()).unwrap();
+            }
+            let Kept { items, threads, words, .. } = &recorder.kept;
+            assert_eq!((items.capacity(), threads.capacity(), words.capacity()), (100, 100, 512));
+            assert!(recorder.next.capacity() <= 128, "{}", recorder.next.capacity());
+            assert!(recorder.held() <= 100);
+        }
+        assert!(handler.records().iter().any(|record| record.message().starts_with('x')));
+    }
+
+    #[test]
+    fn what_the_handler_holds_is_held_beside_what_is_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = File::append(directory.path().join("app.log")).unwrap().level(Level::Info);
+        let mut recorder = FlightRecorder::new(file).records(2);
+        recorder.handle(&debug(3, 8).all()).unwrap();
+        assert_eq!((recorder.held(), recorder.discarded(), recorder.discarded()), (2, 1, 0));
+        recorder.handle(&Run::of(Level::Info, ["passes"]).all()).unwrap();
+        assert_eq!(recorder.held(), 3);
+        recorder.flush().unwrap();
+        assert_eq!(recorder.held(), 2);
+        recorder.handle(&Run::of(Level::Error, ["trigger"]).all()).unwrap();
+        assert_eq!(recorder.held(), 3, "the line about them is no record");
+        recorder.close().unwrap();
+        assert_eq!((recorder.held(), recorder.discarded()), (0, 0));
+    }
+}
