@@ -7,8 +7,6 @@ mod color;
 mod details;
 mod directive;
 pub(crate) mod escape;
-#[cfg(test)]
-mod fuzz;
 mod json;
 mod keys;
 mod line;
@@ -96,3 +94,6 @@ fn lower(level: Level) -> &'static str {
         Level::Trace => "trace",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -210,7 +210,7 @@ impl FlightRecorder {
     }
 
     fn is_trigger(&mut self, record: &Record<'_>, losses: &mut Losses) -> bool {
-        let says_so = |predicate: &mut Box<dyn FnMut(&Record<'_>) -> bool + Send>| {
+        let says_so = |predicate: &mut Filter| {
             guarded(|| predicate(record)).unwrap_or_else(|panic| {
                 losses.add(0, panic);
                 false

@@ -1,6 +1,6 @@
 //! Whatever records say, lines are lines: random records through every format, for as long as there is time.
 //!
-//! `TREERING_FUZZ_SECONDS=600 cargo test --release --lib format::fuzz` looks for longer than the second that it takes
+//! `TREERING_FUZZ_SECONDS=600 cargo test --release --lib format::tests` looks for longer than the second that it takes
 //! among the other tests. A case that fails names its seed, and `TREERING_FUZZ_SEED` runs that one alone.
 //!
 //! A case is a record with a random level, target, message, specs, fields and nested types. Its words are written by the
