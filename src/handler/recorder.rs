@@ -444,6 +444,8 @@ mod tests {
     use super::*;
     use crate::handler::testing::Run;
     use crate::handler::{Capture, File};
+    use crate::stats::HandlerCounters;
+    use crate::sync::Ordering;
 
     /// So many records at DEBUG, each with an argument of so many bytes.
     fn debug(records: usize, bytes: usize) -> Run {
@@ -472,6 +474,28 @@ mod tests {
             assert!(recorder.held() <= 100);
         }
         assert!(handler.records().iter().any(|record| record.message().starts_with('x')));
+    }
+
+    /// A stop's deadline passes while it has a batch.
+    struct GivesUp(Arc<HandlerCounters>);
+
+    impl Handler for GivesUp {
+        fn handle(&mut self, _: &Batch<'_>) -> Result<(), HandlerError> {
+            self.0.give_up();
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn at_a_deadline_all_of_the_batch_is_on_its_way_and_the_rest_is_not_handed_over() {
+        let counters = Arc::new(HandlerCounters::new("recorder".to_owned()));
+        let mut recorder = FlightRecorder::new(GivesUp(counters.clone()));
+        let run = Run::of(Level::Error, ["one", "two", "three"]);
+        counters.in_hand.store(3, Ordering::Relaxed);
+        recorder.handle(&Batch { cursor: &counters.cursor, ..run.all() }).unwrap();
+        assert_eq!(counters.in_flight.load(Ordering::Relaxed), 3);
+        recorder.handle(&Batch { cursor: &counters.cursor, ..run.all() }).unwrap();
+        assert_eq!(counters.in_flight.load(Ordering::Relaxed), 3);
     }
 
     #[test]
