@@ -16,7 +16,7 @@ use crate::handler::{Batch, Handler, HandlerError, Routed};
 use crate::level::Level;
 use crate::listener::{Books, Control, Core, Handlers, Listener};
 use crate::origin::Origin;
-use crate::overflow::Policies;
+use crate::overflow::{DropHook, Overflow, Policies, Reason};
 use crate::record::{Thread, Value};
 use crate::ring::{Payload, Producer, Refused};
 use crate::stats::Report;
@@ -54,6 +54,7 @@ impl Engine {
             books,
             origin: Origin::here(),
             faults: Faults::new(Box::new(move |fault| sink.look(|pages| pages.faults.push(fault.into())))),
+            on_drop: DropHook::default(),
             echoing: AtomicBool::new(false),
         });
         // As long as the process lives, which under loom is one execution; nothing that loom counts hangs from it.
