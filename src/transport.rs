@@ -190,7 +190,7 @@ impl Transport {
         };
         match producer.push_or_drop(id, level, payload, Some(thread)) {
             Ok(bits) => return bits,
-            Err(Refused::NoRoom) => producer.drop(level, Reason::Full),
+            Err(Refused::NoRoom) => producer.count_drop(level, Reason::Full),
             Err(Refused::Closed) => producer.refuse_late(level),
         }
         0

@@ -235,7 +235,7 @@ impl Call<'_> {
     #[cold]
     fn count_loss(&self, lost: Lost) {
         let count = |ring: &mut Producer| match lost {
-            Lost::Dropped(reason) => ring.drop(self.level, reason),
+            Lost::Dropped(reason) => ring.count_drop(self.level, reason),
             Lost::Late => ring.refuse_late(self.level),
         };
         let transport = &self.engine.core.transport;

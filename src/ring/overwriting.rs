@@ -16,15 +16,14 @@
 //!  producer, who needs room             consumer
 //!  1  head: load(Acquire)               1  head: load(Acquire), tail: load(Acquire)
 //!  2  not enough free: CAS(Release)     2  words of [head, tail): copied, relaxed
-//!     over the oldest, count them       3  fence(Acquire)
-//!  3  fence(Release)                    4  head: CAS(Release) to the tail: the copy is good
-//!  4  words: stored, relaxed            5  it fails: the copy is good from the new head on,
-//!  5  tail: store(Release)                 claimed as in 4; nothing left: from 1
+//!     over the oldest, count them       3  head: CAS(Release) to the tail: the copy is good
+//!  3  words: stored, relaxed            4  it fails: the copy is good from the new head on,
+//!  4  tail: store(Release)                 claimed as in 3; nothing left: from 1
 //! ```
-//! The copy is read while it may be overwritten. If one of its words is a later record's, then the producer's 2 for that
-//! record happens before the consumer's 4, by the two fences around that word: the head is past the word by then, and
-//! the claim of it fails. In the other direction the consumer's reads happen before the stores that overwrite what was
-//! claimed, by the release of its 4 and the producer's 1. See docs/memory-ordering.md.
+//! The copy is read while it may be overwritten. Overwriting a word takes a head that is past it. Before the consumer's
+//! claim succeeds no head was: the claim replaces the very value that the copy is good from, and values never return. After
+//! it the producer must have read the claim, or a later head, by its 1: so the consumer's reads happen before its stores,
+//! and cannot see them. It needs no fence. See docs/memory-ordering.md.
 //!
 //! What the consumer has claimed lies in a copy of its own, in order, until it is released.
 
@@ -32,7 +31,7 @@ use crossbeam_utils::CachePadded;
 
 use crate::level::Level;
 use crate::stats::{ByLevel, Dropped};
-use crate::sync::{Arc, AtomicU64, AtomicUsize, Ordering, fence};
+use crate::sync::{Arc, AtomicU64, AtomicUsize, Ordering};
 
 use super::Header;
 
@@ -84,6 +83,7 @@ impl Producer {
     /// `dropping`.
     pub(super) fn reserve(&mut self, words: usize, headroom: usize, dropping: Option<&Dropped>) -> bool {
         let needed = words + headroom;
+        debug_assert!(needed <= self.ring.words.len(), "the ring's invariant");
         // Acquire: the consumer's reads of what it claimed are over.
         let mut head = self.ring.head.load(Ordering::Acquire);
         while self.free_from(head) < needed {
@@ -111,7 +111,10 @@ impl Producer {
             }
             end += Header::read(header).words;
         }
-        match self.ring.head.compare_exchange(head, end, Ordering::Release, Ordering::Relaxed) {
+        // Release: who sees this head sees a tail that is not behind it.
+        let release =
+            if cfg!(treering_mutant = "relaxed_drop") { Ordering::Relaxed } else { Ordering::Release };
+        match self.ring.head.compare_exchange(head, end, release, Ordering::Relaxed) {
             Ok(_) => {
                 since.into_iter().for_each(|stamp| dropping.begin(|| stamp));
                 dropping.records.add_settled(&dropped);
@@ -123,8 +126,6 @@ impl Producer {
 
     /// Hands the first `words` of the draft to the consumer.
     pub(super) fn commit(&mut self, words: usize) {
-        #[cfg(not(treering_mutant = "no_overwrite_fence"))]
-        fence(Ordering::Release);
         for (at, word) in self.draft[..words].iter().enumerate() {
             self.ring.at(self.tail + at).store(*word, Ordering::Relaxed);
         }
@@ -163,15 +164,16 @@ impl Consumer {
             let first = head;
             self.claimed.truncate(start);
             self.claimed.extend((head..tail).map(|at| self.ring.at(at).load(Ordering::Relaxed)));
-            #[cfg(not(treering_mutant = "no_claim_fence"))]
-            fence(Ordering::Acquire);
             while head < tail {
                 #[cfg(treering_mutant = "claim_by_store")]
                 self.ring.head.store(tail, Ordering::Release);
                 #[cfg(treering_mutant = "claim_by_store")]
                 return true;
+                // Release: the copy was read before the producer goes on from this head.
                 match self.ring.head.compare_exchange(head, tail, Ordering::Release, Ordering::Relaxed) {
                     Ok(_) => {
+                        // What the producer dropped meanwhile, and may have overwritten.
+                        #[cfg(not(treering_mutant = "claim_what_was_dropped"))]
                         self.claimed.drain(start..start + (head - first));
                         return true;
                     }

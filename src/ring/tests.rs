@@ -78,7 +78,7 @@ fn the_longest_record_fits_an_empty_ring_at_every_position() {
             push(&mut producer, 0, 0, Level::Error).unwrap();
             drain(&mut consumer);
         }
-        producer.drop(Level::Info, Reason::Full);
+        producer.count_drop(Level::Info, Reason::Full);
         push(&mut producer, 9, 10_000, Level::Info).unwrap();
         let records = drain(&mut consumer);
         assert_eq!(records, [Err([0, 0, 1, 0, 0]), Ok((9, 512 / 8 * 3))], "at position {start}");
@@ -103,11 +103,11 @@ fn the_last_eighth_is_for_warn_and_above() {
 #[test]
 fn a_loss_record_precedes_the_next_record_and_is_cumulative() {
     let (mut producer, mut consumer, _shared) = new_ring(512);
-    producer.drop(Level::Debug, Reason::Full);
-    producer.drop(Level::Error, Reason::Full);
+    producer.count_drop(Level::Debug, Reason::Full);
+    producer.count_drop(Level::Error, Reason::Full);
     push(&mut producer, 1, 1, Level::Trace).unwrap();
     push(&mut producer, 2, 1, Level::Trace).unwrap();
-    producer.drop(Level::Error, Reason::Full);
+    producer.count_drop(Level::Error, Reason::Full);
     push(&mut producer, 3, 1, Level::Trace).unwrap();
     assert_eq!(
         drain(&mut consumer),
