@@ -328,15 +328,17 @@ impl fmt::Display for Loss {
 
 /// Who is told of losses beside the stream.
 #[derive(Default)]
-pub(crate) struct DropHook(Option<Box<dyn Fn(&Loss) + Send + Sync>>);
+pub(crate) struct DropHook(Option<Box<Hook>>);
+
+type Hook = dyn Fn(&Loss) + Send + Sync;
 
 impl DropHook {
     #[cfg(not(treering_loom))]
-    pub(crate) fn new(hook: Box<dyn Fn(&Loss) + Send + Sync>) -> Self {
+    pub(crate) fn new(hook: Box<Hook>) -> Self {
         DropHook(Some(hook))
     }
 
-    pub(crate) fn get(&self) -> Option<&(dyn Fn(&Loss) + Send + Sync)> {
+    pub(crate) fn get(&self) -> Option<&Hook> {
         self.0.as_deref()
     }
 }

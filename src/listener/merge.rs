@@ -361,7 +361,7 @@ impl Inlet {
     fn read_tail(&mut self) {
         let before = self.committed;
         self.committed = self.consumer.take_committed();
-        let has_gap = self.ledger.has_untold(Reason::Oldest);
+        let has_gap = self.consumer.drops_oldest() && self.ledger.has_untold(Reason::Oldest);
         self.gap = self.gap.or(has_gap.then_some(before));
     }
 

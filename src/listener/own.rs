@@ -132,6 +132,7 @@ pub(super) fn callsite_arguments(records: u64, metadata: &Metadata) -> Vec<u64> 
 }
 
 /// Appends a string as it lies in a record.
+#[expect(clippy::host_endian_bytes, reason = "words are in the machine's own order")]
 fn push_str(words: &mut Vec<u64>, text: &str) {
     let length = text.len() as u64;
     words.push(length << 32 | length);

@@ -256,7 +256,7 @@ impl Producer {
         let loss = self.untold.due(is_pressed).count() * LOSS_WORDS;
 
         let Self { side, counters, .. } = self;
-        let makes_room = *self.shared.policies.at(level).choice() == Choice::DropOldest;
+        let makes_room = matches!(self.shared.policies.at(level).choice(), Choice::DropOldest);
         let dropping = makes_room.then(|| &counters.cold.dropped[Reason::Oldest as usize]);
         let Some(mut room) = side.reserve(loss + words, self.headroom[level.index()], dropping) else {
             return Err(Refused::NoRoom);
@@ -497,6 +497,10 @@ impl Consumer {
             }
             Taken::Overwriting(ring) => ring.release(words),
         }
+    }
+
+    pub(crate) fn drops_oldest(&self) -> bool {
+        matches!(self.words, Taken::Overwriting(_))
     }
 
     pub(crate) fn counters(&self) -> &Arc<RingCounters> {
