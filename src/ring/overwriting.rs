@@ -14,11 +14,11 @@
 //!
 //! ```text
 //!  producer, who needs room             consumer
-//!  1  head: load(Acquire)               1  head: load(Acquire), tail: load(Acquire)
-//!  2  not enough free: CAS(Release)     2  words of [head, tail): copied, relaxed
+//!  1  head: load(Acquire)               1  tail: load(Acquire), head: load
+//!  2  not enough free: CAS(head)        2  words of [head, tail): copied
 //!     over the oldest, count them       3  head: CAS(Release) to the tail: the copy is good
-//!  3  words: stored, relaxed            4  it fails: the copy is good from the new head on,
-//!  4  tail: store(Release)                 claimed as in 3; nothing left: from 1
+//!  3  words: stored                     4  it fails: the copy is good from the new head on,
+//!  4  tail: store(Release)                 claimed as in 3; nothing of it left: the end
 //! ```
 //! The copy is read while it may be overwritten. Overwriting a word takes a head that is past it. Before the consumer's
 //! claim succeeds no head was: the claim replaces the very value that the copy is good from, and values never return. After
@@ -111,10 +111,8 @@ impl Producer {
             }
             end += Header::read(header).words;
         }
-        // Release: who sees this head sees a tail that is not behind it.
-        let release =
-            if cfg!(treering_mutant = "relaxed_drop") { Ordering::Relaxed } else { Ordering::Release };
-        match self.ring.head.compare_exchange(head, end, release, Ordering::Relaxed) {
+        // Relaxed: the head's value was loaded with acquire, or was its own; and nothing is read through this one.
+        match self.ring.head.compare_exchange(head, end, Ordering::Relaxed, Ordering::Relaxed) {
             Ok(_) => {
                 since.into_iter().for_each(|stamp| dropping.begin(|| stamp));
                 dropping.records.add_settled(&dropped);
@@ -149,41 +147,38 @@ pub(super) struct Consumer {
 impl Consumer {
     /// Words that are claimed and not released, and those that could be claimed.
     pub(super) fn committed(&self) -> usize {
-        let head = self.ring.head.load(Ordering::Acquire);
-        self.claimed.len() - self.released + (self.ring.tail.load(Ordering::Acquire) - head)
+        let tail = self.ring.tail.load(Ordering::Acquire);
+        // The head may be past this tail by now.
+        let claimable = tail.saturating_sub(self.ring.head.load(Ordering::Relaxed));
+        self.claimed.len() - self.released + claimable
     }
 
-    /// Claims all records; whether there were any.
+    /// Claims all records up to the tail that were not dropped; whether there were any.
     pub(super) fn claim(&mut self) -> bool {
         self.claimed.drain(..std::mem::take(&mut self.released));
-        let start = self.claimed.len();
-        loop {
-            // Acquire: the tail is not older than a head that the producer moved.
-            let mut head = self.ring.head.load(Ordering::Acquire);
-            let tail = self.ring.tail.load(Ordering::Acquire);
-            let first = head;
-            self.claimed.truncate(start);
-            self.claimed.extend((head..tail).map(|at| self.ring.at(at).load(Ordering::Relaxed)));
-            while head < tail {
-                #[cfg(treering_mutant = "claim_by_store")]
-                self.ring.head.store(tail, Ordering::Release);
-                #[cfg(treering_mutant = "claim_by_store")]
-                return true;
-                // Release: the copy was read before the producer goes on from this head.
-                match self.ring.head.compare_exchange(head, tail, Ordering::Release, Ordering::Relaxed) {
-                    Ok(_) => {
-                        // What the producer dropped meanwhile, and may have overwritten.
-                        #[cfg(not(treering_mutant = "claim_what_was_dropped"))]
-                        self.claimed.drain(start..start + (head - first));
-                        return true;
-                    }
-                    Err(moved) => head = moved,
+        let before = self.claimed.len();
+        let tail = self.ring.tail.load(Ordering::Acquire);
+        let first = self.ring.head.load(Ordering::Relaxed);
+        self.claimed.extend((first..tail).map(|at| self.ring.at(at).load(Ordering::Relaxed)));
+        let mut head = first;
+        while head < tail {
+            #[cfg(treering_mutant = "claim_by_store")]
+            self.ring.head.store(tail, Ordering::Release);
+            #[cfg(treering_mutant = "claim_by_store")]
+            return true;
+            // Release: the copy was read before the producer goes on from this head.
+            match self.ring.head.compare_exchange(head, tail, Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => {
+                    // What the producer dropped meanwhile, and may have overwritten.
+                    #[cfg(not(treering_mutant = "claim_what_was_dropped"))]
+                    self.claimed.drain(before..before + (head - first));
+                    return true;
                 }
-            }
-            if first == tail {
-                return false;
+                Err(moved) => head = moved,
             }
         }
+        self.claimed.truncate(before);
+        false
     }
 
     pub(super) fn claimed(&self) -> &[u64] {
