@@ -58,8 +58,8 @@ struct Inlet {
     key: u64,
     /// Records in the batch, the ledger's own only.
     collected: u64,
-    /// Where records are missing that made room for newer ones, in words of those that this round may take.
-    gap: Option<usize>,
+    /// Where records are missing that made room for newer ones, in words of those that this round may take, and which.
+    gap: Option<(usize, Losing)>,
     ledger: Ledger,
     /// Losses at the last housekeeping.
     lost_before: u64,
@@ -249,7 +249,7 @@ impl Inlets {
         for inlet in self.inlets.iter_mut().filter(|inlet| inlet.taken > 0) {
             inlet.consumer.release(inlet.taken);
             inlet.committed -= inlet.taken;
-            inlet.gap = inlet.gap.map(|gap| gap - inlet.taken);
+            inlet.gap = inlet.gap.map(|(gap, oldest)| (gap - inlet.taken, oldest));
             inlet.taken = 0;
         }
     }
@@ -361,8 +361,9 @@ impl Inlet {
     fn read_tail(&mut self) {
         let before = self.committed;
         self.committed = self.consumer.take_committed();
-        let has_gap = self.consumer.drops_oldest() && self.ledger.has_untold(Reason::Oldest);
-        self.gap = self.gap.or(has_gap.then_some(before));
+        if self.gap.is_none() && self.consumer.drops_oldest() {
+            self.gap = self.ledger.gap().map(|oldest| (before, oldest));
+        }
     }
 
     /// Copies records up to `bound` until the batch is full.
@@ -380,8 +381,7 @@ impl Inlet {
                     return;
                 }
                 *key = next;
-                if gap.take_if(|gap| *gap <= *taken).is_some() {
-                    let oldest = ledger.counted(Reason::Oldest);
+                if let Some((_, oldest)) = gap.take_if(|(gap, _)| *gap <= *taken) {
                     ledger.tell(&[oldest], index, stamp, to);
                 }
                 if header.id == LOSS_ID {
@@ -441,8 +441,15 @@ impl Ledger {
         Losing { reason, counts, since: None }
     }
 
-    fn has_untold(&self, reason: Reason) -> bool {
-        total(&self.counted(reason).counts) > total(&self.lost[reason as usize])
+    /// The records that were dropped as the oldest and are not told of, if there are any. The producer may drop more at any
+    /// time, from behind those that were taken by now: what is told at the gap is what was counted before.
+    fn gap(&self) -> Option<Losing> {
+        let mut oldest = self.counted(Reason::Oldest);
+        if total(&oldest.counts) == total(&self.lost[Reason::Oldest as usize]) {
+            return None;
+        }
+        oldest.since = self.counters.cold.dropped[Reason::Oldest as usize].take_since();
+        Some(oldest)
     }
 
     /// Tells how many more were lost than the stream told of. Counts are cumulative, so telling twice tells nothing.
@@ -467,7 +474,8 @@ impl Ledger {
                 by_level,
                 thread_id: thread.id(),
                 thread_name: thread.name().map(str::to_owned),
-                from: to.clock.time_of(since.unwrap_or(until)),
+                // A loss that began while the one before was told of may have left its stamp to that.
+                from: to.clock.time_of(since.map_or(until, |since| since.min(until))),
                 until: to.clock.time_of(until),
                 first,
                 last: self.calls,
