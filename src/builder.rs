@@ -12,9 +12,9 @@ use crate::level::Level;
 use crate::listener::Wait;
 use crate::logger::place::{self, Place};
 use crate::logger::{self, HandlerControl, Logger};
-use crate::overflow::{Overflow, Policies};
+use crate::overflow::{DropHook, Loss, Overflow, Policies};
 use crate::process;
-use crate::ring::{CAPACITY_MAX_BYTES, CAPACITY_MIN_BYTES};
+use crate::ring::{CAPACITY_MAX_BYTES, CAPACITY_MIN_BYTES, memory_factor};
 use crate::stats::Report;
 use crate::sync::Arc;
 
@@ -58,6 +58,7 @@ pub struct Builder {
     affinity: Option<usize>,
     exit_timeout: Duration,
     faults: Faults,
+    on_drop: DropHook,
     handlers: Vec<Routed>,
 }
 
@@ -81,6 +82,7 @@ pub fn builder() -> Builder {
         affinity: None,
         exit_timeout: EXIT_TIMEOUT,
         faults: Faults::to_stderr(),
+        on_drop: DropHook::default(),
         handlers: Vec::new(),
     }
 }
@@ -163,7 +165,7 @@ impl Builder {
     /// let builder = treering::builder().overflow(treering::Overflow::block(Duration::from_millis(1)));
     /// ```
     pub fn overflow(mut self, policy: Overflow) -> Self {
-        self.policies = Policies::all(policy);
+        self.policies.set_all(policy);
         self
     }
 
@@ -179,6 +181,63 @@ impl Builder {
     /// ```
     pub fn overflow_at(mut self, level: Level, policy: Overflow) -> Self {
         self.policies.set(level, policy);
+        self
+    }
+
+    /// What happens to records of all levels less severe than this one that find no room. After
+    /// [`overflow`](Builder::overflow), which sets all levels.
+    ///
+    /// ```
+    /// use treering::{Level, Overflow};
+    /// // When a ring is full, INFO and below are dropped; WARN and ERROR wait.
+    /// let builder = treering::builder()
+    ///     .overflow(Overflow::block_forever())
+    ///     .overflow_below(Level::Warn, Overflow::drop_newest());
+    /// ```
+    pub fn overflow_below(mut self, level: Level, policy: Overflow) -> Self {
+        self.policies.set_below(level, policy);
+        self
+    }
+
+    /// How full records of this level, and of less severe ones, may make a ring, in percent: a ring that is nearly full
+    /// has no room for them, and some for the others. Each level obeys the lowest limit that binds it.
+    ///
+    /// Default: INFO and below may use seven eighths. Range: 25 to 100. Below 75 a long record of these levels may be cut,
+    /// even where it is shorter than 3/8 of the ring: it must fit into half of what they may use.
+    ///
+    /// ```
+    /// use treering::Level;
+    /// // DEBUG and TRACE find no room above 50 %, INFO above 80 %, WARN above 90 %; ERROR may use all of it.
+    /// let builder = treering::builder()
+    ///     .fill_limit(Level::Debug, 50)
+    ///     .fill_limit(Level::Info, 80)
+    ///     .fill_limit(Level::Warn, 90);
+    /// assert!(treering::builder().fill_limit(Level::Info, 10).start().unwrap_err().is_config());
+    /// ```
+    pub fn fill_limit(mut self, level: Level, percent: u8) -> Self {
+        self.policies.limit_fill(level, percent);
+        self
+    }
+
+    /// Is told of each loss, as the stream is by a record of `treering::loss`: once for each gap, not for each record.
+    /// Called on the listener's thread, when it comes to where the records are missing, not on the caller's, and so it may
+    /// be late where handlers are slow. It delays the handlers as long as it takes; one that panics is told to the
+    /// [`error_hook`](Builder::error_hook).
+    ///
+    /// Default: none.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    ///
+    /// let lost = Arc::new(AtomicU64::new(0));
+    /// let metric = lost.clone();
+    /// let builder = treering::builder().on_drop(move |loss| {
+    ///     metric.fetch_add(loss.records, Ordering::Relaxed);
+    /// });
+    /// ```
+    pub fn on_drop(mut self, hook: impl Fn(&Loss) + Send + Sync + 'static) -> Self {
+        self.on_drop = DropHook::new(Box::new(hook));
         self
     }
 
@@ -302,14 +361,18 @@ impl Builder {
     /// The settings, if all of them can be; `global` says that `RUST_LOG` counts.
     pub(crate) fn build(self, global: bool) -> Result<(Arc<Engine>, Start), Error> {
         let Builder { ring_capacity, memory_cap, .. } = self;
+        if let Some(fault) = self.policies.fault() {
+            return Err(Error::config(fault));
+        }
         if !(CAPACITY_MIN_BYTES..=CAPACITY_MAX_BYTES).contains(&ring_capacity) {
             return Err(Error::config(format!(
                 "ring_capacity is {ring_capacity} bytes; it must be {CAPACITY_MIN_BYTES} to {CAPACITY_MAX_BYTES}"
             )));
         }
-        if memory_cap < ring_capacity {
+        let needed = ring_capacity * memory_factor(&self.policies);
+        if memory_cap < needed {
             return Err(Error::config(format!(
-                "memory_cap is {memory_cap} bytes, less than the one ring of {ring_capacity} that any thread needs"
+                "memory_cap is {memory_cap} bytes, less than the {needed} that the ring of any thread needs"
             )));
         }
         if self.thread_name.contains('\0') {
@@ -332,6 +395,7 @@ impl Builder {
             wait: self.wait,
             exit_timeout: self.exit_timeout,
             faults: self.faults,
+            on_drop: self.on_drop,
         };
         let start =
             Start { filter, thread_name: self.thread_name, affinity: self.affinity, listen: logger::listen };

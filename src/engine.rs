@@ -15,7 +15,7 @@ use crate::handler::Routed;
 use crate::listener::{Books, Change, Control, Core, GivenUp, Handlers, Listener, Request, Turn, Wait};
 use crate::origin::Origin;
 use crate::os;
-use crate::overflow::Policies;
+use crate::overflow::{DropHook, Policies};
 use crate::stats::Report;
 use crate::sync::{Arc, AtomicBool, AtomicU32, Loan, Mutex, Ordering, nap};
 use crate::transport::Transport;
@@ -83,6 +83,7 @@ pub(crate) struct Settings {
     pub(crate) wait: Wait,
     pub(crate) exit_timeout: Duration,
     pub(crate) faults: Faults,
+    pub(crate) on_drop: DropHook,
 }
 
 /// What it needs to start.
@@ -123,6 +124,7 @@ impl Engine {
             books,
             faults: settings.faults.of_this_process(),
             origin: Origin::here(),
+            on_drop: settings.on_drop,
             echoing: AtomicBool::new(false),
         });
         if !clock::counter_is_steady() {
@@ -203,7 +205,7 @@ impl Engine {
     /// The listener will take no more turns: what it has not settled is abandoned.
     fn end_now(&self) {
         if self.core.origin.is_here() && !self.core.control.has_finished() {
-            self.core.transport.shared.state.close();
+            self.core.transport.close();
             self.core.give_up();
             self.core.control.finish();
         }

@@ -16,9 +16,9 @@ use crate::handler::{Batch, Handler, HandlerError, Routed};
 use crate::level::Level;
 use crate::listener::{Books, Control, Core, Handlers, Listener};
 use crate::origin::Origin;
-use crate::overflow::Policies;
+use crate::overflow::{DropHook, Overflow, Policies, Reason};
 use crate::record::{Thread, Value};
-use crate::ring::{Payload, Producer, Refused};
+use crate::ring::{Payload, Producer, Refused, memory_factor};
 use crate::stats::Report;
 use crate::sync::{Arc, AtomicBool, Mutex};
 use crate::transport::{NoRing, Transport};
@@ -42,18 +42,31 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine with one handler, and its listener. A record takes three words of a ring, a loss record seven.
+    /// An engine with one handler, and its listener. A record takes three words of a ring, a loss record nine.
     pub fn new(ring_words: usize, rings_max: usize, wait: Wait) -> (Engine, Listening) {
+        Engine::with_policy(ring_words, rings_max, wait, Overflow::drop_newest())
+    }
+
+    /// As [`new`](Self::new), with this policy.
+    pub fn with_policy(
+        ring_words: usize,
+        rings_max: usize,
+        wait: Wait,
+        policy: Overflow,
+    ) -> (Engine, Listening) {
+        let policies = Policies::all(policy);
+        let memory = rings_max * ring_words * 8 * memory_factor(&policies);
         let written = Written::new();
         let books = Books::new();
         let handlers = Handlers::new(vec![Routed::of(Writer { written: written.clone() })], &books);
         let sink = written.clone();
         let core = Arc::new(Core {
-            transport: Transport::new(ring_words * 8, rings_max * ring_words * 8, Policies::default()),
+            transport: Transport::new(ring_words * 8, memory, policies),
             control: Control::new(),
             books,
             origin: Origin::here(),
             faults: Faults::new(Box::new(move |fault| sink.look(|pages| pages.faults.push(fault.into())))),
+            on_drop: DropHook::default(),
             echoing: AtomicBool::new(false),
         });
         // As long as the process lives, which under loom is one execution; nothing that loom counts hangs from it.
@@ -89,6 +102,11 @@ impl Engine {
     /// What the handler had been given when it was flushed last.
     pub fn flushed(&self) -> Vec<(u32, u64)> {
         self.written.look(|pages| pages.records[..pages.flushed].to_vec())
+    }
+
+    /// The engine takes no more records; nobody waits for its listener.
+    pub fn close(&self) {
+        self.core.close();
     }
 
     /// How many records loss records told of.
@@ -181,16 +199,19 @@ impl Caller {
         if matches!(self.place, Place::Fresh) {
             self.register();
         }
-        let Engine { core, id, .. } = &self.engine;
+        let core = self.engine.core.clone();
         let state = &core.transport.shared.state;
         let payload = Number(number);
-        let placed = match &mut self.place {
-            Place::Own(ring) => {
-                ring.push(*id, LEVEL, &payload).or_else(|_| ring.push_slowly(*id, LEVEL, &payload, None))
-            }
-            Place::Shared => core.transport.push_shared(*id, LEVEL, &payload, self.thread),
-            Place::Fresh | Place::Refused => Err(Refused::Closed),
-        };
+        let mut placed = self.attempt(&payload);
+        if placed == Err(Refused::NoRoom)
+            && core.transport.shared.policies.at(LEVEL).waits()
+            && let Place::Own(ring) = &self.place
+        {
+            let room = ring.room().clone();
+            state.wake();
+            let attempt = || Some(self.attempt(&payload)).filter(|placed| *placed != Err(Refused::NoRoom));
+            placed = room.wait(never(), attempt).expect("loom has no time");
+        }
         match placed {
             Ok(bits) => {
                 if bits != 0 {
@@ -204,12 +225,23 @@ impl Caller {
             }
             Err(refused) => {
                 match (&mut self.place, refused) {
-                    (Place::Own(ring), Refused::NoRoom) => ring.drop_full(LEVEL),
+                    (Place::Own(ring), Refused::NoRoom) => ring.count_drop(LEVEL, Reason::Full),
                     (Place::Own(ring), Refused::Closed) => ring.refuse_late(LEVEL),
-                    _ => core.transport.drop_shared(LEVEL, refused),
+                    _ => core.transport.outside.late.add_one_shared(LEVEL),
                 }
                 if refused == Refused::Closed { Fate::Late } else { Fate::Dropped }
             }
+        }
+    }
+
+    fn attempt(&mut self, payload: &Number) -> Result<u32, Refused> {
+        let Engine { core, id, .. } = &self.engine;
+        match &mut self.place {
+            Place::Own(ring) => {
+                ring.push(*id, LEVEL, payload).or_else(|_| ring.push_slowly(*id, LEVEL, payload, None))
+            }
+            Place::Shared => core.transport.push_shared(*id, LEVEL, payload, self.thread),
+            Place::Fresh | Place::Refused => Err(Refused::Closed),
         }
     }
 

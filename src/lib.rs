@@ -130,7 +130,7 @@ mod logger;
 mod origin;
 mod os;
 mod output;
-mod overflow;
+pub mod overflow;
 #[cfg(not(treering_loom))]
 mod process;
 pub mod record;
@@ -152,6 +152,7 @@ pub use level::{Level, LevelFilter};
 pub use listener::Wait;
 #[cfg(not(treering_loom))]
 pub use logger::{HandlerControl, Logger};
+#[doc(inline)]
 pub use overflow::Overflow;
 #[doc(inline)]
 pub use record::Record;

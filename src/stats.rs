@@ -22,6 +22,82 @@ use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 /// Counts by level.
 pub(crate) type ByLevel = [u64; Level::COUNT];
 
+/// Why records were dropped.
+///
+/// ```
+/// use treering::overflow::Reason;
+/// assert_eq!(Reason::ALL.map(Reason::as_str), ["full", "oldest", "sampled", "policy"]);
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The thread's ring was full, and the wait for room too long, if there was one.
+    Full,
+    /// They were the oldest when newer ones needed their room: `Overflow::drop_oldest`.
+    Oldest,
+    /// Their callsite had its share while the ring was more than half used: `Overflow::sample`.
+    Sampled,
+    /// A policy of the user's said so: `Overflow::custom`.
+    Policy,
+}
+
+impl Reason {
+    pub(crate) const COUNT: usize = 4;
+    /// All reasons, in the order of [`ByReason`].
+    pub const ALL: [Reason; Reason::COUNT] = [Reason::Full, Reason::Oldest, Reason::Sampled, Reason::Policy];
+
+    /// In lower case.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Reason::Full => "full",
+            Reason::Oldest => "oldest",
+            Reason::Sampled => "sampled",
+            Reason::Policy => "policy",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Counts by [`Reason`] and level, the most severe level first.
+///
+/// ```
+/// use treering::{Report, overflow::Reason};
+/// assert_eq!(Report::default().dropped_by_reason[Reason::Oldest], [0; 5]);
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct ByReason([ByLevel; Reason::COUNT]);
+
+impl ByReason {
+    /// All of one reason.
+    ///
+    /// ```
+    /// use treering::{Report, overflow::Reason};
+    /// assert_eq!(Report::default().dropped_by_reason.total(Reason::Full), 0);
+    /// ```
+    pub fn total(&self, reason: Reason) -> u64 {
+        total(&self[reason])
+    }
+
+    fn by_level(&self) -> ByLevel {
+        let mut sum = [0; Level::COUNT];
+        self.0.iter().for_each(|counts| add_levels(&mut sum, counts));
+        sum
+    }
+}
+
+impl Index<Reason> for ByReason {
+    type Output = [u64; 5];
+
+    fn index(&self, reason: Reason) -> &[u64; 5] {
+        &self.0[reason as usize]
+    }
+}
+
 /// A counter by level.
 #[derive(Debug)]
 pub(crate) struct LevelCounter([AtomicU64; Level::COUNT]);
@@ -42,6 +118,15 @@ impl LevelCounter {
     /// One more, by any thread.
     pub(crate) fn add_one_shared(&self, level: Level) {
         self.0[level.index()].fetch_add(1, Ordering::Release);
+    }
+
+    /// As many more of each level, by the counter's only writer.
+    pub(crate) fn add_settled(&self, more: &ByLevel) {
+        self.0
+            .iter()
+            .zip(more)
+            .filter(|(_, more)| **more > 0)
+            .for_each(|(counter, more)| add(counter, *more));
     }
 
     pub(crate) fn load(&self) -> ByLevel {
@@ -67,12 +152,38 @@ pub(crate) struct RingCounters {
 /// Written by the producer in its cold path.
 #[derive(Debug)]
 pub(crate) struct ColdCounters {
-    /// No room.
-    pub(crate) dropped_full: LevelCounter,
+    pub(crate) dropped: [Dropped; Reason::COUNT],
     /// Refused because the engine had stopped.
     pub(crate) late: LevelCounter,
     /// Records that were cut; a mark, not a fate.
     pub(crate) truncated: AtomicU64,
+}
+
+/// Records dropped for one reason. Those that were dropped as the oldest had been placed, the others not.
+#[derive(Debug)]
+pub(crate) struct Dropped {
+    pub(crate) records: LevelCounter,
+    /// The stamp of the first that nobody has told of, or 0. Who tells takes it back.
+    pub(crate) since: AtomicU64,
+}
+
+impl Dropped {
+    fn new() -> Self {
+        Dropped { records: LevelCounter::new(), since: AtomicU64::new(0) }
+    }
+
+    /// Marks the beginning of a loss, if it has none.
+    pub(crate) fn begin(&self, stamp: impl FnOnce() -> u64) {
+        // Relaxed: nothing is read through it, and one that is taken back meanwhile is one of the next loss.
+        if self.since.load(Ordering::Relaxed) == 0 {
+            self.since.store(stamp(), Ordering::Relaxed);
+        }
+    }
+
+    /// The beginning of the loss that is told of now.
+    pub(crate) fn take_since(&self) -> Option<u64> {
+        Some(self.since.swap(0, Ordering::Relaxed)).filter(|stamp| *stamp != 0)
+    }
 }
 
 /// Written by the listener.
@@ -88,7 +199,7 @@ impl RingCounters {
         RingCounters {
             placed: CachePadded::new(LevelCounter::new()),
             cold: CachePadded::new(ColdCounters {
-                dropped_full: LevelCounter::new(),
+                dropped: std::array::from_fn(|_| Dropped::new()),
                 late: LevelCounter::new(),
                 truncated: AtomicU64::new(0),
             }),
@@ -285,10 +396,12 @@ pub struct Report {
     pub submitted_by_level: [u64; 5],
     /// Records that were handed to the handlers.
     pub dispatched: u64,
-    /// Records that found no room.
+    /// Records that found no room, or had to make some.
     pub dropped: u64,
     /// [`dropped`](Report::dropped) by level, the most severe first.
     pub dropped_by_level: [u64; 5],
+    /// [`dropped`](Report::dropped) by reason and level.
+    pub dropped_by_reason: ByReason,
     /// Calls that came after, or raced with, the stop.
     pub late: u64,
     /// Records that were still in memory when a stop's deadline passed.
@@ -369,7 +482,7 @@ impl Report {
         self.submitted_by_level[level.index()]
     }
 
-    /// Records of this level that found no room.
+    /// Records of this level that were dropped.
     pub fn dropped_at(&self, level: Level) -> u64 {
         self.dropped_by_level[level.index()]
     }
@@ -391,6 +504,13 @@ impl fmt::Display for Report {
             "{} submitted = {} dispatched + {} dropped + {} late + {} abandoned + {} pending",
             self.submitted, self.dispatched, self.dropped, self.late, self.abandoned, self.pending
         )?;
+        // That rings were full goes without saying.
+        for reason in Reason::ALL.into_iter().filter(|reason| *reason != Reason::Full) {
+            match self.dropped_by_reason.total(reason) {
+                0 => {}
+                records => write!(f, ", {records} of the dropped {reason}")?,
+            }
+        }
         let is_clean = |handler: &&HandlerReport| handler.offered == handler.filtered + handler.delivered;
         for handler in self.handlers.iter().filter(|handler| !is_clean(handler)) {
             write!(f, "; {handler}")?;
@@ -554,7 +674,9 @@ impl Sum {
         report.dispatched += ring.settled.dispatched.load(Ordering::Acquire);
         report.late += ring.settled.late.load(Ordering::Acquire);
         report.truncated += ring.cold.truncated.load(Ordering::Relaxed);
-        add_levels(&mut report.dropped_by_level, &ring.cold.dropped_full.load());
+        for (sum, dropped) in report.dropped_by_reason.0.iter_mut().zip(&ring.cold.dropped) {
+            add_levels(sum, &dropped.records.load());
+        }
         self.refused(&ring.cold.late);
     }
 
@@ -586,15 +708,21 @@ impl Sum {
 
     pub(crate) fn finish(mut self) -> Report {
         let report = &mut self.report;
-        report.pending = self.placed.saturating_sub(report.dispatched + report.late + report.abandoned);
+        let oldest = report.dropped_by_reason[Reason::Oldest];
+        let left = self.placed.saturating_sub(report.dispatched + report.late + total(&oldest));
+        // After a deadline the oldest of what was abandoned may still have made room for a call that raced with the close.
+        report.abandoned = report.abandoned.min(left);
+        report.pending = left - report.abandoned;
         report.late += self.refused;
         if self.given_up {
             // Placed in the race with the close, and after the deadline: nobody takes it any more.
             report.late += std::mem::take(&mut report.pending);
         }
+        report.dropped_by_level = report.dropped_by_reason.by_level();
         report.dropped = total(&report.dropped_by_level);
-        let dropped = report.dropped_by_level;
-        add_levels(&mut report.submitted_by_level, &dropped);
+        // The oldest had been placed, and are in there.
+        let unplaced = std::array::from_fn(|level| report.dropped_by_level[level] - oldest[level]);
+        add_levels(&mut report.submitted_by_level, &unplaced);
         report.submitted = total(&report.submitted_by_level);
         self.report
     }

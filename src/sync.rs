@@ -183,6 +183,12 @@ mod modelled {
         }
     }
 
+    impl<T: Default> Default for Mutex<T> {
+        fn default() -> Self {
+            Mutex::new(T::default())
+        }
+    }
+
     /// Loom has no time: a timed wait is one without an end, so no model leans on a timeout for liveness.
     pub(crate) fn wait<'a, T>(
         condvar: &Condvar,

@@ -21,11 +21,12 @@
 //! behind its heavy fence, sees every ring that could hold one.
 
 use crate::level::Level;
-use crate::overflow::Policies;
+use crate::overflow::{Policies, Reason};
 use crate::record::Thread;
 use crate::ring::{self, Consumer, Payload, Producer, Refused, Shared};
 use crate::stats::{OutsideCounters, RingCounters, Sum};
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
+use crate::wake::Room;
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -56,6 +57,7 @@ struct Registry {
 #[derive(Debug)]
 struct Tenant {
     counters: Arc<RingCounters>,
+    room: Arc<Room>,
     thread: Arc<Thread>,
     tenancy: Tenancy,
     /// Until the listener fetches it.
@@ -82,10 +84,10 @@ pub(crate) enum NoRing {
 impl Transport {
     pub(crate) fn new(capacity_bytes: usize, memory_cap: usize, policies: Policies) -> Self {
         Transport {
-            shared: Arc::new(Shared::new(policies)),
             outside: OutsideCounters::new(),
             capacity_words: capacity_bytes / 8,
-            rings_max: memory_cap / capacity_bytes,
+            rings_max: memory_cap / (capacity_bytes * ring::memory_factor(&policies)),
+            shared: Arc::new(Shared::new(policies)),
             registry: Mutex::new(Registry { closed: false, rings: Vec::new(), free: Vec::new(), counted: 0 }),
             generation: AtomicU64::new(0),
             fallback: Mutex::new(None),
@@ -132,6 +134,7 @@ impl Transport {
         producer.set_index(registry.rings.len());
         registry.rings.push(Tenant {
             counters: consumer.counters().clone(),
+            room: consumer.room().clone(),
             thread: Arc::new(thread),
             tenancy,
             consumer: Some(consumer),
@@ -165,18 +168,14 @@ impl Transport {
             *fallback = self.add_ring(Thread::new(0, Some("shared")), Tenancy::Lent).ok();
         }
         match fallback.as_mut() {
-            Some(producer) => producer.push_slowly(id, level, payload, Some(thread)),
+            Some(producer) => producer.push_or_drop(id, level, payload, Some(thread)),
             None => Err(Refused::Closed),
         }
     }
 
-    /// Counts the loss of a record of a thread without a ring of its own.
-    pub(crate) fn drop_shared(&self, level: Level, refused: Refused) {
-        match (self.fallback.lock().as_mut(), refused) {
-            (Some(producer), Refused::NoRoom) => producer.drop_full(level),
-            (Some(producer), Refused::Closed) => producer.refuse_late(level),
-            (None, _) => self.outside.late.add_one_shared(level),
-        }
+    /// Looks at the ring that threads without one of their own share, if it was made.
+    pub(crate) fn with_shared<R>(&self, look: impl FnOnce(&mut Producer) -> R) -> Option<R> {
+        self.fallback.lock().as_mut().map(look)
     }
 
     /// Places an echo, or counts what becomes of it instead: it never waits, whatever the policy.
@@ -189,12 +188,21 @@ impl Transport {
             self.outside.late.add_one_shared(level);
             return 0;
         };
-        match producer.push_slowly(id, level, payload, Some(thread)) {
+        match producer.push_or_drop(id, level, payload, Some(thread)) {
             Ok(bits) => return bits,
-            Err(Refused::NoRoom) => producer.drop_full(level),
+            Err(Refused::NoRoom) => producer.count_drop(level, Reason::Full),
             Err(Refused::Closed) => producer.refuse_late(level),
         }
         0
+    }
+
+    /// The engine takes no more records from now on. Wakes the listener, and all who wait for room.
+    pub(crate) fn close(&self) {
+        self.shared.state.close();
+        #[cfg(not(treering_mutant = "close_leaves_waiters"))]
+        if self.shared.policies.wait() {
+            self.registry.lock().rings.iter().for_each(|tenant| tenant.room.wake_all());
+        }
     }
 
     // ---- the listener's side

@@ -1,4 +1,5 @@
-//! The engine's state word, and how a listener goes to sleep without missing a record.
+//! The engine's state word, and how a listener goes to sleep without missing a record; below it [`Room`], the other
+//! direction: how a caller sleeps that waits for room.
 //!
 //! ```text
 //!  producer                              listener
@@ -23,7 +24,8 @@
 
 use std::time::Duration;
 
-use crate::sync::{Futex, Ordering, fence};
+use crate::clock::Deadline;
+use crate::sync::{AtomicU32, Futex, Ordering, fence};
 
 /// The listener sleeps, or is about to: who commits a record must wake it.
 const PARKED: u32 = 1;
@@ -116,6 +118,99 @@ impl State {
     /// Makes every producer fence for itself from its next look at the word on.
     pub(crate) fn require_fences(&self) {
         self.word.word().fetch_or(NEEDS_FENCE, Ordering::AcqRel);
+    }
+}
+
+/// Where callers sleep that wait for room in one ring, and how they are woken.
+///
+/// ```text
+///  caller                                listener
+///  1  waiters += 1, fence                1  room: head.store(Release)
+///  2  epoch.load                         2  fence
+///  3  look for room                      3  waiters > 0: epoch += 1, wake all
+///  4  none: futex_wait(epoch, as in 2)
+/// ```
+/// By the fences the caller's 3 sees the room, or the listener's 3 sees the caller; and if the epoch changes after 2,
+/// 4 does not sleep, or is woken. A stop closes the state word, which is what 3 looks at first, and then changes every epoch.
+#[derive(Debug)]
+pub(crate) struct Room {
+    /// Changes when there may be room, or nothing to wait for any more.
+    epoch: Futex,
+    waiters: AtomicU32,
+    /// Without a policy that waits, the listener need not fence.
+    may_be_awaited: bool,
+}
+
+impl Room {
+    /// Looks back to back before it sleeps.
+    const SPINS: u32 = if cfg!(treering_loom) { 0 } else { 64 };
+    /// The longest sleep. No wake-up is lost; if one were, this is what it would cost.
+    const SLEEP_MAX: Duration = Duration::from_millis(500);
+
+    pub(crate) fn new(may_be_awaited: bool) -> Self {
+        Room { epoch: Futex::new(0), waiters: AtomicU32::new(0), may_be_awaited }
+    }
+
+    /// Calls `attempt` until it gives something, and sleeps in between. `None` if the deadline passes first.
+    pub(crate) fn wait<R>(&self, deadline: Deadline, mut attempt: impl FnMut() -> Option<R>) -> Option<R> {
+        for _ in 0..Self::SPINS {
+            if let Some(found) = attempt() {
+                return Some(found);
+            }
+            std::hint::spin_loop();
+        }
+        let _waiting = Waiting::new(self);
+        loop {
+            // Acquire: what was done before the epoch was changed is seen by the attempt.
+            #[cfg(not(treering_mutant = "epoch_after_attempt"))]
+            let epoch = self.epoch.word().load(Ordering::Acquire);
+            if let Some(found) = attempt() {
+                return Some(found);
+            }
+            #[cfg(treering_mutant = "epoch_after_attempt")]
+            let epoch = self.epoch.word().load(Ordering::Acquire);
+            let left = deadline.left().unwrap_or(Self::SLEEP_MAX);
+            if left.is_zero() {
+                return None;
+            }
+            self.epoch.wait(epoch, Some(left.min(Self::SLEEP_MAX)));
+        }
+    }
+
+    /// The listener has made room.
+    #[inline]
+    pub(crate) fn announce(&self) {
+        if self.may_be_awaited {
+            #[cfg(not(treering_mutant = "no_room_fence"))]
+            fence(Ordering::SeqCst);
+            if self.waiters.load(Ordering::Relaxed) > 0 {
+                self.wake_all();
+            }
+        }
+    }
+
+    /// Wakes all who wait, for they need not any more, or may find room.
+    #[cold]
+    pub(crate) fn wake_all(&self) {
+        self.epoch.word().fetch_add(1, Ordering::Release);
+        self.epoch.wake();
+    }
+}
+
+/// One waiter more, as long as this lives.
+struct Waiting<'a>(&'a Room);
+
+impl<'a> Waiting<'a> {
+    fn new(room: &'a Room) -> Self {
+        room.waiters.fetch_add(1, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        Waiting(room)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiters.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -132,7 +132,7 @@ fn own(text: &str) {
 
 fn start(wait: Wait, policy: Overflow) -> [Guard; 2] {
     let builder = || {
-        let with = treering::builder().ring_capacity(16 * 1024).overflow(policy).wait(wait);
+        let with = treering::builder().ring_capacity(16 * 1024).overflow(policy.clone()).wait(wait);
         // A handler that allocates for each record, and one that does not.
         with.handler(Capture::new()).handler(each(|_| ()))
     };

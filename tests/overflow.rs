@@ -10,68 +10,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
+use support::ledger::{compare, receiver};
 use support::{Gate, LONG, SOON, each, own_thread_id};
 use treering::handler::Capture;
-use treering::record::Record;
-use treering::{Level, Overflow, Report, Wait, debug, error, handler, info, log, trace, warn};
+use treering::{Level, Overflow, Wait, debug, error, handler, info, log, trace, warn};
 
 const LOSS: &str = "treering::loss";
-
-/// What a handler received: records of the program by level, and losses as the stream tells of them.
-#[derive(Clone, Copy, Default, Debug)]
-struct Received {
-    by_level: [u64; 5],
-    lost: u64,
-    lost_by_level: [u64; 5],
-    loss_records: u64,
-}
-
-impl Received {
-    fn take(&mut self, record: &Record<'_>) {
-        if record.target() == LOSS {
-            let counts: Vec<u64> = record.values().map(|value| value.as_u64().unwrap()).collect();
-            self.lost += counts[0];
-            for (level, count) in counts[1..6].iter().enumerate() {
-                self.lost_by_level[level] += count;
-            }
-            self.loss_records += 1;
-        } else {
-            self.by_level[record.level() as usize - 1] += 1;
-        }
-    }
-}
-
-/// A handler that takes `pause` for each record, and what it received.
-fn receiver(pause: Duration, gate: Option<Gate>) -> (impl treering::handler::Handler, Arc<Mutex<Received>>) {
-    let received = Arc::new(Mutex::new(Received::default()));
-    let kept = received.clone();
-    let take = each(move |record| {
-        if let Some(gate) = &gate {
-            gate.pass();
-        }
-        kept.lock().unwrap().take(record);
-        if !pause.is_zero() {
-            std::thread::sleep(pause);
-        }
-    });
-    (take, received)
-}
-
-/// The report against what the test logged, by level, and what the handler received.
-#[track_caller]
-fn compare(report: &Report, logged: [u64; 5], received: &Received) {
-    report.assert_balanced();
-    assert_eq!(report.submitted_by_level, logged);
-    assert_eq!(report.submitted, logged.iter().sum::<u64>());
-    assert_eq!(report.dispatched, received.by_level.iter().sum::<u64>());
-    assert_eq!(report.dropped, received.lost, "the stream tells of every loss");
-    assert_eq!(report.dropped_by_level, received.lost_by_level);
-    let (arrived, lost) = (received.by_level, received.lost_by_level);
-    assert_eq!(std::array::from_fn(|level| arrived[level] + lost[level]), logged);
-    let each = &report.handlers["each"];
-    assert_eq!(each.offered, report.dispatched + received.loss_records);
-    assert_eq!(each.delivered, each.offered);
-}
 
 #[test]
 fn what_a_slow_handler_costs_is_counted_to_the_record_in_both_ledgers_and_told_in_the_stream_by_level() {
@@ -101,11 +45,13 @@ fn what_a_slow_handler_costs_is_counted_to_the_record_in_both_ledgers_and_told_i
     let report = guard.stop(LONG).unwrap();
     let received = received.lock().unwrap();
     compare(&report, [THREADS * RECORDS / 5; 5], &received);
-    assert!(received.loss_records > THREADS, "{received:?}");
+    assert!(received.losses.len() as u64 > THREADS, "{:?}", received.losses);
     assert!(report.dropped > 0 && !report.is_lossless());
     eprintln!(
         "{} of {} dropped, told by {} records",
-        report.dropped, report.submitted, received.loss_records
+        report.dropped,
+        report.submitted,
+        received.losses.len()
     );
 }
 
@@ -121,7 +67,7 @@ fn when_info_is_dropped_warn_and_error_still_find_room() {
         info!(logger: logger, "{infos}");
         infos += 1;
     }
-    // The last eighth of 64 KiB are 1024 words. Each round needs 13: a loss record of 7, and two records of 3.
+    // The last eighth of 64 KiB are 1024 words. Each round needs 15: a loss record of 9, and two records of 3.
     for n in 0..50 {
         warn!(logger: logger, "{n}");
         error!(logger: logger, "{n}");
@@ -155,8 +101,8 @@ fn the_loss_of_a_thread_that_ends_is_told_before_the_engine_stops() {
     let logged = std::thread::scope(|scope| scope.spawn(|| lose(&logger, &gate, 17)).join().unwrap());
     gate.open();
     guard.flush(SOON).unwrap();
-    let told = *received.lock().unwrap();
-    assert_eq!((told.lost, told.loss_records), (17, 1));
+    let told = received.lock().unwrap().clone();
+    assert_eq!((told.lost, told.losses.len()), (17, 1));
     let report = guard.stop(LONG).unwrap();
     compare(&report, [0, 0, logged, 0, 0], &received.lock().unwrap());
 }
@@ -170,7 +116,7 @@ fn the_loss_of_a_thread_that_lives_and_logs_no_more_is_told_at_the_stop() {
     gate.open();
     let report = guard.stop(LONG).unwrap();
     let received = received.lock().unwrap();
-    assert_eq!((received.lost, received.loss_records), (17, 1));
+    assert_eq!((received.lost, received.losses.len()), (17, 1));
     compare(&report, [0, 0, logged, 0, 0], &received);
 }
 
@@ -187,7 +133,7 @@ fn the_loss_of_a_thread_that_lives_and_logs_no_more_is_told_after_a_second_or_tw
     assert!(took < Duration::from_secs(4), "{took:?}");
     eprintln!("told after {took:.1?}");
     guard.stop(LONG).unwrap().assert_balanced();
-    assert_eq!(received.lock().unwrap().loss_records, 1, "and not again");
+    assert_eq!(received.lock().unwrap().losses.len(), 1, "and not again");
 }
 
 #[test]

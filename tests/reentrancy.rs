@@ -209,7 +209,7 @@ fn answer_all(speaker: Speaker, is_global: bool, policy: Overflow, wait: Wait) {
     let speech = Speech::default();
     let (heard, told) = (speech.clone(), speech.clone());
     let directory = tempfile::tempdir().unwrap();
-    let builder = treering::builder().ring_capacity(4096).overflow(policy).wait(wait);
+    let builder = treering::builder().ring_capacity(4096).overflow(policy.clone()).wait(wait);
     let builder = match speaker {
         Speaker::Handler => builder.handler(each(move |record| {
             heard.hear(record);
@@ -289,8 +289,8 @@ fn who_answers_every_record_is_heard_once_for_each_and_then_nested() {
         for speaker in [Speaker::Handler, Speaker::Format, Speaker::ErrorHook] {
             for policy in [Overflow::drop_newest(), Overflow::block(Duration::MAX)] {
                 for wait in [Wait::Adaptive, Wait::Park, Wait::Manual] {
-                    answer_all(speaker, false, policy, wait);
-                    answer_all(speaker, true, policy, wait);
+                    answer_all(speaker, false, policy.clone(), wait);
+                    answer_all(speaker, true, policy.clone(), wait);
                 }
             }
         }

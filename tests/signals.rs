@@ -199,7 +199,7 @@ fn blow<S: Storm>(test: &str, policy: Overflow) {
         let arrived: [Arc<Mutex<Arrived>>; 2] = Default::default();
         let [global, instance] = arrived.clone().map(|arrived| {
             let take = each(move |record| arrived.lock().unwrap().take(record));
-            let builder = treering::builder().ring_capacity(4096).overflow(policy);
+            let builder = treering::builder().ring_capacity(4096).overflow(policy.clone());
             builder.handler(take)
         });
         let (logger, instance) = instance.start().unwrap();

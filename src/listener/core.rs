@@ -4,6 +4,7 @@
 use crate::clock::Deadline;
 use crate::fault::Faults;
 use crate::origin::Origin;
+use crate::overflow::DropHook;
 use crate::stats::{Report, Sum};
 use crate::sync::{Arc, AtomicBool, Ordering};
 use crate::transport::Transport;
@@ -19,6 +20,7 @@ pub(crate) struct Core {
     pub(crate) control: Control,
     pub(crate) books: Books,
     pub(crate) faults: Faults,
+    pub(crate) on_drop: DropHook,
     /// In a child of `fork` nothing of this may be used: other threads may have held its locks for ever.
     pub(crate) origin: Origin,
     /// What is handed out, or was last, are echoes: none answers them. Written and read by the thread that takes turns.
@@ -39,7 +41,7 @@ impl Core {
 
     /// From now on the engine takes no records. Its listener, wherever it waits, takes its last turn.
     pub(crate) fn close(&self) {
-        self.transport.shared.state.close();
+        self.transport.close();
         self.control.close();
     }
 

@@ -15,9 +15,10 @@ use std::collections::{BinaryHeap, HashMap};
 
 use crate::clock::WallClock;
 use crate::handler::Item;
+use crate::overflow::{Loss, Reason};
 use crate::record::Thread;
-use crate::ring::{Consumer, HEADER_WORDS, Header, LOSS_ID, PAD_ID, loss_counts};
-use crate::stats::{ByLevel, add, total};
+use crate::ring::{Consumer, HEADER_WORDS, Header, LOSS_ID, PAD_ID, Sites, Words, read_loss};
+use crate::stats::{ByLevel, RingCounters, add, total};
 use crate::sync::{Arc, AtomicU64, Ordering};
 use crate::transport::{Lease, Transport};
 
@@ -57,12 +58,45 @@ struct Inlet {
     key: u64,
     /// Records in the batch, the ledger's own only.
     collected: u64,
-    /// Losses that the stream told of.
-    reported: ByLevel,
+    /// Where records are missing that made room for newer ones, in words of those that this round may take, and which.
+    gap: Option<(usize, Losing)>,
+    ledger: Ledger,
     /// Losses at the last housekeeping.
     lost_before: u64,
     /// Words past the last tail that were counted as late.
     late_words: usize,
+}
+
+/// What the stream has told of one ring's losses, and what there is to tell.
+#[derive(Debug)]
+struct Ledger {
+    counters: Arc<RingCounters>,
+    sites: Arc<Sites>,
+    /// Told, by reason.
+    lost: [ByLevel; Reason::COUNT],
+    /// Told of records left out by sampling, by row of `sites`.
+    left_out: Vec<u64>,
+    /// Calls of the ring's present thread that left a record, or are told to be lost.
+    calls: u64,
+    /// As many when a loss was told of last.
+    calls_at_loss: u64,
+}
+
+/// A loss that is about to be told of.
+#[derive(Clone, Copy, Debug)]
+struct Losing {
+    reason: Reason,
+    /// All of the ring's so far.
+    counts: ByLevel,
+    /// The stamp at which it began, if that is known.
+    since: Option<u64>,
+}
+
+/// What it takes to tell.
+struct Teller<'a> {
+    batch: &'a mut Collected,
+    clock: &'a WallClock,
+    entries: &'a mut Entries,
 }
 
 /// Whose losses [`Inlets::report_losses`] tells of.
@@ -83,6 +117,8 @@ pub(crate) struct Collected {
     pub(crate) words: Vec<u64>,
     /// By ring number, and behind those the threads that share a ring.
     pub(crate) threads: Vec<Arc<Thread>>,
+    /// What the batch tells of losses, for who wants to know beside the stream.
+    pub(crate) losses: Vec<Loss>,
     /// Where in `threads` those are that share a ring, by number.
     sharing: HashMap<u32, usize>,
     /// Hand-out of this batch has begun: it must not be handed out again.
@@ -147,6 +183,9 @@ impl Inlets {
                 inlets.push(Inlet::new(consumer));
                 batch.threads.push(thread.clone());
             }
+            if !Arc::ptr_eq(&batch.threads[index], thread) {
+                inlets[index].ledger.begin_tenancy();
+            }
             inlets[index].lease = lease;
             batch.threads[index] = thread.clone();
         });
@@ -170,7 +209,7 @@ impl Inlets {
             if inlet.lease == Lease::Free {
                 continue;
             }
-            inlet.committed = inlet.consumer.committed_words();
+            inlet.read_tail();
             self.fullest = self.fullest.max(inlet.committed);
             if let Some(key) = inlet.next_key() {
                 self.heap.push(Reverse((key, index)));
@@ -198,7 +237,7 @@ impl Inlets {
             // A run: everything of this ring that comes before the next ring's next record.
             let bound = self.heap.peek().map_or(cutoff, |Reverse((next, _))| cutoff.min(*next));
             let inlet = &mut self.inlets[index];
-            inlet.collect_run(index, bound, batch, clock, entries);
+            inlet.collect_run(index, bound, &mut Teller { batch, clock, entries });
             if let Some(key) = inlet.next_key() {
                 self.heap.push(Reverse((key, index)));
             }
@@ -210,6 +249,7 @@ impl Inlets {
         for inlet in self.inlets.iter_mut().filter(|inlet| inlet.taken > 0) {
             inlet.consumer.release(inlet.taken);
             inlet.committed -= inlet.taken;
+            inlet.gap = inlet.gap.map(|(gap, oldest)| (gap - inlet.taken, oldest));
             inlet.taken = 0;
         }
     }
@@ -223,15 +263,25 @@ impl Inlets {
     }
 
     /// Tells of losses that no producer told of.
-    pub(crate) fn report_losses(&mut self, of: LossesOf, now: u64, batch: &mut Collected, clock: &WallClock) {
+    pub(crate) fn report_losses(
+        &mut self,
+        of: LossesOf,
+        now: u64,
+        batch: &mut Collected,
+        clock: &WallClock,
+        entries: &mut Entries,
+    ) {
         for (index, inlet) in self.inlets.iter_mut().enumerate() {
             if of == LossesOf::ThreadsThatLeft && inlet.lease != Lease::Left {
                 continue; // the counts are in a cache line of the thread's
             }
-            let counts = inlet.consumer.counters().cold.dropped_full.load();
-            let lost_before = std::mem::replace(&mut inlet.lost_before, total(&counts));
-            if of != LossesOf::SilentThreads || lost_before == total(&counts) {
-                push_loss(&mut inlet.reported, counts, index, now, batch, clock);
+            let losses = Reason::ALL.map(|reason| inlet.ledger.counted(reason));
+            let lost = losses.iter().map(|losing| total(&losing.counts)).sum();
+            let lost_before = std::mem::replace(&mut inlet.lost_before, lost);
+            let is_last = of != LossesOf::SilentThreads || lost_before == lost;
+            // What is held back was logged before, or its loss record will tell.
+            if is_last && (of == LossesOf::AllThreads || inlet.committed == 0) {
+                inlet.ledger.tell(&losses, index, now, &mut Teller { batch, clock, entries });
             }
         }
     }
@@ -277,13 +327,14 @@ impl Inlets {
 impl Inlet {
     fn new(consumer: Consumer) -> Self {
         Inlet {
-            consumer,
             lease: Lease::Lent,
             committed: 0,
             taken: 0,
             key: 0,
             collected: 0,
-            reported: [0; 5],
+            gap: None,
+            ledger: Ledger::new(&consumer),
+            consumer,
             lost_before: 0,
             late_words: 0,
         }
@@ -306,40 +357,49 @@ impl Inlet {
         })
     }
 
+    /// What this round may take.
+    fn read_tail(&mut self) {
+        let before = self.committed;
+        self.committed = self.consumer.take_committed();
+        if self.gap.is_none() && self.consumer.drops_oldest() {
+            self.gap = self.ledger.gap().map(|oldest| (before, oldest));
+        }
+    }
+
     /// Copies records up to `bound` until the batch is full.
-    fn collect_run(
-        &mut self,
-        index: usize,
-        bound: u64,
-        batch: &mut Collected,
-        clock: &WallClock,
-        entries: &mut Entries,
-    ) {
-        let Inlet { consumer, committed, taken, key, collected, reported, .. } = self;
+    fn collect_run(&mut self, index: usize, bound: u64, to: &mut Teller<'_>) {
+        let Inlet { consumer, committed, taken, key, collected, gap, ledger, .. } = self;
         consumer.peek(*committed, |ring| {
             while let Some((header, record)) = ring.record_at(*taken) {
-                if header.id != PAD_ID {
-                    let stamp = stamp_of(record);
-                    let next = stamp.max(*key);
-                    if next > bound || batch.is_full() {
-                        return;
-                    }
-                    *key = next;
-                    let arguments = record.get(HEADER_WORDS..).unwrap_or(&[]);
-                    if header.id == LOSS_ID {
-                        push_loss(reported, loss_counts(arguments), index, stamp, batch, clock);
-                    } else {
-                        push_record(header, stamp, arguments, index, batch, clock, entries);
-                        *collected += 1;
-                    }
+                if header.id == PAD_ID {
+                    *taken += record.len();
+                    continue;
                 }
-                *taken += record.len();
+                let stamp = stamp_of(record);
+                let next = stamp.max(*key);
+                if next > bound || to.batch.is_full() {
+                    return;
+                }
+                *key = next;
+                if let Some((_, oldest)) = gap.take_if(|(gap, _)| *gap <= *taken) {
+                    ledger.tell(&[oldest], index, stamp, to);
+                }
+                if header.id == LOSS_ID {
+                    let losses = losses_at(ring, taken);
+                    ledger.tell(&losses, index, stamp, to);
+                } else {
+                    let arguments = record.get(HEADER_WORDS..).unwrap_or(&[]);
+                    push_record(header, stamp, arguments, index, to);
+                    *collected += 1;
+                    ledger.calls += 1;
+                    *taken += record.len();
+                }
             }
         });
     }
 
     fn count_late(&mut self) {
-        let committed = self.consumer.committed_words();
+        let committed = self.consumer.take_committed();
         let mut late = 0;
         let counted = self.late_words;
         self.late_words = self.consumer.peek(committed, |ring| {
@@ -358,15 +418,117 @@ fn stamp_of(record: &[u64]) -> u64 {
     record.get(1).copied().unwrap_or(0)
 }
 
-fn push_record(
-    header: Header,
-    stamp: u64,
-    arguments: &[u64],
-    index: usize,
-    batch: &mut Collected,
-    clock: &WallClock,
-    entries: &mut Entries,
-) {
+impl Ledger {
+    fn new(ring: &Consumer) -> Self {
+        Ledger {
+            counters: ring.counters().clone(),
+            sites: ring.sites().clone(),
+            lost: Default::default(),
+            left_out: vec![0; ring.sites().len()],
+            calls: 0,
+            calls_at_loss: 0,
+        }
+    }
+
+    /// The ring is another thread's now.
+    fn begin_tenancy(&mut self) {
+        (self.calls, self.calls_at_loss) = (0, 0);
+    }
+
+    /// The loss for this reason as the ring's counters have it.
+    fn counted(&self, reason: Reason) -> Losing {
+        let counts = self.counters.cold.dropped[reason as usize].records.load();
+        Losing { reason, counts, since: None }
+    }
+
+    /// The records that were dropped as the oldest and are not told of, if there are any. The producer may drop more at any
+    /// time, from behind those that were taken by now: what is told at the gap is what was counted before.
+    fn gap(&self) -> Option<Losing> {
+        let mut oldest = self.counted(Reason::Oldest);
+        if total(&oldest.counts) == total(&self.lost[Reason::Oldest as usize]) {
+            return None;
+        }
+        oldest.since = self.counters.cold.dropped[Reason::Oldest as usize].take_since();
+        Some(oldest)
+    }
+
+    /// Tells how many more were lost than the stream told of. Counts are cumulative, so telling twice tells nothing.
+    fn tell(&mut self, losses: &[Losing], index: usize, until: u64, to: &mut Teller<'_>) {
+        let news = losses.iter().map(|losing| (losing, self.settle(losing)));
+        let news: Vec<_> = news.filter(|(_, lost)| total(lost) > 0).collect();
+        if news.is_empty() {
+            return;
+        }
+        let lost: u64 = news.iter().map(|(_, lost)| total(lost)).sum();
+        self.calls += lost;
+        // What was left out by sampling lies between records that were not.
+        let is_sampled = news.iter().any(|(losing, _)| losing.reason == Reason::Sampled);
+        let first = if is_sampled { self.calls_at_loss + 1 } else { self.calls - lost + 1 };
+        for (losing, by_level) in news {
+            let since =
+                losing.since.or_else(|| self.counters.cold.dropped[losing.reason as usize].take_since());
+            let thread = &to.batch.threads[index];
+            let loss = Loss {
+                reason: losing.reason,
+                records: total(&by_level),
+                by_level,
+                thread_id: thread.id(),
+                thread_name: thread.name().map(str::to_owned),
+                // A loss that began while the one before was told of may have left its stamp to that.
+                from: to.clock.time_of(since.map_or(until, |since| since.min(until))),
+                until: to.clock.time_of(until),
+                first,
+                last: self.calls,
+            };
+            let arguments = own::loss_arguments(&loss);
+            to.batch.push_own(own::loss_entry(loss.reason), &arguments, until, index, to.clock);
+            to.batch.losses.push(loss);
+        }
+        self.calls_at_loss = self.calls;
+        if is_sampled {
+            self.tell_sites(index, until, to);
+        }
+    }
+
+    /// How much is new of this loss; from now on it is told.
+    fn settle(&mut self, losing: &Losing) -> ByLevel {
+        let told = &mut self.lost[losing.reason as usize];
+        let lost = std::array::from_fn(|level| losing.counts[level].saturating_sub(told[level]));
+        told.iter_mut().zip(&losing.counts).for_each(|(told, count)| *told = (*told).max(*count));
+        lost
+    }
+
+    /// Tells which callsites were left out by sampling, and how often.
+    fn tell_sites(&mut self, index: usize, stamp: u64, to: &mut Teller<'_>) {
+        for ((id, left_out), told) in self.sites.left_out().zip(&mut self.left_out) {
+            let news = left_out - std::mem::replace(told, left_out);
+            if news == 0 {
+                continue;
+            }
+            let (entry, arguments) = match id.and_then(|id| to.entries.resolve(id)) {
+                Some(entry) => (own::LEFT_OUT, own::callsite_arguments(news, entry.metadata)),
+                None => (own::LEFT_OUT_ELSEWHERE, vec![news]),
+            };
+            to.batch.push_own(entry, &arguments, stamp, index, to.clock);
+        }
+    }
+}
+
+/// The loss records that stand here, one behind the other: they were written together. Goes on behind them.
+fn losses_at(ring: Words<'_>, at: &mut usize) -> Vec<Losing> {
+    let mut losses = Vec::new();
+    while let Some((header, record)) = ring.record_at(*at)
+        && header.id == LOSS_ID
+    {
+        *at += record.len();
+        let read = record.get(HEADER_WORDS..).and_then(read_loss);
+        losses.extend(read.map(|(reason, since, counts)| Losing { reason, counts, since: Some(since) }));
+    }
+    losses
+}
+
+fn push_record(header: Header, stamp: u64, arguments: &[u64], index: usize, to: &mut Teller<'_>) {
+    let Teller { batch, clock, entries } = to;
     let (thread, arguments) = match (header.has_thread, arguments) {
         (true, [id, rest @ ..]) => (batch.sharing_thread(*id as u32), rest),
         _ => (index, arguments),
@@ -383,23 +545,6 @@ fn push_record(
         truncated: header.truncated,
         own: false,
     });
-}
-
-/// Tells how many more were lost than the stream told of. Counts are cumulative, so telling twice tells nothing.
-fn push_loss(
-    reported: &mut ByLevel,
-    counts: ByLevel,
-    index: usize,
-    stamp: u64,
-    batch: &mut Collected,
-    clock: &WallClock,
-) {
-    let lost: ByLevel = std::array::from_fn(|level| counts[level].saturating_sub(reported[level]));
-    if total(&lost) > 0 {
-        *reported = std::array::from_fn(|level| counts[level].max(reported[level]));
-        let arguments = own::loss_arguments(&lost, batch.threads[index].id());
-        batch.push_own(own::LOSS, &arguments, stamp, index, clock);
-    }
 }
 
 /// Counts records that are handed out after one with a later stamp.

@@ -28,6 +28,7 @@ use std::time::{Duration, Instant};
 
 use crate::callsite::Dictionary;
 use crate::clock::{self, WallClock};
+use crate::fault::guarded;
 use crate::os;
 use crate::sync::{Arc, Ordering};
 use crate::wake::HeavyFence;
@@ -239,6 +240,7 @@ impl Listener {
             }
             self.inlets.collect(cutoff, &mut self.batch, &self.clock, &mut self.entries);
             self.inlets.release();
+            self.tell_hook();
             if self.batch.is_empty() {
                 return Ok(records);
             }
@@ -272,8 +274,20 @@ impl Listener {
             LossesOf::ThreadsThatLeft
         };
         let stamp = self.core.transport.shared.ticker.stamp();
-        self.inlets.report_losses(of, stamp, &mut self.batch, &self.clock);
+        self.inlets.report_losses(of, stamp, &mut self.batch, &self.clock, &mut self.entries);
+        self.tell_hook();
         if self.batch.is_empty() { Ok(()) } else { self.dispatch() }
+    }
+
+    /// Tells the user's hook of the losses that the batch tells of.
+    fn tell_hook(&mut self) {
+        for loss in self.batch.losses.drain(..) {
+            if let Some(hook) = self.core.on_drop.get()
+                && let Err(panic) = guarded(|| hook(&loss))
+            {
+                self.core.faults.report(format_args!("the hook of on_drop panicked: {panic}"));
+            }
+        }
     }
 
     fn tell_clock_step(&mut self, nanos: i64) {

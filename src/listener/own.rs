@@ -1,38 +1,146 @@
 //! The engine's own records: what it says of itself in the stream. They stand outside the engine's ledger, pass
 //! every handler's level, and lie in a batch like any other record.
 
-use crate::callsite::{Entry, Field, Piece, Spec, Style, Type, own_metadata};
-use crate::stats::ByLevel;
+use crate::callsite::{Entry, Field, Metadata, Piece, Spec, Style, Type, own_metadata};
+use crate::overflow::{Loss, Reason};
 
-const fn count(name: &'static str, argument: usize) -> Field {
+const fn field(name: &'static str, argument: usize) -> Field {
     Field { name, argument, style: Style::Value }
 }
 
-/// Records were dropped here; arguments as [`loss_arguments`] gives them.
-pub(super) const LOSS: &Entry = &Entry {
-    metadata: &own_metadata!(
-        Warn,
-        "treering::loss",
-        &[
-            Piece::Argument(0, Spec::DISPLAY),
-            Piece::Literal(" records lost here, the thread's ring was full")
-        ],
-        &[
-            count("error", 1),
-            count("warn", 2),
-            count("info", 3),
-            count("debug", 4),
-            count("trace", 5),
-            count("thread", 6)
-        ]
-    ),
-    types: &[&Type::U64, &Type::U64, &Type::U64, &Type::U64, &Type::U64, &Type::U64, &Type::U64],
+/// Records were lost here, arguments as [`loss_arguments`] gives them: one text for each reason, the rest is the same.
+const fn loss(text: &'static [Piece]) -> Metadata {
+    own_metadata!(Warn, "treering::loss", text, LOSS_FIELDS)
+}
+
+const LOSS_FIELDS: &[Field] = &[
+    field("error", 1),
+    field("warn", 2),
+    field("info", 3),
+    field("debug", 4),
+    field("trace", 5),
+    field("reason", 9),
+    field("thread", 6),
+    field("first", 7),
+    field("last", 8),
+    field("from", 10),
+    field("until", 11),
+];
+
+const LOSS_TYPES: &[&Type] = &[
+    &Type::U64,
+    &Type::U64,
+    &Type::U64,
+    &Type::U64,
+    &Type::U64,
+    &Type::U64,
+    &Type::U64,
+    &Type::U64,
+    &Type::U64,
+    &Type::Str,
+    &Type::Str,
+    &Type::Str,
+];
+
+static FULL: Entry = Entry {
+    metadata: &loss(&[
+        Piece::Argument(0, Spec::DISPLAY),
+        Piece::Literal(" records lost here, the thread's ring was full"),
+    ]),
+    types: LOSS_TYPES,
 };
 
-/// The total, then the counts by level, then the number of the thread.
-pub(super) fn loss_arguments(lost: &ByLevel, thread: u32) -> [u64; 7] {
-    let [error, warn, info, debug, trace] = *lost;
-    [crate::stats::total(lost), error, warn, info, debug, trace, thread.into()]
+static OLDEST: Entry = Entry {
+    metadata: &loss(&[
+        Piece::Argument(0, Spec::DISPLAY),
+        Piece::Literal(" records lost here, newer ones took their room"),
+    ]),
+    types: LOSS_TYPES,
+};
+
+static SAMPLED: Entry = Entry {
+    metadata: &loss(&[
+        Piece::Argument(0, Spec::DISPLAY),
+        Piece::Literal(" records lost here, left out by sampling"),
+    ]),
+    types: LOSS_TYPES,
+};
+
+static POLICY: Entry = Entry {
+    metadata: &loss(&[
+        Piece::Argument(0, Spec::DISPLAY),
+        Piece::Literal(" records lost here, as the overflow policy said"),
+    ]),
+    types: LOSS_TYPES,
+};
+
+pub(super) fn loss_entry(reason: Reason) -> &'static Entry {
+    match reason {
+        Reason::Full => &FULL,
+        Reason::Oldest => &OLDEST,
+        Reason::Sampled => &SAMPLED,
+        Reason::Policy => &POLICY,
+    }
+}
+
+/// The total, the counts by level, the number of the thread, the numbers of the first and the last call; then reason and
+/// times as text.
+pub(super) fn loss_arguments(loss: &Loss) -> Vec<u64> {
+    let mut words = vec![loss.records];
+    words.extend(loss.by_level);
+    words.extend([loss.thread_id.into(), loss.first, loss.last]);
+    push_str(&mut words, loss.reason.as_str());
+    push_str(&mut words, &loss.from.to_string());
+    push_str(&mut words, &loss.until.to_string());
+    words
+}
+
+/// So many records of one callsite were left out by sampling, see [`callsite_arguments`].
+pub(super) static LEFT_OUT: &Entry = &Entry {
+    metadata: &own_metadata!(
+        Warn,
+        "treering::sampled",
+        &[
+            Piece::Argument(0, Spec::DISPLAY),
+            Piece::Literal(" records of one callsite were left out by sampling")
+        ],
+        &[field("callsite", 2), field("file", 3), field("line", 1)]
+    ),
+    types: &[&Type::U64, &Type::U64, &Type::Str, &Type::Str],
+};
+
+/// So many records of callsites that are not counted singly were left out by sampling.
+pub(super) static LEFT_OUT_ELSEWHERE: &Entry = &Entry {
+    metadata: &own_metadata!(
+        Warn,
+        "treering::sampled",
+        &[
+            Piece::Argument(0, Spec::DISPLAY),
+            Piece::Literal(" records of other callsites were left out by sampling")
+        ],
+        &[]
+    ),
+    types: &[&Type::U64],
+};
+
+/// How many records, then the line, the target and the file of their callsite.
+pub(super) fn callsite_arguments(records: u64, metadata: &Metadata) -> Vec<u64> {
+    let mut words = vec![records, metadata.line.into()];
+    push_str(&mut words, metadata.target);
+    push_str(&mut words, metadata.file);
+    words
+}
+
+/// Appends a string as it lies in a record.
+#[expect(clippy::host_endian_bytes, reason = "words are in the machine's own order")]
+fn push_str(words: &mut Vec<u64>, text: &str) {
+    let length = text.len() as u64;
+    words.push(length << 32 | length);
+    words.extend(text.as_bytes().chunks(8).map(|bytes| {
+        let mut word = [0; 8];
+        word[..bytes.len()].copy_from_slice(bytes);
+        u64::from_ne_bytes(word)
+    }));
 }
 
 /// The wall clock was set; the argument is by how many nanoseconds.

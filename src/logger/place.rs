@@ -28,6 +28,8 @@ thread_local! {
     /// the process-wide engine's ring: the hot way would have to look for it.
     static INSTANCES: Slot<Vec<Lent>> = const { Slot::new() };
     static MODE: Cell<Mode> = const { Cell::new(Mode::Fresh) };
+    /// Whether a policy of the user's is being asked.
+    static ASKING: Cell<bool> = const { Cell::new(false) };
     static OWNER: Owner = const { Owner };
     /// Where arguments that cannot be deferred are formatted. A call takes it out, so that a `Display` that logs finds
     /// none and makes its own. Without a destructor, as registering one allocates: [`Owner`] frees it.
@@ -347,10 +349,26 @@ fn abandon() {
     }
 }
 
-/// Whether waiting is not allowed, or could be for ever: while the thread ends, while it panics, and where it holds a
-/// lock that the listener may need to make room.
+/// Whether waiting is not allowed, or could be for ever: while the thread ends, while it panics, where it holds a lock that
+/// the listener may need to make room, and where a policy of the user's is asked, which would be asked again.
 pub(crate) fn must_not_wait() -> bool {
-    MODE.get() == Mode::TornDown || holds_a_lock() || std::thread::panicking()
+    MODE.get() == Mode::TornDown || holds_a_lock() || std::thread::panicking() || ASKING.get()
+}
+
+/// A policy of the user's is asked as long as this lives: whatever it logs waits for nothing and asks nobody.
+pub(crate) struct Asking(());
+
+impl Asking {
+    pub(crate) fn here() -> Self {
+        ASKING.set(true);
+        Asking(())
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        ASKING.set(false);
+    }
 }
 
 impl Lent<Producer> {

@@ -2,15 +2,22 @@
 
 use std::time::Duration;
 
-use crate::clock::Deadline;
+use crate::callsite::DICTIONARY;
+use crate::clock::{self, Deadline};
 use crate::engine::Engine;
+use crate::fault::guarded;
 use crate::level::Level;
 use crate::os;
+use crate::overflow::{Choice, Custom, Decision, Full, Reason};
 use crate::record::encode::Arguments;
-use crate::ring::{Payload, Refused};
-use crate::sync::{Arc, Ordering, nap, yield_now};
+use crate::ring::{HEADER_WORDS, Payload, Producer, Refused};
+use crate::sync::{Arc, Ordering};
+use crate::wake::Room;
 
 use super::place::{self, Access, Place, access, busy};
+
+/// The shortest wait that a policy of the user's can ask for: one that always says zero would spin.
+const PATIENCE_MIN: Duration = Duration::from_micros(100);
 
 /// Arguments that are ready to be copied: user code has run.
 pub(crate) struct Encoded<'a, A> {
@@ -62,7 +69,7 @@ pub(crate) fn to_global(id: u32, level: Level, payload: &impl Payload) -> Option
 /// [`slowly`] has to.
 #[cold]
 pub(crate) fn to_global_slowly(id: u32, level: Level, payload: &dyn Payload) -> bool {
-    let placed = place::with_global(None, |ring| ring.push_or_drop(id, level, payload).ok());
+    let placed = place::with_global(None, |ring| ring.push_or_drop(id, level, payload, None).ok());
     if let Some(bits) = placed.filter(|bits| *bits != 0) {
         attend_global(bits);
     }
@@ -94,30 +101,17 @@ pub(crate) fn slowly(engine: &Arc<Engine>, place: Place, id: u32, level: Level, 
     if engine.is_turning_here() {
         return echo(engine, id, level, payload);
     }
-    let transport = &engine.core.transport;
-    let mut waiting = None;
-    let mut has_asked = false;
-    loop {
-        let placed = match access(place, engine.number, |ring| ring.push_or_drop(id, level, payload)) {
-            Access::Used(placed) => placed,
-            Access::Shared => match busy(|_| transport.push_shared(id, level, payload, os::thread_id())) {
-                Some(placed) => placed,
-                None => return place::count_nested(),
-            },
-            Access::Unregistered if !has_asked => {
-                has_asked = true;
-                place::register(place, engine);
-                continue;
-            }
-            Access::Unregistered => Err(Refused::Closed),
-            Access::Nested => return place::count_nested(),
-        };
-        match placed {
-            Ok(0) => return,
-            Ok(bits) => return transport.shared.state.attend(bits),
-            Err(Refused::NoRoom) if waiting.get_or_insert_with(|| Waiting::new(engine, level)).step() => {}
-            Err(refused) => return count_loss(engine, place, level, refused),
-        }
+    let call = Call { engine, place, id, level, payload };
+    let placed = match call.attempt() {
+        Err(Refused::NoRoom) => call.wait_for_room(),
+        Err(Refused::Closed) => Err(Lost::Late),
+        Ok(placed) => Ok(placed),
+    };
+    match placed {
+        Ok(Some(0)) => {}
+        Ok(Some(bits)) => engine.core.transport.shared.state.attend(bits),
+        Ok(None) => place::count_nested(),
+        Err(lost) => call.count_loss(lost),
     }
 }
 
@@ -136,59 +130,126 @@ fn echo(engine: &Engine, id: u32, level: Level, payload: &dyn Payload) {
     }
 }
 
-/// The record got no place: it gets its fate.
-#[cold]
-fn count_loss(engine: &Arc<Engine>, place: Place, level: Level, refused: Refused) {
-    let transport = &engine.core.transport;
-    let counted = access(place, engine.number, |ring| match refused {
-        Refused::NoRoom => ring.drop_full(level),
-        Refused::Closed => ring.refuse_late(level),
-    });
-    match counted {
-        Access::Used(()) => {}
-        Access::Shared | Access::Unregistered => {
-            if busy(|_| transport.drop_shared(level, refused)).is_none() {
-                place::count_nested();
+/// A call on its cold way. It holds nothing between two looks at its ring.
+#[derive(Clone, Copy)]
+struct Call<'a> {
+    engine: &'a Arc<Engine>,
+    place: Place,
+    id: u32,
+    level: Level,
+    payload: &'a dyn Payload,
+}
+
+/// Why a record got no place, when all was tried.
+#[derive(Clone, Copy)]
+enum Lost {
+    Dropped(Reason),
+    Late,
+}
+
+impl Call<'_> {
+    /// Looks for a place once, and for a ring if the thread has none. `None` if the call interrupts another one of its own
+    /// thread.
+    fn attempt(&self) -> Result<Option<u32>, Refused> {
+        let Call { engine, place, id, level, payload } = *self;
+        let push = |ring: &mut Producer| ring.push_or_drop(id, level, payload, None);
+        let mut access = access(place, engine.number, push);
+        if let Access::Unregistered = access {
+            place::register(place, engine);
+            access = place::access(place, engine.number, push);
+        }
+        let transport = &engine.core.transport;
+        match access {
+            Access::Used(placed) => placed.map(Some),
+            Access::Shared => {
+                busy(|_| transport.push_shared(id, level, payload, os::thread_id())).transpose()
             }
+            Access::Unregistered => Err(Refused::Closed),
+            Access::Nested => Ok(None),
         }
-        Access::Nested => place::count_nested(),
-    }
-}
-
-/// A caller that waits for room. It holds nothing meanwhile.
-struct Waiting {
-    deadline: Deadline,
-    steps: u32,
-}
-
-impl Waiting {
-    /// Looks back to back before it gives its time slice away, and that often before it sleeps.
-    const SPINS: u32 = 64;
-    const YIELDS: u32 = 8;
-    /// The longest nap; a stop releases the caller within it.
-    const NAP_MAX: Duration = Duration::from_micros(200);
-
-    fn new(engine: &Engine, level: Level) -> Self {
-        let patience = engine.core.transport.shared.policies.at(level).patience();
-        // Nobody else makes room for these.
-        let must_not = patience.is_zero() || place::must_not_wait() || engine.must_not_wait_here();
-        engine.core.transport.shared.state.wake();
-        Waiting { deadline: Deadline::after(if must_not { Duration::ZERO } else { patience }), steps: 0 }
     }
 
-    /// Waits a little; `false` if the deadline has passed.
-    fn step(&mut self) -> bool {
-        if self.deadline.has_passed() {
-            return false;
+    /// The ring was full, and the policy lets the caller wait, or has to be asked.
+    fn wait_for_room(&self) -> Result<Option<u32>, Lost> {
+        let shared = &self.engine.core.transport.shared;
+        if place::must_not_wait() || self.engine.must_not_wait_here() {
+            return Err(Lost::Dropped(Reason::Full));
         }
-        self.steps = self.steps.saturating_add(1);
-        if self.steps <= Self::SPINS {
-            std::hint::spin_loop();
-        } else if self.steps <= Self::SPINS + Self::YIELDS {
-            yield_now();
-        } else {
-            nap(Self::NAP_MAX);
+        let Some(room) = self.look_at_ring(|ring| ring.room().clone()) else {
+            return Err(Lost::Dropped(Reason::Full));
+        };
+        shared.state.wake();
+        match shared.policies.at(self.level).choice() {
+            Choice::Block(patience) => {
+                self.wait(&room, *patience).unwrap_or(Err(Lost::Dropped(Reason::Full)))
+            }
+            Choice::Custom(policy) => {
+                let since = clock::now();
+                loop {
+                    match self.ask(policy, clock::now() - since) {
+                        Decision::Drop => return Err(Lost::Dropped(Reason::Policy)),
+                        Decision::Wait(patience) => {
+                            if let Some(placed) = self.wait(&room, patience.max(PATIENCE_MIN)) {
+                                return placed;
+                            }
+                        }
+                    }
+                }
+            }
+            Choice::DropNewest | Choice::DropOldest | Choice::Sample(_) => Err(Lost::Dropped(Reason::Full)),
         }
-        true
+    }
+
+    /// Tries again and again until the deadline; `None` if there was no room.
+    fn wait(&self, room: &Room, patience: Duration) -> Option<Result<Option<u32>, Lost>> {
+        room.wait(Deadline::after(patience), || match self.attempt() {
+            Err(Refused::NoRoom) => None,
+            Err(Refused::Closed) => Some(Err(Lost::Late)),
+            Ok(placed) => Some(Ok(placed)),
+        })
+    }
+
+    /// Asks the user's policy, which may log, or panic.
+    fn ask(&self, policy: &Custom, waited: Duration) -> Decision {
+        let (free, capacity) = self.look_at_ring(|ring| ring.free_and_capacity()).unwrap_or_default();
+        let Some(entry) = busy(|_| DICTIONARY.entry(self.id)).flatten() else { return Decision::Drop };
+        let bytes = (self.payload.words() + HEADER_WORDS) * 8;
+        let full = Full { metadata: entry.metadata, bytes, free: free * 8, capacity: capacity * 8, waited };
+        let _asking = place::Asking::here();
+        guarded(|| policy.decide(&full)).unwrap_or_else(|panic| {
+            self.engine.core.faults.report(format_args!("the overflow policy panicked: {panic}"));
+            Decision::Drop
+        })
+    }
+
+    /// Looks at the ring that the call would use; `None` if there is none.
+    fn look_at_ring<R>(&self, look: impl Fn(&mut Producer) -> R) -> Option<R> {
+        match access(self.place, self.engine.number, &look) {
+            Access::Used(seen) => Some(seen),
+            Access::Shared => busy(|_| self.engine.core.transport.with_shared(&look)).flatten(),
+            Access::Unregistered | Access::Nested => None,
+        }
+    }
+
+    /// The record got no place: it gets its fate.
+    #[cold]
+    fn count_loss(&self, lost: Lost) {
+        let count = |ring: &mut Producer| match lost {
+            Lost::Dropped(reason) => ring.count_drop(self.level, reason),
+            Lost::Late => ring.refuse_late(self.level),
+        };
+        let transport = &self.engine.core.transport;
+        let counted = match access(self.place, self.engine.number, count) {
+            Access::Used(()) => Some(()),
+            Access::Shared | Access::Unregistered => busy(|_| {
+                if transport.with_shared(count).is_none() {
+                    transport.outside.late.add_one_shared(self.level);
+                }
+            }),
+            Access::Nested => None,
+        };
+        if counted.is_none() {
+            place::count_nested();
+        }
     }
 }

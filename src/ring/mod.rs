@@ -7,30 +7,35 @@
 //!   │   free   │   record    │  record  │   record   │     free      │   words of 8 bytes
 //!   └──────────┴─────────────┴──────────┴────────────┴───────────────┘
 //! ```
-//! The ring of words is rtrb's, behind [`spsc`]; under loom it is a twin with the same orderings. What stands here is
+//! The ring of words is rtrb's, behind [`spsc`]; under loom it is a twin with the same orderings. Where a policy drops
+//! the oldest records it is [`overwriting`], our own, and every call takes the cold way. What stands here is
 //! what makes records of words: a header, contiguity (a record that does not fit before the end of the ring is
-//! preceded by a *pad*), room kept free for severe records, the mark of a loss, and the counting.
+//! preceded by a *pad*), room kept free for severe records, sampling, the mark of a loss, and the counting.
 //!
-//! **Invariant**: a record and a loss record that wait together always fit into an empty ring. A record of n words
-//! and a loss record of m need `2 (n + m) + headroom` words at worst (the pad is shorter than what follows it), so
-//! records are capped at 3/8 of the ring, the headroom is 1/8, and the smallest ring is [`CAPACITY_MIN_BYTES`].
+//! **Invariant**: a record and the loss records that wait together always fit into an empty ring. A record of n words
+//! and losses of m need `2 (n + m) + headroom` words at worst (the pad is shorter than what follows it), so
+//! records that take the cold way are capped at what that leaves, and at 3/8 of the ring. With the headroom of 1/8 that
+//! is the default, 3/8 is the lesser in every ring, the smallest of [`CAPACITY_MIN_BYTES`] included.
 //!
-//! What it does not do: wait, decide, or know a thread.
+//! What it does not do: wait, ask, or know a thread.
 
+mod overwriting;
+mod sites;
 mod slot;
 #[cfg_attr(treering_loom, path = "twin.rs")]
 mod spsc;
 
+pub(crate) use sites::Sites;
 pub(crate) use slot::Slot;
 
 use crossbeam_utils::CachePadded;
 
 use crate::clock::Ticker;
 use crate::level::Level;
-use crate::overflow::Policies;
-use crate::stats::{ByLevel, RingCounters, add};
+use crate::overflow::{Choice, Policies, Reason};
+use crate::stats::{ByLevel, Dropped, RingCounters, add};
 use crate::sync::Arc;
-use crate::wake::State;
+use crate::wake::{Room, State};
 
 /// The smallest ring. Below this a loss record and the headroom would leave no room worth having.
 pub(crate) const CAPACITY_MIN_BYTES: usize = 4 * 1024;
@@ -39,12 +44,16 @@ pub(crate) const CAPACITY_MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// Words of a record before its arguments: length and id, stamp.
 pub(crate) const HEADER_WORDS: usize = 2;
-/// Words of a loss record: header, then the counts by level.
-const LOSS_WORDS: usize = HEADER_WORDS + Level::COUNT;
+/// Words of a loss record: header, reason, the stamp at which the loss began, then the counts by level.
+const LOSS_WORDS: usize = HEADER_WORDS + 2 + Level::COUNT;
+/// Reasons for which a producer writes loss records: all but the oldest, which the listener misses by itself.
+const LOSSES_MAX: usize = Reason::COUNT - 1;
+/// So many records left out by sampling are told of at the latest, while the ring stays more than half used.
+const SAMPLED_UNTOLD_MAX: u64 = 1_000;
 
 /// The id of a pad: skip its length.
 pub(crate) const PAD_ID: u32 = u32::MAX - 1;
-/// The id of a loss record: cumulative counts of dropped records, by level.
+/// The id of a loss record: cumulative counts of records dropped for one reason, by level. Lower ids are callsites'.
 pub(crate) const LOSS_ID: u32 = u32::MAX - 2;
 
 /// In the header's length: arguments were cut.
@@ -52,6 +61,8 @@ const TRUNCATED: u32 = 1 << 31;
 /// In the header's length: a word with the thread's number stands between the stamp and the arguments.
 const THREAD: u32 = 1 << 30;
 const LENGTH: u32 = (1 << 24) - 1;
+/// In the header's length, of records that took the cold way: the level. For who drops the oldest.
+const LEVEL_SHIFT: u32 = 24;
 
 /// Asked for on top of a record, it makes every reservation fail: the next call takes the cold path.
 const NEVER: usize = usize::MAX / 2;
@@ -90,23 +101,48 @@ impl Shared {
     }
 }
 
+/// How many times its capacity a ring takes in memory at most, about: one that drops the oldest has a draft of a record,
+/// and what the listener has claimed.
+pub(crate) fn memory_factor(policies: &Policies) -> usize {
+    if policies.overwrite() { 3 } else { 1 }
+}
+
 /// Makes a ring of `capacity` words and touches its pages.
 pub(crate) fn ring(capacity: usize, shared: Arc<Shared>) -> (Producer, Consumer) {
-    let (producer, consumer) = spsc::words(capacity);
+    let policies = &shared.policies;
+    let headroom = policies.headroom(capacity);
+    // The rings of models are too small for loss records.
+    let losses = if cfg!(treering_loom) { 0 } else { LOSSES_MAX * LOSS_WORDS };
+    let record_words_max =
+        headroom.map(|headroom| (capacity / 8 * 3).min((capacity - headroom) / 2 - losses));
     let counters = Arc::new(RingCounters::new());
-    let headroom = capacity / 8;
-    let mut producer = Producer {
-        words: producer,
-        extra: [NEVER; Level::COUNT],
-        shared,
-        counters: counters.clone(),
-        headroom,
-        record_words_max: capacity / 8 * 3,
-        loss_is_pending: false,
-        index: 0,
+    let room = Arc::new(Room::new(policies.wait()));
+    let sites = Arc::new(Sites::new(policies.sample()));
+    let (side, words) = if policies.overwrite() {
+        let words_max = capacity / 8 * 3 + LOSSES_MAX * LOSS_WORDS;
+        let (producer, consumer) = overwriting::words(capacity, words_max);
+        // The hot way finds no room here.
+        let side = Side { words: spsc::words(0).0, overwriting: Some(Box::new(producer)) };
+        (side, Taken::Overwriting(consumer))
+    } else {
+        let (words, consumer) = spsc::words(capacity);
+        (Side { words, overwriting: None }, Taken::InPlace(consumer))
     };
-    producer.set_loss_pending(false);
-    (producer, Consumer { words: consumer, counters })
+    let mut producer = Producer {
+        side,
+        extra: [NEVER; Level::COUNT],
+        counters: counters.clone(),
+        room: room.clone(),
+        sites: sites.clone(),
+        capacity,
+        headroom,
+        record_words_max,
+        untold: Untold::default(),
+        index: 0,
+        shared,
+    };
+    producer.set_extra();
+    (producer, Consumer { words, counters, room, sites })
 }
 
 /// Why a record was not placed.
@@ -122,15 +158,53 @@ pub(crate) enum Refused {
 /// The thread's side.
 #[derive(Debug)]
 pub(crate) struct Producer {
-    words: spsc::Producer,
-    /// Words to ask for on top of a record, by level: what is kept free for severe records, or [`NEVER`].
+    side: Side,
+    /// Words to ask for on top of a record, by level: what must stay free, or [`NEVER`].
     extra: [usize; Level::COUNT],
     shared: Arc<Shared>,
     counters: Arc<RingCounters>,
-    headroom: usize,
-    record_words_max: usize,
-    loss_is_pending: bool,
+    room: Arc<Room>,
+    sites: Arc<Sites>,
+    capacity: usize,
+    /// Words that a record of each level leaves free.
+    headroom: [usize; Level::COUNT],
+    record_words_max: [usize; Level::COUNT],
+    untold: Untold,
     index: usize,
+}
+
+/// The producer's half of the words.
+#[derive(Debug)]
+struct Side {
+    /// Where the hot way looks.
+    words: spsc::Producer,
+    overwriting: Option<Box<overwriting::Producer>>,
+}
+
+/// Losses that no loss record told of.
+#[derive(Default, Debug)]
+struct Untold {
+    /// By reason.
+    is_pending: [bool; Reason::COUNT],
+    /// Records left out by sampling.
+    sampled: u64,
+}
+
+impl Untold {
+    fn is_empty(&self) -> bool {
+        !self.is_pending.contains(&true)
+    }
+
+    /// Those to tell of now. Sampling can wait for the end of the pressure: a ring that fills up needs its room for
+    /// records.
+    fn due(&self, is_pressed: bool) -> impl Iterator<Item = Reason> {
+        let waits = is_pressed
+            && self.sampled < SAMPLED_UNTOLD_MAX
+            && !self.is_pending[Reason::Full as usize]
+            && !self.is_pending[Reason::Policy as usize];
+        let is_pending = if waits { [false; Reason::COUNT] } else { self.is_pending };
+        Reason::ALL.into_iter().filter(move |reason| is_pending[*reason as usize])
+    }
 }
 
 impl Producer {
@@ -149,7 +223,7 @@ impl Producer {
             return Err(Refused::NoRoom);
         }
         let asked = asked(words, self.extra[level.index()]);
-        let Some(mut room) = self.words.reserve(asked) else { return Err(Refused::NoRoom) };
+        let Some(mut room) = self.side.words.reserve(asked) else { return Err(Refused::NoRoom) };
         let Some(to) = room.first(words) else { return Err(Refused::NoRoom) };
         to[0] = header(words, id, 0);
         // After the reservation: a record that waited for room has the time at which it found it.
@@ -160,7 +234,8 @@ impl Producer {
         Ok(self.shared.state.after_commit())
     }
 
-    /// Places a record that [`push`](Self::push) could not: behind a pad, behind a loss record, cut, or with the number of its thread. Waits for nothing; no code of the user's runs.
+    /// Places a record that [`push`](Self::push) could not: behind a pad, behind loss records, cut, with the number of its
+    /// thread, or in place of the oldest. Waits for nothing; no code of the user's runs.
     #[cold]
     pub(crate) fn push_slowly(
         &mut self,
@@ -174,23 +249,25 @@ impl Producer {
         }
         let front = HEADER_WORDS + usize::from(thread.is_some());
         let wanted = payload.words().saturating_add(front);
-        let is_cut = wanted > self.record_words_max;
-        let words = wanted.min(self.record_words_max);
-        let loss = if self.loss_is_pending { LOSS_WORDS } else { 0 };
-        let headroom = extra(self.headroom)[level.index()];
+        let words_max = self.record_words_max[level.index()];
+        let is_cut = wanted > words_max;
+        let words = wanted.min(words_max);
+        let is_pressed = !self.untold.is_empty() && self.is_pressed();
+        let loss = self.untold.due(is_pressed).count() * LOSS_WORDS;
 
-        let Some((mut room, pad)) = self.words.reserve_behind_pad(loss + words, headroom) else {
+        let Self { side, counters, .. } = self;
+        let makes_room = matches!(self.shared.policies.at(level).choice(), Choice::DropOldest);
+        let dropping = makes_room.then(|| &counters.cold.dropped[Reason::Oldest as usize]);
+        let Some(mut room) = side.reserve(loss + words, self.headroom[level.index()], dropping) else {
             return Err(Refused::NoRoom);
         };
-        let to = room.behind(pad);
+        let to = room.words();
         let stamp = self.shared.ticker.stamp();
-        if loss > 0 {
-            to[0] = header(LOSS_WORDS, LOSS_ID, 0);
-            to[1] = stamp;
-            to[HEADER_WORDS..LOSS_WORDS].copy_from_slice(&self.counters.cold.dropped_full.load());
+        for (reason, to) in self.untold.due(is_pressed).zip(to.chunks_exact_mut(LOSS_WORDS)) {
+            write_loss(to, stamp, reason, counters);
         }
         let to = &mut to[loss..loss + words];
-        let mut flags = 0;
+        let mut flags = (level.index() as u32) << LEVEL_SHIFT;
         if let Some(thread) = thread {
             flags |= THREAD;
             to[HEADER_WORDS] = u64::from(thread);
@@ -199,41 +276,60 @@ impl Producer {
         if is_cut {
             flags |= TRUNCATED;
             length = front + payload.write_cut(&mut to[front..]);
-            add(&self.counters.cold.truncated, 1);
+            add(&counters.cold.truncated, 1);
         } else {
             write_dyn(payload, &mut to[front..]);
         }
         to[0] = header(length, id, flags);
         to[1] = stamp;
-        self.counters.placed.add_one(level);
-        room.commit(pad + loss + length);
-        self.set_loss_pending(false);
+        counters.placed.add_one(level);
+        room.commit(loss + length);
+        if loss > 0 {
+            self.untold = Untold::default();
+            self.set_extra();
+        }
         Ok(self.shared.state.after_commit())
     }
 
-    /// As [`push_slowly`](Self::push_slowly), and counts a record that finds no room where the policy does not wait: then
-    /// nothing is left to do, and to attend to. Takes no lock, as this may interrupt anything.
+    /// As [`push_slowly`](Self::push_slowly), and counts a record that its policy drops at once: then nothing is left to
+    /// do, and to attend to. Takes no lock, as this may interrupt anything.
     #[cold]
     pub(crate) fn push_or_drop(
         &mut self,
         id: u32,
         level: Level,
         payload: &dyn Payload,
+        thread: Option<u32>,
     ) -> Result<u32, Refused> {
-        let placed = self.push_slowly(id, level, payload, None);
-        if placed == Err(Refused::NoRoom) && self.shared.policies.at(level).patience().is_zero() {
+        let policy = self.shared.policies.at(level);
+        let waits = policy.waits();
+        if let Choice::Sample(n) = *policy.choice()
+            && !self.shared.state.is_closed()
+            && self.is_pressed()
+            && !self.sites.passes(id, n)
+        {
+            self.count_drop(level, Reason::Sampled);
+            return Ok(0);
+        }
+        let placed = self.push_slowly(id, level, payload, thread);
+        if placed == Err(Refused::NoRoom) && !waits {
             // Nobody needs to wake the listener: the records that fill the ring did.
-            self.drop_full(level);
+            self.count_drop(level, Reason::Full);
             return Ok(0);
         }
         placed
     }
 
-    /// Counts a record that found no room. The next one that does is preceded by a loss record.
+    /// Counts a record that is not placed. The next one that is is preceded by a loss record.
     #[cold]
-    pub(crate) fn drop_full(&mut self, level: Level) {
-        self.counters.cold.dropped_full.add_one(level);
-        self.set_loss_pending(true);
+    pub(crate) fn count_drop(&mut self, level: Level, reason: Reason) {
+        let dropped = &self.counters.cold.dropped[reason as usize];
+        dropped.begin(|| self.shared.ticker.stamp());
+        dropped.records.add_one(level);
+        if !std::mem::replace(&mut self.untold.is_pending[reason as usize], true) {
+            self.set_extra();
+        }
+        self.untold.sampled += u64::from(reason == Reason::Sampled);
     }
 
     /// Counts a call that came after the engine had stopped.
@@ -246,6 +342,16 @@ impl Producer {
         &self.shared
     }
 
+    /// Where callers wait for room in it.
+    pub(crate) fn room(&self) -> &Arc<Room> {
+        &self.room
+    }
+
+    /// Free words, and all.
+    pub(crate) fn free_and_capacity(&self) -> (usize, usize) {
+        (self.side.free(), self.capacity)
+    }
+
     /// The ring's number in its engine, as [`set_index`](Self::set_index) set it.
     pub(crate) fn index(&self) -> usize {
         self.index
@@ -255,10 +361,74 @@ impl Producer {
         self.index = index;
     }
 
-    fn set_loss_pending(&mut self, pending: bool) {
-        self.loss_is_pending = pending;
-        self.extra = if pending { [NEVER; Level::COUNT] } else { extra(self.headroom) };
+    /// Whether the ring is more than half used.
+    fn is_pressed(&self) -> bool {
+        self.side.free() < self.capacity / 2
     }
+
+    /// Sends calls the cold way that have something to do there.
+    fn set_extra(&mut self) {
+        let is_cold = self.side.overwriting.is_some() || !self.untold.is_empty();
+        self.extra = Level::ALL.map(|level| match self.shared.policies.at(level).choice() {
+            _ if is_cold => NEVER,
+            Choice::Sample(_) => self.headroom[level.index()].max(self.capacity / 2),
+            _ => self.headroom[level.index()],
+        });
+    }
+}
+
+impl Side {
+    /// Room for so many words and `headroom` more anywhere, made by dropping the oldest if that is what `dropping` counts.
+    fn reserve(&mut self, words: usize, headroom: usize, dropping: Option<&Dropped>) -> Option<Reserved<'_>> {
+        match &mut self.overwriting {
+            None => {
+                let (room, pad) = self.words.reserve_behind_pad(words, headroom)?;
+                Some(Reserved::InPlace(room, pad))
+            }
+            Some(ring) => ring.reserve(words, headroom, dropping).then_some(Reserved::Draft(ring)),
+        }
+    }
+
+    fn free(&self) -> usize {
+        match &self.overwriting {
+            None => self.words.free(),
+            Some(ring) => ring.free(),
+        }
+    }
+}
+
+/// Room that nobody else sees yet.
+enum Reserved<'a> {
+    /// In the ring, behind a pad of so many words.
+    InPlace(spsc::Room<'a>, usize),
+    Draft(&'a mut overwriting::Producer),
+}
+
+impl Reserved<'_> {
+    fn words(&mut self) -> &mut [u64] {
+        match self {
+            Reserved::InPlace(room, pad) => room.behind(*pad),
+            Reserved::Draft(ring) => ring.draft(),
+        }
+    }
+
+    /// Hands the first `words` to the consumer.
+    fn commit(self, words: usize) {
+        match self {
+            Reserved::InPlace(room, pad) => room.commit(pad + words),
+            Reserved::Draft(ring) => ring.commit(words),
+        }
+    }
+}
+
+/// Writes a loss record, whose losses are told of with it.
+fn write_loss(to: &mut [u64], stamp: u64, reason: Reason, counters: &RingCounters) {
+    let dropped = &counters.cold.dropped[reason as usize];
+    to[0] = header(LOSS_WORDS, LOSS_ID, 0);
+    to[1] = stamp;
+    to[HEADER_WORDS] = reason as u64;
+    to[HEADER_WORDS + 1] = dropped.take_since().unwrap_or(stamp);
+    to[HEADER_WORDS + 2..].copy_from_slice(&dropped.records.load());
 }
 
 /// What to reserve for a record of so many words. Tells the compiler that the sum is not below `words`, which
@@ -267,40 +437,83 @@ impl Producer {
 #[expect(unsafe_code, reason = "an addition that cannot overflow")]
 fn asked(words: usize, extra: usize) -> usize {
     debug_assert!(words <= LENGTH as usize && extra <= NEVER);
-    // SAFETY: `push` has compared the words with `LENGTH`, and `set_loss_pending` sets no more than `NEVER`.
+    // SAFETY: `push` has compared the words with `LENGTH`, and `set_extra` sets no more than `NEVER`.
     unsafe { words.unchecked_add(extra) }
-}
-
-/// The headroom by level: WARN and above may use it.
-fn extra(headroom: usize) -> [usize; Level::COUNT] {
-    Level::ALL.map(|level| if level > Level::Warn { headroom } else { 0 })
 }
 
 /// The listener's side.
 #[derive(Debug)]
 pub(crate) struct Consumer {
-    words: spsc::Consumer,
+    words: Taken,
     counters: Arc<RingCounters>,
+    room: Arc<Room>,
+    sites: Arc<Sites>,
+}
+
+/// The consumer's half of the words.
+#[derive(Debug)]
+enum Taken {
+    /// They are read where they lie.
+    InPlace(spsc::Consumer),
+    Overwriting(overwriting::Consumer),
 }
 
 impl Consumer {
-    /// Words that are committed and not released, by a fresh look at the tail.
+    /// Words that are committed and not released, by a fresh look at the tail. They stay there.
+    pub(crate) fn take_committed(&mut self) -> usize {
+        match &mut self.words {
+            Taken::InPlace(words) => words.committed(),
+            Taken::Overwriting(words) => {
+                if words.claim() {
+                    self.room.announce();
+                }
+                words.claimed().len()
+            }
+        }
+    }
+
+    /// As [`take_committed`](Self::take_committed), but where the producer drops the oldest it still may.
     pub(crate) fn committed_words(&self) -> usize {
-        self.words.committed()
+        match &self.words {
+            Taken::InPlace(words) => words.committed(),
+            Taken::Overwriting(words) => words.committed(),
+        }
     }
 
-    /// Lends the first `words` committed words: two slices where the ring wraps, each record whole in one of them.
+    /// Lends the first `words` words that were taken: two slices where the ring wraps, each record whole in one of them.
     pub(crate) fn peek<R>(&mut self, words: usize, look: impl FnOnce(Words<'_>) -> R) -> R {
-        self.words.peek(words, |first, second| look(Words { first, second }))
+        match &mut self.words {
+            Taken::InPlace(ring) => ring.peek(words, |first, second| look(Words { first, second })),
+            Taken::Overwriting(ring) => look(Words { first: &ring.claimed()[..words], second: &[] }),
+        }
     }
 
-    /// Gives the first `words` committed words back to the producer.
+    /// Gives the first `words` words that were taken back to the producer.
     pub(crate) fn release(&mut self, words: usize) {
-        self.words.release(words);
+        match &mut self.words {
+            Taken::InPlace(ring) => {
+                ring.release(words);
+                self.room.announce();
+            }
+            Taken::Overwriting(ring) => ring.release(words),
+        }
+    }
+
+    pub(crate) fn drops_oldest(&self) -> bool {
+        matches!(self.words, Taken::Overwriting(_))
     }
 
     pub(crate) fn counters(&self) -> &Arc<RingCounters> {
         &self.counters
+    }
+
+    /// Where callers wait for room in it.
+    pub(crate) fn room(&self) -> &Arc<Room> {
+        &self.room
+    }
+
+    pub(crate) fn sites(&self) -> &Arc<Sites> {
+        &self.sites
     }
 }
 
@@ -349,9 +562,10 @@ impl Header {
     }
 }
 
-/// The cumulative counts of a loss record, given its arguments.
-pub(crate) fn loss_counts(arguments: &[u64]) -> ByLevel {
-    std::array::from_fn(|level| arguments.get(level).copied().unwrap_or(0))
+/// What a loss record says: the reason, the stamp at which the loss began, and the cumulative counts.
+pub(crate) fn read_loss(arguments: &[u64]) -> Option<(Reason, u64, ByLevel)> {
+    let [reason, since, counts @ ..] = arguments else { return None };
+    Some((*Reason::ALL.get(*reason as usize)?, *since, counts.try_into().ok()?))
 }
 
 #[inline(always)]

@@ -32,6 +32,11 @@ impl Producer {
         self.ring.write_chunk_uninit(words).ok().map(|chunk| Room { chunk })
     }
 
+    /// Free words.
+    pub(super) fn free(&self) -> usize {
+        self.ring.slots()
+    }
+
     /// Contiguous room for so many words and `headroom` more anywhere, behind a pad if need be, which is written.
     /// Returns the room and the length of the pad.
     pub(super) fn reserve_behind_pad(&mut self, words: usize, headroom: usize) -> Option<(Room<'_>, usize)> {

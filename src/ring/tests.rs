@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::overflow::Overflow;
+use crate::overflow::{Overflow, Reason};
 
 /// So many words, each of them the number of the record.
 struct Numbered(u64, usize);
@@ -39,14 +39,14 @@ fn push(producer: &mut Producer, number: u64, words: usize, level: Level) -> Res
 
 /// Takes everything out: records as (first word, words), loss records as `Err`.
 fn drain(consumer: &mut Consumer) -> Vec<Result<(u64, usize), ByLevel>> {
-    let words = consumer.committed_words();
+    let words = consumer.take_committed();
     let records = consumer.peek(words, |ring| {
         let (mut at, mut records) = (0, Vec::new());
         while let Some((header, record)) = ring.record_at(at) {
             at += record.len();
             match header.id {
                 PAD_ID => {}
-                LOSS_ID => records.push(Err(loss_counts(&record[HEADER_WORDS..]))),
+                LOSS_ID => records.push(Err(read_loss(&record[HEADER_WORDS..]).unwrap().2)),
                 _ => records.push(Ok((record.get(HEADER_WORDS).copied().unwrap_or(0), record.len()))),
             }
         }
@@ -78,7 +78,7 @@ fn the_longest_record_fits_an_empty_ring_at_every_position() {
             push(&mut producer, 0, 0, Level::Error).unwrap();
             drain(&mut consumer);
         }
-        producer.drop_full(Level::Info);
+        producer.count_drop(Level::Info, Reason::Full);
         push(&mut producer, 9, 10_000, Level::Info).unwrap();
         let records = drain(&mut consumer);
         assert_eq!(records, [Err([0, 0, 1, 0, 0]), Ok((9, 512 / 8 * 3))], "at position {start}");
@@ -103,11 +103,11 @@ fn the_last_eighth_is_for_warn_and_above() {
 #[test]
 fn a_loss_record_precedes_the_next_record_and_is_cumulative() {
     let (mut producer, mut consumer, _shared) = new_ring(512);
-    producer.drop_full(Level::Debug);
-    producer.drop_full(Level::Error);
+    producer.count_drop(Level::Debug, Reason::Full);
+    producer.count_drop(Level::Error, Reason::Full);
     push(&mut producer, 1, 1, Level::Trace).unwrap();
     push(&mut producer, 2, 1, Level::Trace).unwrap();
-    producer.drop_full(Level::Error);
+    producer.count_drop(Level::Error, Reason::Full);
     push(&mut producer, 3, 1, Level::Trace).unwrap();
     assert_eq!(
         drain(&mut consumer),
@@ -122,8 +122,8 @@ fn where_the_policy_does_not_wait_a_full_ring_counts_the_loss() {
     let (mut producer, mut consumer) = ring(512, Arc::new(Shared::new(policies)));
     let payload = Numbered(1, 2);
     while push(&mut producer, 1, 2, Level::Error).is_ok() {}
-    assert_eq!(producer.push_or_drop(7, Level::Error, &payload), Err(Refused::NoRoom));
-    assert_eq!(producer.push_or_drop(7, Level::Warn, &payload), Ok(0));
+    assert_eq!(producer.push_or_drop(7, Level::Error, &payload, None), Err(Refused::NoRoom));
+    assert_eq!(producer.push_or_drop(7, Level::Warn, &payload, None), Ok(0));
     drain(&mut consumer);
     push(&mut producer, 2, 1, Level::Error).unwrap();
     assert_eq!(drain(&mut consumer), [Err([0, 1, 0, 0, 0]), Ok((2, 3))]);

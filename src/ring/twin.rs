@@ -66,6 +66,10 @@ impl Producer {
         Some(Room { producer: self, first })
     }
 
+    pub(super) fn free(&self) -> usize {
+        self.ring.words.len() - (self.tail - self.ring.head.load(Ordering::Acquire))
+    }
+
     pub(super) fn reserve_behind_pad(&mut self, words: usize, headroom: usize) -> Option<(Room<'_>, usize)> {
         let first = self.reserve(words + headroom)?.first;
         let pad = if first >= words { 0 } else { first };

@@ -1,0 +1,58 @@
+//! A ring whose oldest records make room: each record is handed out whole or counted as dropped, never both (I13).
+
+#![cfg(treering_loom)]
+
+use loom::thread;
+use treering::Overflow;
+use treering::internals::{Engine, Fate, Wait};
+use treering::overflow::Reason;
+use treering_loom_tests::{assert_settled, model};
+
+#[test]
+fn a_record_is_written_whole_or_dropped_as_the_oldest_and_never_both() {
+    model("a_record_is_written_whole_or_dropped_as_the_oldest_and_never_both", 2, || {
+        // Two records fill the ring; the third and the fourth need the room of others, around the end of the ring.
+        let (engine, mut listening) = Engine::with_policy(8, 1, Wait::Adaptive, Overflow::drop_oldest());
+        let mut caller = engine.caller(1);
+        caller.register();
+        listening.turn(); // it knows the ring
+        caller.log(1);
+        let logging = {
+            let engine = engine.clone();
+            thread::spawn(move || {
+                let fates = [2, 3, 4].map(|number| caller.log(number));
+                engine.stop();
+                fates
+            })
+        };
+        listening.run();
+        let fates = logging.join().unwrap();
+        assert!(fates.iter().all(|fate| matches!(fate, Fate::Taken { .. })), "{fates:?}");
+        let report = engine.settle(listening);
+        let written = engine.written();
+        report.assert_balanced();
+        assert_eq!(report.submitted, 4, "calls: {report}");
+        let numbers: Vec<_> = written.iter().map(|(_, number)| *number).collect();
+        assert!(numbers.is_sorted() && numbers.ends_with(&[3, 4]), "{numbers:?} are out of order or torn");
+        assert_eq!(numbers.len() as u64 + report.dropped, 4, "{numbers:?}, {report}");
+        assert_eq!(report.dropped_by_reason.total(Reason::Oldest), report.dropped);
+        assert_eq!(engine.told_lost(), report.dropped, "the stream tells of every loss");
+    });
+}
+
+#[test]
+fn what_is_logged_into_a_ring_that_drops_the_oldest_wakes_a_parked_listener() {
+    model("what_is_logged_into_a_ring_that_drops_the_oldest_wakes_a_parked_listener", 3, || {
+        let (engine, mut listening) = Engine::with_policy(8, 1, Wait::Adaptive, Overflow::drop_oldest());
+        let mut caller = engine.caller(1);
+        caller.register();
+        listening.turn();
+        let logging = thread::spawn(move || {
+            caller.log(1);
+            caller.log(2);
+        });
+        listening.run_until_written(&engine, 2);
+        logging.join().unwrap();
+        assert_settled(&engine.settle(listening), 2, &engine.written());
+    });
+}
