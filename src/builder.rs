@@ -11,7 +11,7 @@ use crate::handler::{Handler, Routed};
 use crate::level::Level;
 use crate::listener::Wait;
 use crate::logger::place::{self, Place};
-use crate::logger::{self, HandlerControl, Logger};
+use crate::logger::{self, Flush, HandlerControl, Logger};
 use crate::overflow::{DropHook, Loss, Overflow, Policies};
 use crate::process;
 use crate::ring::{CAPACITY_MAX_BYTES, CAPACITY_MIN_BYTES, memory_factor};
@@ -491,6 +491,11 @@ impl Guard {
     /// ```
     pub fn flush(&self, timeout: Duration) -> Result<(), Error> {
         self.logger.flush(timeout)
+    }
+
+    /// See [`Logger::flush_async`].
+    pub fn flush_async(&self) -> Flush {
+        self.logger.flush_async()
     }
 
     /// See [`Logger::stats`].

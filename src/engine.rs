@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::io;
 use std::ops::DerefMut;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use crate::callsite::{DICTIONARY, Metadata, Verdicts};
@@ -207,7 +208,7 @@ impl Engine {
         if self.core.origin.is_here() && !self.core.control.has_finished() {
             self.core.transport.close();
             self.core.give_up();
-            self.core.control.finish();
+            self.core.finish();
         }
     }
 
@@ -276,6 +277,10 @@ impl Engine {
             }
             Ok(turn)
         });
+        if !matches!(turn, Some(Err(_))) {
+            // Tasks that found this turn in their way try again.
+            self.core.wake(self.core.control.take_waiting());
+        }
         turn.unwrap_or_else(|| {
             self.end_now();
             Err(Error::not_running())
@@ -309,6 +314,48 @@ impl Engine {
         self.wait_for_flush(ticket, deadline)
     }
 
+    /// Asks for a flush; [`poll_flush`](Self::poll_flush) tells when it is done.
+    pub(crate) fn ask_for_flush(&self) -> Result<u64, Error> {
+        self.check_origin()?;
+        Ok(self.core.ask_for_flush())
+    }
+
+    /// Whether the flush with this ticket is done; if not, `waker` is woken when it is, or when there is a turn to be taken.
+    pub(crate) fn poll_flush(&self, ticket: u64, waker: &Waker) -> Poll<Result<(), Error>> {
+        self.check_origin()?;
+        if self.poll_answer(ticket, waker).is_pending() {
+            if self.turning.load(Ordering::Relaxed) == os::thread_id() {
+                // Whoever waits here for the future to end would wait for ever.
+                return Poll::Ready(Err(Error::on_listener_thread()));
+            }
+            // Without a thread for it the turn is taken here, unless another thread takes one, at whose end it wakes us.
+            let has_turned = self.is_manual() && self.take_turn(Deadline::after(Duration::ZERO)).is_ok();
+            if !has_turned || self.poll_answer(ticket, waker).is_pending() {
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(self.outcome_of_flush(ticket))
+    }
+
+    /// After the round for this ticket, or the listener's end.
+    fn outcome_of_flush(&self, ticket: u64) -> Result<(), Error> {
+        // A listener that came to its end by a deadline, or by dying, left records behind.
+        let is_done = self.core.control.has_done(ticket) || self.core.books.abandoned().is_none();
+        if is_done { Ok(()) } else { Err(Error::timeout()) }
+    }
+
+    fn poll_answer(&self, ticket: u64, waker: &Waker) -> Poll<()> {
+        // What is not needed is dropped here, not under the lock.
+        self.core.control.poll_for(ticket, waker.clone()).0
+    }
+
+    /// Nobody polls for this ticket any more.
+    pub(crate) fn forget_flush(&self, ticket: u64) {
+        if self.core.origin.is_here() {
+            drop(self.core.control.forget(ticket));
+        }
+    }
+
     /// Waits until the handlers are changed, from a batch on that has nothing which was logged before this call. When the
     /// deadline passes first, the change stays asked for.
     pub(crate) fn change(&self, change: Change, timeout: Duration) -> Result<(), Error> {
@@ -334,9 +381,8 @@ impl Engine {
     }
 
     fn wait_for_flush(&self, ticket: u64, deadline: Deadline) -> Result<(), Error> {
-        let waited = self.core.control.wait_for(ticket, deadline);
-        // A listener that came to its end by a deadline, or by dying, left records behind.
-        if waited.is_err() || self.core.books.abandoned().is_some() { Err(Error::timeout()) } else { Ok(()) }
+        self.core.control.wait_for(ticket, deadline).map_err(|_| Error::timeout())?;
+        self.outcome_of_flush(ticket)
     }
 
     /// Ends the engine: closes, drains, flushes and closes the handlers. At the deadline what is left is abandoned.

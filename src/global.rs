@@ -13,7 +13,7 @@ use crate::handler::Console;
 use crate::level::Level;
 use crate::logger::place::{self, Place, busy};
 use crate::logger::send::{self, Encoded};
-use crate::logger::{HandlerControl, Logger, fits, id_of, resolve};
+use crate::logger::{Flush, HandlerControl, Logger, fits, id_of, resolve};
 use crate::os;
 use crate::process;
 use crate::record::encode::Arguments;
@@ -199,6 +199,19 @@ pub fn init() -> Result<Guard, Error> {
 /// ```
 pub fn flush(timeout: Duration) -> Result<(), Error> {
     Logger { engine: running()? }.flush(timeout)
+}
+
+/// Asks for a flush of the process-wide engine that is awaited: the future ends when everything that was logged before
+/// this call, by any thread, has left the handlers. See [`Flush`], also for its errors.
+///
+/// ```
+/// async fn checkout(order_id: u64) -> Result<(), treering::Error> {
+///     treering::info!(order_id, "paid");
+///     treering::flush_async().await
+/// }
+/// ```
+pub fn flush_async() -> Flush {
+    running().map_or_else(Flush::failed, |engine| Logger { engine }.flush_async())
 }
 
 /// Stops the process-wide engine, for those whose [`Guard`] lives elsewhere. See [`Guard::stop`].

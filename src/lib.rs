@@ -146,12 +146,12 @@ mod wake;
 pub use builder::{Builder, Guard, builder};
 pub use error::Error;
 #[cfg(not(treering_loom))]
-pub use global::{flush, handlers, init, register_thread, set_filter, shutdown, stats};
+pub use global::{flush, flush_async, handlers, init, register_thread, set_filter, shutdown, stats};
 #[doc(inline)]
 pub use level::{Level, LevelFilter};
 pub use listener::Wait;
 #[cfg(not(treering_loom))]
-pub use logger::{HandlerControl, Logger};
+pub use logger::{Flush, HandlerControl, Logger};
 #[doc(inline)]
 pub use overflow::Overflow;
 #[doc(inline)]

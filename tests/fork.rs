@@ -8,11 +8,14 @@ mod support;
 
 use std::fmt;
 use std::fs;
+use std::future::Future;
 use std::os::unix::process::CommandExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::pin::Pin;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use support::{Gate, LONG, SOON, each, in_child, text};
@@ -103,6 +106,10 @@ fn what_is_pending_is_written_once_by_the_parent_and_what_the_child_logs_is_coun
                 info!("{n}");
                 info!(logger: logger, "{n}");
             }
+            // A task of the parent's waits.
+            let mut context = Context::from_waker(Waker::noop());
+            let mut flush = own_guard.flush_async();
+            assert!(Pin::new(&mut flush).poll(&mut context).is_pending());
             // Both are taken along, as by a return from main.
             let mut guards = Some((guard, own_guard));
             fork(|| {
@@ -120,6 +127,10 @@ fn what_is_pending_is_written_once_by_the_parent_and_what_the_child_logs_is_coun
                 assert!(!report.is_lossless());
                 let (guard, own_guard) = guards.take().unwrap();
                 assert!(treering::flush(LONG).unwrap_err().is_forked());
+                let forked =
+                    |polled| matches!(polled, Poll::Ready(Err(error)) if treering::Error::is_forked(&error));
+                assert!(forked(Pin::new(&mut flush).poll(&mut context)));
+                assert!(forked(Pin::new(&mut treering::flush_async()).poll(&mut context)));
                 assert!(treering::set_filter("trace").unwrap_err().is_forked());
                 let handlers = treering::handlers().unwrap();
                 assert!(handlers.add(Capture::new().named("child's"), LONG).unwrap_err().is_forked());

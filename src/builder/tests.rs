@@ -5,7 +5,10 @@ use crate::clock;
 use crate::handler::{Batch, Capture, HandlerError};
 use crate::listener::testing::{Bug, plant};
 use crate::sync::Mutex;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::mpsc;
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 
 /// Far longer than anything takes that does not hang.
@@ -40,6 +43,15 @@ fn plants(bugs: &'static [Bug], before: impl Fn() + Send) -> impl Handler {
         }
         Ok(())
     })
+}
+
+/// Tells when it is woken.
+struct Tells(mpsc::Sender<()>);
+
+impl Wake for Tells {
+    fn wake(self: Arc<Self>) {
+        self.0.send(()).unwrap();
+    }
 }
 
 /// Faults, and a builder of an engine that collects them.
@@ -118,6 +130,10 @@ fn after_the_second_bug_everybody_who_waits_is_released_and_calls_are_late() {
     info!(logger: logger, "the listener waits");
     arrived.recv().unwrap();
     let start = clock::now();
+    let (wake, woken) = mpsc::channel();
+    let waker = Waker::from(Arc::new(Tells(wake)));
+    let (mut future, mut context) = (guard.flush_async(), Context::from_waker(&waker));
+    assert!(Pin::new(&mut future).poll(&mut context).is_pending());
     thread::scope(|scope| {
         for _ in 0..64 {
             scope.spawn(|| (0..1000).for_each(|n| info!(logger: logger, "{n}")));
@@ -127,6 +143,8 @@ fn after_the_second_bug_everybody_who_waits_is_released_and_calls_are_late() {
         open.send(()).unwrap();
         assert!(flush.join().unwrap().is_err());
     });
+    woken.recv_timeout(PROMPT).unwrap();
+    assert!(matches!(Pin::new(&mut future).poll(&mut context), Poll::Ready(Err(_))));
     guard.flush(LONG).unwrap_err();
     let report = guard.stop(LONG).unwrap();
     assert!(clock::now() - start < PROMPT);

@@ -4,7 +4,13 @@
 //! round that saw it has everything that happened before the request. No fence is needed for that: the ticket is
 //! stored with release and read with acquire. A [`Request`] for other handlers draws a ticket too, and is met at the place
 //! where a flush would be: what happened before it went to the handlers of before.
+//!
+//! Who waits for a ticket does so in a thread of its own, on the condition variable, or in a task, which leaves a
+//! [`Waker`] under the same lock. Wakers are code of the user's: they are cloned before the lock is taken, and woken and
+//! dropped after it was released, so whoever takes some out of here hands them to the caller.
 
+use std::collections::BTreeMap;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use crate::clock::Deadline;
@@ -25,6 +31,10 @@ pub(crate) struct Control {
 struct Progress {
     asked: u64,
     done: u64,
+    /// The highest ticket whose round left nothing in the handlers.
+    emptied: u64,
+    /// The tasks that wait, by ticket.
+    waiting: Waiting,
     /// What is asked beside flushes, by ticket.
     requests: Vec<(u64, Arc<Request>)>,
     /// The engine is being stopped: no nap may begin.
@@ -35,7 +45,15 @@ struct Progress {
     given_up: bool,
 }
 
+/// Tasks that wait for tickets. Each ticket has one at most, as each is drawn once.
+pub(crate) type Waiting = BTreeMap<u64, Waker>;
+
 impl Progress {
+    /// Whether nobody need wait for this ticket any more.
+    fn has_settled(&self, ticket: u64) -> bool {
+        self.done >= ticket || self.has_ended()
+    }
+
     fn has_ended(&self) -> bool {
         self.finished || self.given_up
     }
@@ -73,7 +91,34 @@ impl Control {
 
     /// Waits until the round for this ticket is done, or the listener has come to its end.
     pub(crate) fn wait_for(&self, ticket: u64, deadline: Deadline) -> Result<(), TimedOut> {
-        self.wait_until(deadline, |progress| progress.done >= ticket || progress.has_ended())
+        self.wait_until(deadline, |progress| progress.has_settled(ticket))
+    }
+
+    /// Whether what [`wait_for`](Self::wait_for) would wait for has come. If not, `waker` is woken when it comes. Returns
+    /// the waker that is not needed for that (any more).
+    pub(crate) fn poll_for(&self, ticket: u64, waker: Waker) -> (Poll<()>, Option<Waker>) {
+        let mut progress = self.progress.lock();
+        if progress.has_settled(ticket) {
+            (Poll::Ready(()), Some(waker))
+        } else {
+            (Poll::Pending, progress.waiting.insert(ticket, waker))
+        }
+    }
+
+    /// Whether the round for this ticket is done, also if the listener came to its end after that.
+    pub(crate) fn has_done(&self, ticket: u64) -> bool {
+        self.progress.lock().done >= ticket
+    }
+
+    /// Nobody waits for this ticket any more. Returns the waker that was left for it.
+    pub(crate) fn forget(&self, ticket: u64) -> Option<Waker> {
+        self.progress.lock().waiting.remove(&ticket)
+    }
+
+    /// Whether the handlers held nothing when a round for this ticket or a later one was done, or are closed.
+    pub(crate) fn has_emptied(&self, ticket: u64) -> bool {
+        let progress = self.progress.lock();
+        progress.emptied >= ticket || progress.has_ended()
     }
 
     /// Tells the listener to come to its end, which closing the state word did already for a parked one.
@@ -89,6 +134,11 @@ impl Control {
 
     pub(crate) fn has_finished(&self) -> bool {
         self.progress.lock().finished
+    }
+
+    /// Whether no more turns are waited for: the listener has come to its end, or was given up.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.progress.lock().has_ended()
     }
 
     fn wait_until(&self, deadline: Deadline, done: impl Fn(&Progress) -> bool) -> Result<(), TimedOut> {
@@ -117,26 +167,45 @@ impl Control {
         requests.drain(..asked).map(|(_, request)| request).collect()
     }
 
-    /// The round for all tickets up to this one is done.
-    pub(crate) fn answer(&self, ticket: u64) {
+    /// The round for all tickets up to this one is done. `is_empty`: the handlers hold nothing. Returns who waited.
+    #[must_use = "they are to be woken"]
+    pub(crate) fn answer(&self, ticket: u64, is_empty: bool) -> Waiting {
         let mut progress = self.progress.lock();
-        if progress.done < ticket {
-            progress.done = ticket;
-            self.changed.notify_all();
+        if progress.done >= ticket {
+            return Waiting::new();
         }
+        progress.done = ticket;
+        if is_empty {
+            progress.emptied = ticket;
+        }
+        self.changed.notify_all();
+        let later = progress.waiting.split_off(&(ticket + 1));
+        std::mem::replace(&mut progress.waiting, later)
     }
 
-    /// The listener will do no more.
-    pub(crate) fn finish(&self) {
-        self.progress.lock().finished = true;
+    /// The listener will do no more. Returns who waited.
+    #[must_use = "they are to be woken"]
+    pub(crate) fn finish(&self) -> Waiting {
+        let mut progress = self.progress.lock();
+        progress.finished = true;
         #[cfg(not(treering_mutant = "finish_silently"))]
         self.changed.notify_all();
+        std::mem::take(&mut progress.waiting)
     }
 
-    /// A stop's deadline has passed: whoever else waits need not wait for their own.
-    pub(crate) fn give_up(&self) {
-        self.progress.lock().given_up = true;
+    /// A stop's deadline has passed: whoever else waits need not wait for their own. Returns who waited.
+    #[must_use = "they are to be woken"]
+    pub(crate) fn give_up(&self) -> Waiting {
+        let mut progress = self.progress.lock();
+        progress.given_up = true;
         self.changed.notify_all();
+        std::mem::take(&mut progress.waiting)
+    }
+
+    /// All tasks that wait, whatever for.
+    #[must_use = "they are to be woken"]
+    pub(crate) fn take_waiting(&self) -> Waiting {
+        std::mem::take(&mut self.progress.lock().waiting)
     }
 
     /// Sleeps for a while, but not through a request.

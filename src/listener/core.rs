@@ -2,7 +2,7 @@
 //! engine is flushed, closed, given up and summed up.
 
 use crate::clock::Deadline;
-use crate::fault::Faults;
+use crate::fault::{Faults, guarded};
 use crate::origin::Origin;
 use crate::overflow::DropHook;
 use crate::stats::{Report, Sum};
@@ -10,7 +10,7 @@ use crate::sync::{Arc, AtomicBool, Ordering};
 use crate::transport::Transport;
 
 use super::change::Request;
-use super::control::{Control, TimedOut};
+use super::control::{Control, TimedOut, Waiting};
 use super::dispatch::Books;
 
 /// See the module's documentation.
@@ -50,10 +50,15 @@ impl Core {
         self.control.wait_for_end(deadline).inspect_err(|_| self.give_up())
     }
 
+    /// The round for all tickets up to this one is done. `is_empty`: the handlers hold nothing.
+    pub(crate) fn answer(&self, ticket: u64, is_empty: bool) {
+        self.wake(self.control.answer(ticket, is_empty));
+    }
+
     /// The listener will do no more. One that finds itself in a child of `fork`, as a handler forked, tells nobody.
     pub(crate) fn finish(&self) {
         if self.origin.is_here() {
-            self.control.finish();
+            self.wake(self.control.finish());
         }
     }
 
@@ -61,7 +66,17 @@ impl Core {
     pub(crate) fn give_up(&self) {
         if self.origin.is_here() {
             self.books.give_up(|| self.sum(None).pending);
-            self.control.give_up();
+            self.wake(self.control.give_up());
+        }
+    }
+
+    /// Wakes tasks, whose wakers may panic. Not under a lock.
+    pub(crate) fn wake(&self, tasks: Waiting) {
+        for waker in tasks.into_values() {
+            if let Err(panic) = guarded(|| waker.wake()) {
+                self.faults
+                    .report(format_args!("a task that waits for a flush panicked as it was woken: {panic}"));
+            }
         }
     }
 

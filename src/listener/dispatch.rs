@@ -253,6 +253,11 @@ impl Handlers {
         self.runners.iter_mut().try_for_each(|runner| runner.finish(Finish::Flush, books, faults))
     }
 
+    /// Whether none of them holds records, as far as it says.
+    pub(crate) fn hold_nothing(&self) -> bool {
+        self.runners.iter().all(|runner| runner.holds_since.is_none())
+    }
+
     /// Flushes all handlers, then closes them, the last one first.
     pub(crate) fn close(&mut self, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
         self.flush_on_request(books, faults)?;

@@ -208,10 +208,10 @@ impl Listener {
         }
         if flushing {
             #[cfg(treering_mutant = "answer_before_flush")]
-            self.core.control.answer(asked);
+            self.core.answer(asked, true);
             self.handlers.flush_on_request(&self.core.books, &self.core.faults)?;
             self.answered = asked;
-            self.core.control.answer(asked);
+            self.core.answer(asked, self.handlers.hold_nothing());
         }
         self.handlers.flush(false, &self.core.books, &self.core.faults)?;
         Ok(if records > 0 || self.inlets.hold_back() { Turn::Busy(records) } else { Turn::Empty })

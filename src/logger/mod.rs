@@ -3,6 +3,7 @@
 //! `place` holds the thread-locals and what they may mean at any moment; `send` is the way of one record, hot and
 //! cold. Calls without `logger:` go to the process-wide engine, which `global` knows and hands in.
 
+mod flush;
 mod handlers;
 pub(crate) mod place;
 pub(crate) mod send;
@@ -19,6 +20,7 @@ use crate::record::encode::Arguments;
 use crate::stats::Report;
 use crate::sync::Arc;
 
+pub use flush::Flush;
 pub use handlers::HandlerControl;
 
 use place::{Aside, Place, busy};
@@ -51,6 +53,7 @@ impl Logger {
     /// # Errors
     /// [`is_timeout`](Error::is_timeout) if that takes longer; it may still happen.
     /// [`is_on_listener_thread`](Error::is_on_listener_thread) in a handler, which would wait for itself.
+    /// [`is_forked`](Error::is_forked) in a child of `fork`.
     ///
     /// ```
     /// # fn main() -> Result<(), treering::Error> {
