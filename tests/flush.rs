@@ -101,8 +101,8 @@ fn a_flush_hands_out_no_more_than_was_there_when_it_began_to_look() {
     const THREADS: u64 = 5;
     let (logger, guard) =
         treering::builder().wait(Wait::Manual).ring_capacity(RING).handler(Capture::new()).start().unwrap();
-    // A record is three words at least, and the engine's own are handed out as well.
-    let most = THREADS * (RING as u64 / 24 + 1);
+    // A record is two words at least.
+    let most = THREADS * (RING as u64 / 16);
     under_load(&logger, || {
         eventually("a ring is full", || guard.stats().dropped > 0);
         for _ in 0..50 {
