@@ -498,6 +498,14 @@ impl Guard {
         self.logger.flush_async()
     }
 
+    /// See [`Logger::wait_idle`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn wait_idle(&self, timeout: Duration) -> Result<(), Error> {
+        self.logger.wait_idle(timeout)
+    }
+
     /// See [`Logger::stats`].
     ///
     /// ```

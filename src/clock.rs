@@ -334,6 +334,11 @@ impl WallClock {
         (duration.as_nanos() as f64 / self.nanos_per_tick) as u64
     }
 
+    /// About how long so many ticks take.
+    pub(crate) fn duration_of(&self, ticks: u64) -> Duration {
+        Duration::from_nanos((ticks as f64 * self.nanos_per_tick) as u64)
+    }
+
     #[inline]
     fn nanos_at(&self, stamp: u64) -> i64 {
         let Bend { begin, end, nanos_per_tick } = self.bend;

@@ -26,6 +26,10 @@ const RESTARTS_MAX: u64 = 1;
 /// Between two looks whether another thread's turn is over.
 const TURN_NAP: Duration = Duration::from_micros(200);
 
+/// Between two looks whether the handlers hold nothing any more: the first pause, and the longest.
+const IDLE_NAP_MIN: Duration = Duration::from_micros(200);
+const IDLE_NAP_MAX: Duration = Duration::from_millis(10);
+
 thread_local! {
     /// Whether this thread takes a turn, of whatever engine.
     static LISTENING: Cell<bool> = const { Cell::new(false) };
@@ -303,7 +307,11 @@ impl Engine {
     /// Waits until everything that was logged before this call has left the handlers.
     pub(crate) fn flush(&self, timeout: Duration) -> Result<(), Error> {
         self.check_origin()?;
-        let deadline = Deadline::after(timeout);
+        self.flush_by(Deadline::after(timeout)).map(drop)
+    }
+
+    /// As [`flush`](Self::flush). Returns the ticket that it had.
+    fn flush_by(&self, deadline: Deadline) -> Result<u64, Error> {
         if self.wait != Wait::Manual && self.is_listening_here() {
             return Err(Error::on_listener_thread());
         }
@@ -311,7 +319,32 @@ impl Engine {
         if self.wait == Wait::Manual && !self.core.control.has_finished() {
             self.take_turn(deadline)?;
         }
-        self.wait_for_flush(ticket, deadline)
+        self.core.control.wait_for(ticket, deadline).map_err(|_| Error::timeout())?;
+        self.outcome_of_flush(ticket)?;
+        Ok(ticket)
+    }
+
+    /// Waits until everything that was submitted before this call is settled, and the handlers hold nothing.
+    pub(crate) fn wait_idle(&self, timeout: Duration) -> Result<(), Error> {
+        self.check_origin()?;
+        let deadline = Deadline::after(timeout);
+        let placed = self.core.transport.placed();
+        let mut pause = IDLE_NAP_MIN;
+        loop {
+            // Before the flush: what is settled by now the flush finds in the handlers, or behind them.
+            let is_settled = self.core.transport.has_settled(&placed);
+            let ticket = self.flush_by(deadline)?;
+            if self.core.control.has_ended() || (is_settled && self.core.control.has_emptied(ticket)) {
+                return Ok(());
+            }
+            if deadline.has_passed() {
+                return Err(Error::timeout());
+            }
+            // A handler holds on to something, as a full pipe or a disk that is synced later makes it; or a caller was
+            // interrupted between the books and its ring.
+            nap(pause.min(deadline.left().unwrap_or(Duration::MAX)));
+            pause = IDLE_NAP_MAX.min(pause * 2);
+        }
     }
 
     /// Asks for a flush; [`poll_flush`](Self::poll_flush) tells when it is done.
@@ -378,11 +411,6 @@ impl Engine {
             None if waited.is_ok() && request.take().is_some() => Err(Error::not_running()),
             None => Err(Error::timeout()),
         }
-    }
-
-    fn wait_for_flush(&self, ticket: u64, deadline: Deadline) -> Result<(), Error> {
-        self.core.control.wait_for(ticket, deadline).map_err(|_| Error::timeout())?;
-        self.outcome_of_flush(ticket)
     }
 
     /// Ends the engine: closes, drains, flushes and closes the handlers. At the deadline what is left is abandoned.

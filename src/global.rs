@@ -214,6 +214,25 @@ pub fn flush_async() -> Flush {
     running().map_or_else(Flush::failed, |engine| Logger { engine }.flush_async())
 }
 
+/// Waits until everything that was submitted to the process-wide engine is settled, and its handlers hold nothing. See
+/// [`Logger::wait_idle`](crate::Logger::wait_idle).
+///
+/// # Errors
+/// [`is_not_running`](Error::is_not_running) before `init()`, and those of
+/// [`Logger::wait_idle`](crate::Logger::wait_idle).
+///
+/// ```
+/// # fn main() -> Result<(), treering::Error> {
+/// let _guard = treering::init()?;
+/// treering::warn!("one of many");
+/// treering::wait_idle(std::time::Duration::from_secs(5))?;
+/// # Ok(())
+/// # }
+/// ```
+pub fn wait_idle(timeout: Duration) -> Result<(), Error> {
+    Logger { engine: running()? }.wait_idle(timeout)
+}
+
 /// Stops the process-wide engine, for those whose [`Guard`] lives elsewhere. See [`Guard::stop`].
 ///
 /// # Errors

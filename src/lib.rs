@@ -23,7 +23,8 @@
 //!   filter, an [`Overflow`] policy and a way to [`Wait`].
 //! - **To end**: keep the [`Guard`]; its drop flushes, and the end of the process stops the engine. [`flush()`] and
 //!   [`shutdown()`] are for those whose guard lives elsewhere.
-//! - **To know**: a [`Report`] says what became of every record. Its books balance.
+//! - **To know**: a [`Report`] says what became of every record. Its books balance. Its [`progress`](stats::Progress) is
+//!   for health checks.
 //! - **To write a handler or a format**: [`handler::Handler`], [`format::Format`], and the [`Record`] they get.
 //!
 //! # An engine of its own
@@ -146,7 +147,9 @@ mod wake;
 pub use builder::{Builder, Guard, builder};
 pub use error::Error;
 #[cfg(not(treering_loom))]
-pub use global::{flush, flush_async, handlers, init, register_thread, set_filter, shutdown, stats};
+pub use global::{
+    flush, flush_async, handlers, init, register_thread, set_filter, shutdown, stats, wait_idle,
+};
 #[doc(inline)]
 pub use level::{Level, LevelFilter};
 pub use listener::Wait;

@@ -13,6 +13,7 @@
 
 use std::fmt;
 use std::ops::Index;
+use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
@@ -194,6 +195,12 @@ pub(crate) struct SettledCounters {
     pub(crate) late: AtomicU64,
 }
 
+impl SettledCounters {
+    pub(crate) fn total(&self) -> u64 {
+        self.dispatched.load(Ordering::Acquire) + self.late.load(Ordering::Acquire)
+    }
+}
+
 impl RingCounters {
     pub(crate) fn new() -> Self {
         RingCounters {
@@ -228,6 +235,8 @@ impl OutsideCounters {
 #[derive(Debug)]
 pub(crate) struct HandlerCounters {
     pub(crate) name: String,
+    /// Its place among the engine's books.
+    pub(crate) number: usize,
     pub(crate) offered: AtomicU64,
     pub(crate) filtered: AtomicU64,
     pub(crate) delivered: AtomicU64,
@@ -302,10 +311,11 @@ impl Cursor {
 }
 
 impl HandlerCounters {
-    pub(crate) fn new(name: String) -> Self {
+    pub(crate) fn new(name: String, number: usize) -> Self {
         let zero = || AtomicU64::new(0);
         HandlerCounters {
             name,
+            number,
             offered: zero(),
             filtered: zero(),
             delivered: zero(),
@@ -428,6 +438,8 @@ pub struct Report {
     /// How often the listener panicked, which is a bug in treering and not in a handler. After the first time it goes on
     /// with everything it had; after the second the engine is closed, and what it had is abandoned.
     pub listener_panics: u64,
+    /// Whether the listener goes on.
+    pub progress: Progress,
     /// One ledger for each handler, in the order they were added.
     pub handlers: Handlers,
 }
@@ -524,6 +536,63 @@ impl fmt::Display for Report {
             panics => write!(f, "; the listener panicked {panics} times"),
         }
     }
+}
+
+/// What tells a listener that hangs from one that has much to do, in a [`Report`].
+///
+/// | | [`pending`](Report::pending), [`lag`](Progress::lag) | [`heartbeat`](Progress::heartbeat) | [`dispatched`](Report::dispatched) |
+/// |---|---|---|---|
+/// | nothing to do | 0 | up to half a second, or what `Wait::Poll` says | the same |
+/// | a backlog | grow, or stay high | up to what a handler's call takes, and [`handed`](Progress::handed) grows | grows |
+/// | a handler hangs | grow | grows, and [`calling`](Progress::calling) says which | the same |
+/// | the listener hangs | grow | grows, and `calling` is `None` | the same |
+///
+/// Records are handed out one after the other, so `dispatched` is also the number of the last one.
+///
+/// Its parts are read one after the other while the listener goes on: each was true at its moment. `calling` is read
+/// before `heartbeat`, so a call is never taken for older than it is. All of it is empty once the engine has stopped, or a
+/// stop has given up: what a call had in hand then is [`in_flight`](HandlerReport::in_flight).
+///
+/// Cost: the listener reads the monotonic clock once more for each turn and each call of a handler; callers pay nothing.
+///
+/// ```
+/// use std::time::Duration;
+/// use treering::Report;
+///
+/// /// What a health check answers; asked from any thread that is not the listener's.
+/// fn health(report: &Report) -> Result<(), String> {
+///     const LIMIT: Duration = Duration::from_secs(5);
+///     let progress = &report.progress;
+///     match (progress.heartbeat, &progress.calling) {
+///         (Some(age), Some(handler)) if age > LIMIT => Err(format!("handler {handler} hangs for {age:.0?}")),
+///         (Some(age), None) if age > LIMIT => Err(format!("the listener hangs for {age:.0?}")),
+///         _ if progress.lag > LIMIT => {
+///             Err(format!("{} records wait, for up to {:.0?}", report.pending, progress.lag))
+///         }
+///         _ => Ok(()),
+///     }
+/// }
+///
+/// # let (logger, guard) = treering::builder().start()?;
+/// assert_eq!(health(&guard.stats()), Ok(()));
+/// # Ok::<(), treering::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub struct Progress {
+    /// How old the oldest record is that has not been through the handlers, at most; zero if there is none. Exact where
+    /// the listener knows that record. One that came since it looked last is counted as old as that look: after a long
+    /// sleep that is up to half a second, or what [`Wait::Poll`](crate::Wait::Poll) says, or the time since somebody
+    /// polled.
+    pub lag: Duration,
+    /// How long ago the listener began something last: a turn, or a handler's call. It sleeps half a second at most, but
+    /// for [`Wait::Poll`](crate::Wait::Poll) and [`Wait::Manual`](crate::Wait::Manual). `None` if it has come to its end.
+    pub heartbeat: Option<Duration>,
+    /// The handler that the listener is calling.
+    pub calling: Option<String>,
+    /// How many records the handler has asked for in this call, of up to 1024: if that grows, it is slow and does not hang.
+    /// A limit for the heartbeat is longer than what so many records may take.
+    pub handed: u64,
 }
 
 /// One handler's ledger in a [`Report`].

@@ -24,7 +24,7 @@ use crate::level::Level;
 use crate::overflow::{Policies, Reason};
 use crate::record::Thread;
 use crate::ring::{self, Consumer, Payload, Producer, Refused, Shared};
-use crate::stats::{OutsideCounters, RingCounters, Sum};
+use crate::stats::{OutsideCounters, RingCounters, Sum, total};
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
 use crate::wake::Room;
 
@@ -263,6 +263,17 @@ impl Transport {
     pub(crate) fn sum_settled(&self, sum: &mut Sum) {
         sum.refused(&self.outside.late);
         self.registry.lock().rings.iter().for_each(|tenant| sum.settled(&tenant.counters));
+    }
+
+    /// How many records each ring was ever given, by ring number.
+    pub(crate) fn placed(&self) -> Vec<u64> {
+        self.registry.lock().rings.iter().map(|tenant| total(&tenant.counters.placed.load())).collect()
+    }
+
+    /// Whether each ring has let go of so many, as it hands records out in the order in which it was given them.
+    pub(crate) fn has_settled(&self, placed: &[u64]) -> bool {
+        let registry = self.registry.lock();
+        registry.rings.iter().zip(placed).all(|(tenant, placed)| tenant.counters.settled.total() >= *placed)
     }
 
     /// Adds what was placed; after everything that was settled.

@@ -11,8 +11,8 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use support::{Gate, LONG, SOON, each, eventually};
-use treering::handler::{Batch, Capture, Handler, HandlerError};
-use treering::{Flush, Guard, Logger, Overflow, Wait, info};
+use treering::handler::{Batch, Capture, FlushPolicy, Handler, HandlerError};
+use treering::{Flush, Guard, Level, Logger, Overflow, Wait, error, info, warn};
 
 /// Holds everything until it is flushed, and says how many records each flush let go.
 #[derive(Clone, Default)]
@@ -78,14 +78,12 @@ fn a_flush_returns_while_four_threads_log_without_pause_and_the_rings_are_never_
     });
     let capture = Capture::new();
     let builder = treering::builder().ring_capacity(16 * 1024).handler(slow);
-    let (logger, guard) = builder
-        .handler(capture.clone().filter(|record| record.level() == treering::Level::Warn))
-        .start()
-        .unwrap();
+    let (logger, guard) =
+        builder.handler(capture.clone().filter(|record| record.level() == Level::Warn)).start().unwrap();
     under_load(&logger, || {
         eventually("the load is more than the handler takes", || guard.stats().dropped > 0);
         for n in 1..=20 {
-            treering::warn!(logger: logger, "before flush {n}");
+            warn!(logger: logger, "before flush {n}");
             guard.flush(SOON).unwrap();
             let out = capture.records().iter().filter(|record| record.target() == "flush").count();
             assert_eq!(out, n, "what was logged before it is out");
@@ -410,4 +408,235 @@ fn without_a_thread_a_poll_does_not_wait_for_another_threads_turn_whose_end_wake
 #[test]
 fn without_an_engine_the_future_is_an_error() {
     assert!(block_on(treering::flush_async()).unwrap_err().is_not_running());
+}
+
+// ---- without being asked
+
+/// Far longer than a test takes.
+const NEVER: Duration = Duration::from_secs(3600);
+
+/// Never, but for what a test adds.
+fn never() -> FlushPolicy {
+    FlushPolicy::new().when_idle(false).held_at_most(NEVER)
+}
+
+/// An engine whose turns a test takes, with a handler that is flushed by this policy.
+fn flushed_by(policy: FlushPolicy) -> (Logger, Guard, Parcels) {
+    let parcels = Parcels::default();
+    let builder = treering::builder().wait(Wait::Manual).handler(parcels.clone().flush_policy(policy));
+    let (logger, guard) = builder.start().unwrap();
+    (logger, guard, parcels)
+}
+
+#[test]
+fn by_default_what_is_held_leaves_when_the_listener_runs_idle() {
+    let (logger, guard, parcels) = flushed_by(FlushPolicy::new().held_at_most(NEVER));
+    (0..3).for_each(|n| info!(logger: logger, "{n}"));
+    guard.poll().unwrap();
+    assert_eq!(parcels.sent(), [3]);
+}
+
+#[test]
+fn where_idleness_does_not_count_it_is_held_until_somebody_asks() {
+    let (logger, guard, parcels) = flushed_by(never());
+    for n in 0..3 {
+        error!(logger: logger, "{n}");
+        guard.poll().unwrap();
+    }
+    assert!(parcels.sent().is_empty());
+    assert_eq!(guard.stats().handlers["Parcels"].held, 3);
+    guard.flush(SOON).unwrap();
+    assert_eq!(parcels.sent(), [3]);
+}
+
+#[test]
+fn a_batch_with_a_record_of_the_level_is_followed_by_a_flush_and_one_without_is_not() {
+    let (logger, guard, parcels) = flushed_by(never().at_level(Level::Warn));
+    info!(logger: logger, "lesser");
+    guard.poll().unwrap();
+    assert!(parcels.sent().is_empty());
+    warn!(logger: logger, "of the level");
+    info!(logger: logger, "in the same batch");
+    guard.poll().unwrap();
+    assert_eq!(parcels.sent(), [3]);
+    error!(logger: logger, "above it");
+    guard.poll().unwrap();
+    assert_eq!(parcels.sent(), [3, 1]);
+}
+
+#[test]
+fn a_record_that_the_handler_does_not_get_flushes_nothing() {
+    let parcels = Parcels::default();
+    let handler = parcels.clone().filter(|record| record.level() == Level::Info);
+    let builder = treering::builder().wait(Wait::Manual);
+    let (logger, guard) =
+        builder.handler(handler.flush_policy(never().at_level(Level::Error))).start().unwrap();
+    info!(logger: logger, "its own");
+    error!(logger: logger, "somebody else's");
+    guard.poll().unwrap();
+    assert!(parcels.sent().is_empty());
+}
+
+#[test]
+fn after_so_many_records_it_is_flushed_before_the_next_one() {
+    let (logger, guard, parcels) = flushed_by(never().each_records(3));
+    (0..10).for_each(|n| info!(logger: logger, "{n}"));
+    guard.poll().unwrap();
+    assert_eq!(parcels.sent(), [3, 3, 3]);
+    (0..2).for_each(|n| info!(logger: logger, "{n}"));
+    guard.poll().unwrap();
+    assert_eq!(parcels.sent(), [3, 3, 3, 3], "those of the batch before count");
+    let (logger, guard, parcels) = flushed_by(never().each_records(0));
+    (0..2).for_each(|n| info!(logger: logger, "{n}"));
+    guard.poll().unwrap();
+    assert_eq!(parcels.sent(), [1, 1], "0 is 1");
+}
+
+#[test]
+fn what_is_held_for_the_given_time_leaves_though_the_listener_sleeps_and_nobody_logs() {
+    let parcels = Parcels::default();
+    let policy = never().held_at_most(Duration::from_millis(150));
+    let (logger, _guard) = treering::builder().handler(parcels.clone().flush_policy(policy)).start().unwrap();
+    thread::sleep(Duration::from_millis(250)); // it has parked
+    let logged = Instant::now();
+    info!(logger: logger, "held");
+    eventually("it is flushed", || parcels.sent() == [1]);
+    let held = logged.elapsed();
+    assert!(held >= Duration::from_millis(150), "{held:?}");
+}
+
+#[test]
+fn while_others_arrive_nothing_is_held_for_longer_than_the_given_time() {
+    let (logger, guard, parcels) = flushed_by(never().held_at_most(Duration::from_millis(50)));
+    let start = Instant::now();
+    while parcels.sent().is_empty() {
+        assert!(start.elapsed() < SOON);
+        info!(logger: logger, "another one");
+        guard.poll().unwrap();
+    }
+    assert!(start.elapsed() >= Duration::from_millis(50));
+}
+
+#[test]
+fn a_handler_in_quarantine_is_not_flushed_for_what_it_did_not_get() {
+    /// Fails always, and counts its flushes.
+    struct Fails(Arc<AtomicUsize>);
+    impl Handler for Fails {
+        fn handle(&mut self, _: &Batch<'_>) -> Result<(), HandlerError> {
+            Err(HandlerError::new("never"))
+        }
+
+        fn flush(&mut self) -> Result<(), HandlerError> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        }
+    }
+    let flushes = Arc::new(AtomicUsize::new(0));
+    let handler = Fails(flushes.clone()).flush_policy(never().at_level(Level::Error));
+    let builder = treering::builder().wait(Wait::Manual).error_hook(|_| ()).handler(handler);
+    let (logger, guard) = builder.start().unwrap();
+    (0..1000).for_each(|n| error!(logger: logger, "{n}"));
+    guard.poll().unwrap();
+    assert!(guard.stats().handlers["Fails"].quarantined);
+    assert_eq!(flushes.load(Ordering::SeqCst), 0);
+}
+
+// ---- until nothing is held
+
+/// Lets one record go with each flush, as a full pipe does.
+struct Trickles(Arc<AtomicU64>);
+
+impl Handler for Trickles {
+    fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+        self.0.fetch_add(batch.len() as u64, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), HandlerError> {
+        let _ = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |held| held.checked_sub(1));
+        Ok(())
+    }
+
+    fn held(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+#[test]
+fn wait_idle_asks_again_until_the_handlers_hold_nothing_where_a_flush_asks_once() {
+    for wait in [Wait::Adaptive, Wait::Manual] {
+        let held = Arc::new(AtomicU64::new(0));
+        let handler = Trickles(held.clone()).flush_policy(never());
+        let (logger, guard) = treering::builder().wait(wait).handler(handler).start().unwrap();
+        (0..5).for_each(|n| info!(logger: logger, "{n}"));
+        guard.flush(SOON).unwrap();
+        assert_eq!(held.load(Ordering::SeqCst), 4);
+        guard.wait_idle(SOON).unwrap();
+        assert_eq!(held.load(Ordering::SeqCst), 0);
+        let report = guard.stats();
+        assert_eq!((report.pending, report.handlers["Trickles"].delivered), (0, 5));
+    }
+}
+
+#[test]
+fn wait_idle_keeps_its_deadline_while_a_handler_holds_on() {
+    for wait in [Wait::Adaptive, Wait::Manual] {
+        let held = Arc::new(AtomicU64::new(1_000_000));
+        let (logger, guard) = treering::builder().wait(wait).handler(Trickles(held)).start().unwrap();
+        info!(logger: logger, "stays");
+        let start = Instant::now();
+        assert!(guard.wait_idle(Duration::from_millis(50)).unwrap_err().is_timeout());
+        assert!(start.elapsed() >= Duration::from_millis(50));
+        assert!(start.elapsed() < SOON);
+    }
+}
+
+#[test]
+fn wait_idle_returns_under_constant_load_with_all_that_was_submitted_before() {
+    let builder = treering::builder().ring_capacity(16 * 1024).handler(Parcels::default());
+    let (logger, guard) = builder.start().unwrap();
+    under_load(&logger, || {
+        for _ in 0..20 {
+            let submitted = guard.stats().submitted;
+            guard.wait_idle(SOON).unwrap();
+            let report = guard.stats();
+            let settled = report.dispatched + report.dropped;
+            assert!(settled >= submitted, "{settled} of {submitted}");
+        }
+    });
+    guard.stop(LONG).unwrap().assert_balanced();
+}
+
+#[test]
+fn wait_idle_is_not_held_up_by_records_that_fail_or_by_a_stop() {
+    let fails = support::Each(|_: &treering::Record<'_>| Err(HandlerError::new("never")));
+    let builder = treering::builder().error_hook(|_| ()).handler(fails);
+    let (logger, guard) = builder.start().unwrap();
+    (0..5).for_each(|n| info!(logger: logger, "{n}"));
+    guard.wait_idle(SOON).unwrap();
+    assert_eq!(guard.stats().handlers["each"].failed, 5);
+    guard.stop(SOON).unwrap();
+    guard.wait_idle(Duration::ZERO).unwrap();
+    assert!(treering::wait_idle(SOON).unwrap_err().is_not_running());
+
+    let (_logger, guard, gate) = hanging();
+    thread::scope(|scope| {
+        let waits = scope.spawn(|| guard.wait_idle(LONG));
+        guard.stop(Duration::from_millis(50)).unwrap();
+        assert!(waits.join().unwrap().unwrap_err().is_timeout());
+    });
+    gate.open();
+}
+
+#[test]
+fn a_handler_that_waits_until_nothing_is_held_gets_an_error() {
+    let (its_logger, answer) = (Arc::new(Mutex::new(None::<Logger>)), Arc::new(Mutex::new(None)));
+    let (theirs, kept) = (its_logger.clone(), answer.clone());
+    let asks =
+        each(move |_| *kept.lock().unwrap() = Some(theirs.lock().unwrap().take().unwrap().wait_idle(SOON)));
+    let (logger, guard) = treering::builder().handler(asks).start().unwrap();
+    *its_logger.lock().unwrap() = Some(logger.clone());
+    info!(logger: logger, "asks");
+    guard.flush(SOON).unwrap();
+    assert!(answer.lock().unwrap().take().unwrap().unwrap_err().is_on_listener_thread());
 }

@@ -10,6 +10,7 @@ mod capture;
 mod console;
 mod fallback;
 mod file;
+mod policy;
 mod quarantine;
 mod recorder;
 mod routed;
@@ -26,6 +27,7 @@ pub use capture::{Capture, Captured, CapturedValue};
 pub use console::Console;
 pub use fallback::Or;
 pub use file::{Compression, File, FileControl, FileOptions, Rotation, SyncPolicy, Weekday};
+pub use policy::FlushPolicy;
 pub(crate) use quarantine::{FAILURES_MAX, Quarantine};
 pub use recorder::FlightRecorder;
 pub(crate) use routed::Filter;
@@ -88,7 +90,8 @@ pub trait Handler: Send {
     fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError>;
 
     /// Brings what the handler holds back to where it shall go. Called when the listener runs idle, at least every
-    /// few milliseconds while records are held, and for each `flush()` and `stop()` of the engine.
+    /// few milliseconds while records are held, or as its [`FlushPolicy`] says, and for each `flush()` and `stop()` of
+    /// the engine.
     ///
     /// # Errors
     /// [`HandlerError::lost`] with the number of records that were held and cannot be delivered any more. After any
@@ -366,6 +369,21 @@ pub trait Handler: Send {
         Self: Sized + 'static,
     {
         Routed::of(self).with_filter(filter)
+    }
+
+    /// Sets when the listener flushes it by itself.
+    ///
+    /// ```
+    /// use treering::{Level, handler::{File, FlushPolicy, Handler}};
+    /// let file = File::append("/dev/null")?.flush_policy(FlushPolicy::new().at_level(Level::Error));
+    /// # Ok::<(), treering::Error>(())
+    /// ```
+    #[must_use]
+    fn flush_policy(self, policy: FlushPolicy) -> Routed
+    where
+        Self: Sized + 'static,
+    {
+        Routed::of(self).with_flush_policy(policy)
     }
 
     /// If this handler fails, that one: what this one refuses, panics at, or is not shown while it is left alone, as

@@ -3,17 +3,17 @@
 use std::any::Any;
 use std::fmt;
 
-use super::{Batch, Handler, HandlerError, Selects};
+use super::{Batch, FlushPolicy, Handler, HandlerError, Selects};
 use crate::level::LevelFilter;
 use crate::record::Record;
 
 /// Says of a record whether it is wanted.
 pub(crate) type Filter = Box<dyn FnMut(&Record<'_>) -> bool + Send>;
 
-/// A handler with a [name](Handler::named), a [level](Handler::level) or a [filter](Handler::filter) that was given to it:
-/// what these methods return.
+/// A handler with a [name](Handler::named), a [level](Handler::level), a [filter](Handler::filter) or a
+/// [flush policy](Handler::flush_policy) that was given to it: what these methods return.
 ///
-/// While it is attached to an engine all three are the engine's, and [`HandlerControl`](crate::HandlerControl) changes
+/// While it is attached to an engine all of these are the engine's, and [`HandlerControl`](crate::HandlerControl) changes
 /// level and filter.
 ///
 /// ```
@@ -29,6 +29,7 @@ pub struct Routed {
     level: Option<LevelFilter>,
     /// Counts beside the handler's own.
     pub(crate) filter: Option<Filter>,
+    pub(crate) flush_policy: FlushPolicy,
 }
 
 impl Routed {
@@ -40,7 +41,13 @@ impl Routed {
             return routed;
         }
         match handler {
-            Some(handler) => Routed { handler: Box::new(handler), name: None, level: None, filter: None },
+            Some(handler) => Routed {
+                handler: Box::new(handler),
+                name: None,
+                level: None,
+                filter: None,
+                flush_policy: FlushPolicy::new(),
+            },
             None => unreachable!("only what is routed was taken"),
         }
     }
@@ -60,6 +67,10 @@ impl Routed {
             Some(mut first) => Box::new(move |record| first(record) && more(record)),
         };
         Routed { filter: Some(filter), ..self }
+    }
+
+    pub(super) fn with_flush_policy(self, flush_policy: FlushPolicy) -> Self {
+        Routed { flush_policy, ..self }
     }
 
     pub(crate) fn set_level(&mut self, level: LevelFilter) {

@@ -51,6 +51,11 @@ impl Selection {
         told
     }
 
+    /// Whether a record of this level is among them, or a more severe one.
+    pub(crate) fn reaches(&self, contents: Contents<'_>, level: LevelFilter) -> bool {
+        self.chosen.iter().any(|at| level.allows(contents.items[*at as usize].entry.metadata.level))
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.chosen.len()
     }

@@ -82,7 +82,11 @@ impl Core {
 
     /// The books at this moment. Records past the last tail are pending until the listener has counted them late.
     pub(crate) fn report(&self) -> Report {
-        self.sum(self.books.abandoned())
+        let mut report = self.sum(self.books.abandoned());
+        if !self.control.has_ended() {
+            report.progress = self.books.progress(report.pending + report.in_flight > 0);
+        }
+        report
     }
 
     /// `abandoned`: how many were on their way when a stop's deadline passed, if one did.

@@ -14,22 +14,19 @@ use crate::clock::{self, Deadline};
 use crate::error::Error;
 use crate::fault::{Faults, discard, guarded};
 use crate::handler::{
-    Contents, Cost, FAILURES_MAX, Failure, Handler, Quarantine, Routed, Selection, Texts, call_handler,
-    informed,
+    Contents, Cost, FAILURES_MAX, Failure, FlushPolicy, Handler, Quarantine, Routed, Selection, Texts,
+    call_handler, informed,
 };
 use crate::level::LevelFilter;
 use crate::origin::Origin;
-use crate::stats::{HandlerCounters, add};
+use crate::stats::{HandlerCounters, Progress, add};
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
 
 use super::change::{Change, What};
 use super::merge::{Collected, Inlets, count_reordered};
+use super::pulse::Pulse;
 #[cfg(test)]
 use super::testing;
-
-/// Records wait in a handler's buffer at most this long while others arrive: a reader of the file should not notice
-/// the buffer.
-const HELD_MAX: Duration = Duration::from_millis(5);
 
 /// What listener and stopping threads share of the books.
 #[derive(Debug)]
@@ -42,6 +39,7 @@ pub(crate) struct Books {
     pub(crate) reordered: AtomicU64,
     /// Written by whoever takes turns.
     listener_panics: AtomicU64,
+    pub(super) pulse: Pulse,
     origin: Origin,
 }
 
@@ -65,6 +63,7 @@ impl Books {
             handlers: Mutex::new(Vec::new()),
             reordered: AtomicU64::new(0),
             listener_panics: AtomicU64::new(0),
+            pulse: Pulse::new(),
             origin: Origin::here(),
         }
     }
@@ -80,13 +79,24 @@ impl Books {
         let counters = match handlers.iter().find(|counters| counters.name == name) {
             Some(counters) => counters.clone(),
             None => {
-                let counters = Arc::new(HandlerCounters::new(name));
+                let counters = Arc::new(HandlerCounters::new(name, handlers.len()));
                 handlers.push(counters.clone());
                 counters
             }
         };
         counters.attached.store(true, Ordering::Relaxed);
         counters
+    }
+
+    /// Whether the listener goes on. `is_behind`: there are records that are not through the handlers.
+    pub(super) fn progress(&self, is_behind: bool) -> Progress {
+        let called = self.pulse.calling().map(|number| self.handlers.lock()[number].clone());
+        Progress {
+            lag: if is_behind { self.pulse.lag() } else { Duration::ZERO },
+            calling: called.as_ref().map(|handler| handler.name.clone()),
+            handed: called.map_or(0, |handler| handler.cursor.handed() as u64),
+            heartbeat: Some(self.pulse.heartbeat()),
+        }
     }
 
     /// The listener panicked once more. Returns how often it has.
@@ -215,7 +225,7 @@ impl Handlers {
     ) -> Result<(), GivenUp> {
         self.texts.begin();
         let contents = batch.contents(&self.texts);
-        self.runners.iter_mut().for_each(|runner| runner.select(contents, faults));
+        self.runners.iter_mut().for_each(|runner| runner.select(contents, books, faults));
         books.settle(|| {
             inlets.settle_dispatched();
             self.runners.iter().for_each(|runner| runner.offer(batch.items.len()));
@@ -235,9 +245,9 @@ impl Handlers {
         self.hurried = true;
     }
 
-    /// Flushes the handlers that hold records: all, or those that have held some for too long.
-    pub(crate) fn flush(&mut self, all: bool, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
-        for runner in self.runners.iter_mut().filter(|runner| runner.is_flush_due(all)) {
+    /// Flushes the handlers that hold records and are to be flushed now, as their policies say.
+    pub(crate) fn flush(&mut self, is_idle: bool, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
+        for runner in self.runners.iter_mut().filter(|runner| runner.is_flush_due(is_idle)) {
             runner.flush(books, faults)?;
         }
         Ok(())
@@ -246,6 +256,11 @@ impl Handlers {
     /// Lets each handler look after itself.
     pub(crate) fn tend(&mut self, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
         self.runners.iter_mut().try_for_each(|runner| runner.tend(books, faults))
+    }
+
+    /// How long the listener may sleep, after it has flushed what is to be flushed before.
+    pub(crate) fn sleep_max(&self) -> Duration {
+        self.runners.iter().map(Runner::sleep_max).min().unwrap_or(Duration::MAX)
     }
 
     /// Flushes every handler, also those that hold nothing that was counted.
@@ -305,6 +320,8 @@ struct Runner {
     holds_since: Option<Instant>,
     /// The last flush let nothing go: the next one can wait.
     is_stuck: bool,
+    /// Records that it took since it was flushed.
+    unflushed: usize,
     quarantine: Quarantine,
     /// Records that it was not shown and was not told of yet.
     untold: u64,
@@ -322,6 +339,7 @@ impl Runner {
             in_hand: 0,
             holds_since: None,
             is_stuck: false,
+            unflushed: 0,
             quarantine: Quarantine::default(),
             untold: 0,
             buffers: false,
@@ -329,7 +347,8 @@ impl Runner {
     }
 
     /// Asks which records of a batch it gets. A handler that cannot say its level keeps the one that it said before.
-    fn select(&mut self, contents: Contents<'_>, faults: &Faults) {
+    fn select(&mut self, contents: Contents<'_>, books: &Books, faults: &Faults) {
+        let _calling = books.pulse.call(self.counters.number);
         let name = &self.counters.name;
         match guarded(|| self.handler.max_level()) {
             Ok(max_level) => self.max_level = max_level,
@@ -365,14 +384,16 @@ impl Runner {
         books: &Books,
         faults: &Faults,
     ) -> Result<(), GivenUp> {
-        let shown_max = if hurried { 1 } else { usize::MAX };
+        let policy = self.handler.flush_policy;
         while self.in_hand > 0 {
             if self.is_kept_out() {
                 return self.skip(books);
             }
+            let shown_max = if hurried { 1 } else { policy.records - self.unflushed };
             let settled = self.selection.len() - self.in_hand;
             let batch = self.selection.batch(contents, settled, shown_max, &self.counters.cursor);
             let shown = batch.len();
+            let _calling = books.pulse.call(self.counters.number);
             let is_failing = self.quarantine.is_failing();
             let failure =
                 call_handler(is_failing, || informed(&mut self.handler, &mut self.untold).handle(&batch))
@@ -384,6 +405,14 @@ impl Runner {
             self.in_hand -= outcome.taken;
             let delivered = self.settle(outcome.taken, outcome.loss, books)?;
             self.learn(delivered, failure, faults);
+            self.unflushed += outcome.taken;
+            if self.unflushed == policy.records {
+                self.flush(books, faults)?;
+            }
+        }
+        let is_level_set = policy.level != LevelFilter::OFF;
+        if is_level_set && self.unflushed > 0 && self.selection.reaches(contents, policy.level) {
+            self.flush(books, faults)?;
         }
         Ok(())
     }
@@ -462,16 +491,29 @@ impl Runner {
         self.counters.cursor.handed().clamp(1, shown)
     }
 
-    /// Whether the listener flushes it by itself: because it holds records and runs idle (`all`), or has held them for
-    /// too long.
-    fn is_flush_due(&self, all: bool) -> bool {
-        let is_due = |since| (all && !self.is_stuck) || clock::now() - since > HELD_MAX;
+    /// Whether the listener flushes it by itself: because it holds records and the listener runs idle, or has held them
+    /// for too long.
+    fn is_flush_due(&self, is_idle: bool) -> bool {
+        let FlushPolicy { when_idle, held_max, .. } = self.handler.flush_policy;
+        let is_due = |since| (is_idle && when_idle && !self.is_stuck) || clock::now() - since >= held_max;
         self.holds_since.is_some_and(is_due) && !self.is_kept_out()
+    }
+
+    /// How long the listener may sleep before it flushes it: for ever, if it did so before, or could do nothing.
+    fn sleep_max(&self) -> Duration {
+        let FlushPolicy { when_idle, held_max, .. } = self.handler.flush_policy;
+        match self.holds_since {
+            Some(since) if !when_idle && !self.is_stuck && !self.is_kept_out() => {
+                held_max.saturating_sub(clock::now() - since)
+            }
+            _ => Duration::MAX,
+        }
     }
 
     /// The listener's own flush, by which it learns of the handler.
     fn flush(&mut self, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
         books.settle(|| {})?; // not after a deadline
+        let _calling = books.pulse.call(self.counters.number);
         let is_failing = self.quarantine.is_failing();
         let failure =
             call_handler(is_failing, || informed(&mut self.handler, &mut self.untold).flush()).err();
@@ -487,6 +529,7 @@ impl Runner {
             return Ok(());
         }
         books.settle(|| {})?; // not after a deadline
+        let _calling = books.pulse.call(self.counters.number);
         let failure = call_handler(false, || self.handler.tend()).err();
         self.tell_first(failure.as_ref(), "", faults);
         let loss = Loss::of_held(failure.as_ref());
@@ -496,6 +539,7 @@ impl Runner {
     /// A flush that somebody waits for, or the close: it reaches the handler always, and fails without consequences.
     fn finish(&mut self, finish: Finish, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
         books.settle(|| {})?; // not after a deadline
+        let _calling = books.pulse.call(self.counters.number);
         let (what, failure) = match finish {
             Finish::Flush => {
                 ("flush", call_handler(false, || informed(&mut self.handler, &mut self.untold).flush()).err())
@@ -541,6 +585,7 @@ impl Runner {
 
     /// After a flush or the close: counts what left the handler, or failed.
     fn settle_finish(&mut self, failure: Option<&Failure>, books: &Books) -> Result<u64, GivenUp> {
+        self.unflushed = 0;
         self.holds_since = self.holds_since.map(|_| clock::now());
         let delivered = self.settle(0, Loss::of_held(failure), books)?;
         self.is_stuck = delivered == 0 && self.holds_since.is_some();

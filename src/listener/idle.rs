@@ -33,6 +33,31 @@ pub enum Wait {
     Park,
     /// No thread of its own: records are handed out by [`Guard::poll`](crate::Guard::poll), `flush` and `stop`, on
     /// the thread that calls them.
+    ///
+    /// So a way to wait of your own is a loop:
+    ///
+    /// ```
+    /// use std::{sync::Arc, thread, time::Duration};
+    ///
+    /// # let capture = treering::handler::Capture::new();
+    /// let builder = treering::builder().wait(treering::Wait::Manual);
+    /// # let builder = builder.handler(capture.clone());
+    /// let (logger, guard) = builder.start()?;
+    /// let guard = Arc::new(guard);
+    /// let polled = guard.clone();
+    /// thread::spawn(move || {
+    ///     // Until the engine is stopped. Other threads that stop and flush take their turns themselves.
+    ///     while let Ok(records) = polled.poll() {
+    ///         if records == 0 {
+    ///             thread::sleep(Duration::from_micros(200)); // or in `epoll_wait`, or not at all
+    ///         }
+    ///     }
+    /// });
+    /// treering::info!(logger: logger, "handed out by the loop");
+    /// # assert!(capture.wait_for(1, Duration::from_secs(20)));
+    /// guard.stop(Duration::from_secs(5))?;
+    /// # Ok::<(), treering::Error>(())
+    /// ```
     Manual,
 }
 

@@ -298,6 +298,11 @@ impl Inlets {
         }
     }
 
+    /// The key of the next record of those that the last look found.
+    pub(crate) fn next_key(&self) -> Option<u64> {
+        self.heap.peek().map(|Reverse((key, _))| *key)
+    }
+
     /// Whether records were too young for the last cut-off.
     pub(crate) fn hold_back(&self) -> bool {
         !self.heap.is_empty()

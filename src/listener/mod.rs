@@ -14,6 +14,7 @@ mod dispatch;
 mod idle;
 mod merge;
 mod own;
+mod pulse;
 mod resolve;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -74,6 +75,13 @@ pub(crate) enum Turn {
     Finished,
 }
 
+/// When a turn looked at the rings, by two clocks.
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    at: Instant,
+    stamp: u64,
+}
+
 impl Listener {
     pub(crate) fn new(
         core: Arc<Core>,
@@ -126,7 +134,7 @@ impl Listener {
             Step::Nap(duration) => {
                 // Nobody is in a hurry: what the handlers hold can leave now.
                 if self.flush_held().is_ok() {
-                    self.core.control.nap(duration);
+                    self.core.control.nap(duration.min(self.handlers.sleep_max()));
                 }
             }
             Step::Park => {
@@ -180,7 +188,9 @@ impl Listener {
         let flushing = asked > self.answered;
         #[cfg(treering_mutant = "tails_before_cutoff")]
         self.inlets.read_tails();
-        let cutoff = self.cutoff(closing, flushing);
+        let look = Look { at: clock::now(), stamp: self.core.transport.shared.ticker.ordered() };
+        self.core.books.pulse.beat(look.at);
+        let cutoff = self.cutoff(look, closing, flushing);
         self.recover()?;
         #[cfg(treering_mutant = "tails_before_leases")]
         self.inlets.read_tails();
@@ -193,7 +203,7 @@ impl Listener {
         )))]
         self.inlets.read_tails();
 
-        let records = self.hand_out(cutoff)?;
+        let records = self.hand_out(look, cutoff)?;
         self.tell_losses(closing)?;
         self.inlets.reclaim(&self.core.transport);
         if flushing {
@@ -218,8 +228,8 @@ impl Listener {
     }
 
     /// The highest key that this turn may hand out. Read before any tail.
-    fn cutoff(&self, closing: bool, flushing: bool) -> u64 {
-        let now = self.core.transport.shared.ticker.ordered();
+    fn cutoff(&self, look: Look, closing: bool, flushing: bool) -> u64 {
+        let now = look.stamp;
         match (closing, flushing || self.idle.is_manual()) {
             (true, _) => u64::MAX,
             // Someone waits: for a flush, or for what a poll finds.
@@ -229,8 +239,9 @@ impl Listener {
     }
 
     /// Hands out everything up to the cut-off, batch by batch.
-    fn hand_out(&mut self, cutoff: u64) -> Result<usize, GivenUp> {
+    fn hand_out(&mut self, look: Look, cutoff: u64) -> Result<usize, GivenUp> {
         let mut records = 0;
+        self.tell_horizon(look);
         loop {
             if let Some(step) = self.clock.anchor() {
                 self.tell_clock_step(step);
@@ -248,7 +259,15 @@ impl Listener {
             testing::pass(testing::Bug::Collected);
             records += self.batch.items.len();
             self.dispatch()?;
+            self.tell_horizon(look);
         }
+    }
+
+    /// Everything before the next record has been through the handlers; if there is none, everything before the look.
+    fn tell_horizon(&self, look: Look) {
+        let age = self.inlets.next_key().map_or(0, |key| look.stamp.saturating_sub(key));
+        let horizon = look.at.checked_sub(self.clock.duration_of(age));
+        self.core.books.pulse.reach(horizon.unwrap_or(look.at));
     }
 
     /// An echo is taken as long as what was handed out last was none, so each leads back to a record of somebody else's,
@@ -326,7 +345,7 @@ impl Listener {
         self.dispatch()
     }
 
-    /// What the handlers hold leaves the process now.
+    /// Nobody is in a hurry: what the handlers hold leaves the process now, unless their policies say otherwise.
     pub(crate) fn flush_held(&mut self) -> Result<(), GivenUp> {
         self.handlers.flush(true, &self.core.books, &self.core.faults)
     }
@@ -347,7 +366,7 @@ impl Listener {
         if is_asked || self.inlets.has_news(transport) {
             state.unpark();
         } else if is_sound {
-            state.park(Some(PARK_MAX));
+            state.park(Some(PARK_MAX.min(self.handlers.sleep_max())));
         } else {
             // A producer that looked at the state word before the means changed is not ordered against us.
             state.unpark();

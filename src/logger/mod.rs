@@ -66,6 +66,32 @@ impl Logger {
         self.with_turns(|engine| engine.flush(timeout))
     }
 
+    /// Waits until everything that was submitted before this call, by whatever thread, is settled, and the handlers hold
+    /// nothing: what [`stats`](Logger::stats) showed as submitted before is handed out or counted as lost, and has been
+    /// brought out of every handler or counted as failed. A failed record does not hold it up.
+    ///
+    /// More than [`flush`](Logger::flush), which asks each handler once to let go of what it holds and returns: this one
+    /// asks again, with pauses of up to 10 ms, while a pipe is full or a file waits to be synced. What other threads log
+    /// meanwhile is not waited for, so it ends under constant load too.
+    ///
+    /// Cost: one flush or two, and one more for each pause.
+    ///
+    /// # Errors
+    /// As [`flush`](Logger::flush). [`is_timeout`](Error::is_timeout) also while a handler holds on to records.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// let (logger, guard) = treering::builder().handler(treering::handler::Capture::new()).start()?;
+    /// treering::info!(logger: logger, "one of many");
+    /// logger.wait_idle(Duration::from_secs(5))?;
+    /// let report = guard.stats();
+    /// assert_eq!((report.pending, report.handlers["capture"].held), (0, 0));
+    /// # Ok::<(), treering::Error>(())
+    /// ```
+    pub fn wait_idle(&self, timeout: Duration) -> Result<(), Error> {
+        self.with_turns(|engine| engine.wait_idle(timeout))
+    }
+
     /// The books at this moment. Other threads may log meanwhile: [`Report::pending`] is what is on its way.
     ///
     /// Cost: looks at each ring's counters, under the registry lock.
