@@ -494,15 +494,20 @@ fn after_so_many_records_it_is_flushed_before_the_next_one() {
 
 #[test]
 fn what_is_held_for_the_given_time_leaves_though_the_listener_sleeps_and_nobody_logs() {
-    let parcels = Parcels::default();
     let policy = never().held_at_most(Duration::from_millis(150));
-    let (logger, _guard) = treering::builder().handler(parcels.clone().flush_policy(policy)).start().unwrap();
-    thread::sleep(Duration::from_millis(250)); // it has parked
-    let logged = Instant::now();
-    info!(logger: logger, "held");
-    eventually("it is flushed", || parcels.sent() == [1]);
-    let held = logged.elapsed();
-    assert!(held >= Duration::from_millis(150), "{held:?}");
+    // A listener that sleeps through it is woken half a second after it parked, every time; a busy machine is late once.
+    let is_in_time = (0..10).any(|_| {
+        let parcels = Parcels::default();
+        let builder = treering::builder().handler(parcels.clone().flush_policy(policy));
+        let (logger, _guard) = builder.start().unwrap();
+        let logged = Instant::now();
+        info!(logger: logger, "held");
+        eventually("it is flushed", || parcels.sent() == [1]);
+        let held = logged.elapsed();
+        assert!(held >= Duration::from_millis(150), "{held:?}");
+        held < Duration::from_millis(400)
+    });
+    assert!(is_in_time);
 }
 
 #[test]
