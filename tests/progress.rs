@@ -68,6 +68,11 @@ fn every_call_of_a_handler_is_seen_from_outside() {
             Ok(())
         }
 
+        fn tend(&mut self) -> Result<(), HandlerError> {
+            self.at("tend");
+            Ok(())
+        }
+
         fn accepts(&mut self, _: &treering::Record<'_>) -> bool {
             self.at("accepts");
             true
@@ -78,7 +83,7 @@ fn every_call_of_a_handler_is_seen_from_outside() {
             0
         }
     }
-    for call in ["handle", "flush", "accepts", "held"] {
+    for call in ["handle", "flush", "tend", "accepts", "held"] {
         let gate = Gate::closed();
         let (logger, guard) = treering::builder().handler(Hangs(call, gate.clone())).start().unwrap();
         std::thread::scope(|scope| {

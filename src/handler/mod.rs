@@ -371,7 +371,8 @@ pub trait Handler: Send {
         Routed::of(self).with_filter(filter)
     }
 
-    /// Sets when the listener flushes it by itself.
+    /// Sets when the listener flushes it by itself. That of the handler which the engine is given counts, not one of a
+    /// handler inside it.
     ///
     /// ```
     /// use treering::{Level, handler::{File, FlushPolicy, Handler}};
