@@ -423,6 +423,6 @@ pub(crate) fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> io::R
     })
 }
 
-fn judge(filter: Filter) -> Arc<dyn Fn(&Metadata) -> bool + Send + Sync> {
+fn judge(filter: Filter) -> Arc<dyn Fn(&Metadata<'_>) -> bool + Send + Sync> {
     Arc::new(move |metadata| filter.allows(metadata))
 }

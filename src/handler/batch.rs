@@ -10,12 +10,12 @@ use crate::sync::Arc;
 
 /// Where one record of a batch lies.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Item {
+pub(crate) struct Item<'a> {
     /// Where its arguments begin in the batch's words.
     pub(crate) start: usize,
     /// How many words they are.
     pub(crate) words: usize,
-    pub(crate) entry: &'static Entry,
+    pub(crate) entry: &'a Entry<'a>,
     pub(crate) time: Timestamp,
     pub(crate) stamp: u64,
     /// Position in the batch's threads.
@@ -28,7 +28,7 @@ pub(crate) struct Item {
 /// Records in order, and what they refer to.
 #[derive(Clone, Copy)]
 pub(crate) struct Contents<'a> {
-    pub(crate) items: &'a [Item],
+    pub(crate) items: &'a [Item<'a>],
     pub(crate) words: &'a [u64],
     pub(crate) threads: &'a [Arc<Thread>],
     /// What their texts are, for handlers that make the same.
@@ -38,7 +38,7 @@ pub(crate) struct Contents<'a> {
 impl<'a> Contents<'a> {
     /// The record of one of the items.
     #[inline]
-    pub(super) fn record(&self, item: &'a Item) -> Record<'a> {
+    pub(super) fn record(&self, item: &'a Item<'a>) -> Record<'a> {
         Record {
             entry: item.entry,
             arguments: self.words.get(item.start..item.start + item.words).unwrap_or(&[]),

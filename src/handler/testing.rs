@@ -14,7 +14,7 @@ pub(crate) const HEAD: &str = "2023-11-14T22:13:20.123456789Z INFO  tests: ";
 /// Records in order, as the listener gathers them.
 #[derive(Debug)]
 pub(crate) struct Run {
-    items: Vec<Item>,
+    items: Vec<Item<'static>>,
     words: Vec<u64>,
     threads: Vec<Arc<Thread>>,
     /// The positions of all items.
