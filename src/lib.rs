@@ -133,6 +133,8 @@ mod output;
 pub mod overflow;
 #[cfg(not(treering_loom))]
 mod process;
+#[cfg(not(treering_loom))]
+pub mod queue;
 pub mod record;
 mod ring;
 #[cfg(all(feature = "signals", not(treering_loom)))]
