@@ -42,12 +42,12 @@ pub(crate) fn never_wait_here() {
 }
 
 /// This thread takes turns as long as this lives.
-struct Listening {
+pub(crate) struct Listening {
     before: bool,
 }
 
 impl Listening {
-    fn here() -> Self {
+    pub(crate) fn here() -> Self {
         Listening { before: LISTENING.replace(true) }
     }
 }

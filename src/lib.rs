@@ -24,6 +24,7 @@
 //! - **To end**: keep the [`Guard`]; its drop flushes, and the end of the process stops the engine. [`flush()`] and
 //!   [`shutdown()`] are for those whose guard lives elsewhere.
 //! - **To know**: a [`Report`] says what became of every record. Its books balance.
+//! - **To send records on**: [`handler::QueueHandler`] into any [`queue`], and a [`Listener`] to take them out again.
 //! - **To write a handler or a format**: [`handler::Handler`], [`format::Format`], and the [`Record`] they get.
 //!
 //! # An engine of its own
@@ -70,10 +71,11 @@
 //!
 //! `signals` adds `stop_on_signals()`: SIGTERM and SIGINT end the process when its records are out.
 //!
+//! `conformance` adds `queue::conformance`: whether a queue of yours keeps the contract of queues.
+//!
 //! # Limits
 //!
-//! Linux, 64 bits; verified on x86-64. Custom queues and bridges from `log` and `tracing` are not there
-//! yet. A child after `fork` has no engine until it starts one.
+//! Linux, 64 bits; verified on x86-64. Bridges from `log` and `tracing` are not there yet. A child after `fork` has no engine until it starts one.
 //!
 //! [docs/guarantees.md]: https://github.com/treering/treering/blob/main/docs/guarantees.md
 
@@ -120,6 +122,8 @@ pub mod format;
 #[cfg(not(treering_loom))]
 mod global;
 pub mod handler;
+#[cfg(not(treering_loom))]
+mod intake;
 #[cfg(treering_loom)]
 #[doc(hidden)]
 pub mod internals;
@@ -149,6 +153,8 @@ pub use builder::{Builder, Guard, builder};
 pub use error::Error;
 #[cfg(not(treering_loom))]
 pub use global::{flush, handlers, init, register_thread, set_filter, shutdown, stats};
+#[cfg(not(treering_loom))]
+pub use intake::{IntakeReport, Listener, Listening, Prepared};
 #[doc(inline)]
 pub use level::{Level, LevelFilter};
 pub use listener::Wait;

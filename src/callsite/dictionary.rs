@@ -13,6 +13,7 @@
 )]
 
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::OnceLock;
 
 use super::{Callsite, DISABLED, Metadata, Schema, Type};
@@ -26,6 +27,34 @@ use crate::sync::{Arc, AtomicU8, Mutex, Ordering};
 pub(crate) struct Entry<'a> {
     pub(crate) metadata: &'a Metadata<'a>,
     pub(crate) types: &'a [&'a Type<'a>],
+}
+
+/// An entry, and how long it lives: who keeps a record beyond its batch must know.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum EntryOf<'a> {
+    /// As long as the process.
+    Process(&'static Entry<'static>),
+    /// As long as the batch: it came with its record.
+    Batch(&'a Entry<'a>),
+}
+
+impl<'a> EntryOf<'a> {
+    #[inline]
+    pub(crate) fn get(self) -> &'a Entry<'a> {
+        match self {
+            EntryOf::Process(entry) => entry,
+            EntryOf::Batch(entry) => entry,
+        }
+    }
+}
+
+impl<'a> Deref for EntryOf<'a> {
+    type Target = Entry<'a>;
+
+    #[inline]
+    fn deref(&self) -> &Entry<'a> {
+        self.get()
+    }
 }
 
 /// Decides, for one engine, whether a callsite is enabled.

@@ -18,7 +18,7 @@ pub(crate) mod dictionary;
 mod schema;
 mod template;
 
-pub(crate) use dictionary::{Dictionary, Entry, Verdicts};
+pub(crate) use dictionary::{Dictionary, Entry, EntryOf, Verdicts};
 pub use schema::Schema;
 pub(crate) use schema::Type;
 pub use template::{Align, Count, Kind, Spec, Style};

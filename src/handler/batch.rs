@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::Texts;
-use crate::callsite::Entry;
+use crate::callsite::EntryOf;
 use crate::record::{Record, Thread, Timestamp};
 use crate::stats::Cursor;
 use crate::sync::Arc;
@@ -15,7 +15,7 @@ pub(crate) struct Item<'a> {
     pub(crate) start: usize,
     /// How many words they are.
     pub(crate) words: usize,
-    pub(crate) entry: &'a Entry<'a>,
+    pub(crate) entry: EntryOf<'a>,
     pub(crate) time: Timestamp,
     pub(crate) stamp: u64,
     /// Position in the batch's threads.
@@ -40,7 +40,7 @@ impl<'a> Contents<'a> {
     #[inline]
     pub(super) fn record(&self, item: &'a Item<'a>) -> Record<'a> {
         Record {
-            entry: item.entry,
+            entry: item.entry.get(),
             arguments: self.words.get(item.start..item.start + item.words).unwrap_or(&[]),
             time: item.time,
             stamp: item.stamp,

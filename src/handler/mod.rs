@@ -11,6 +11,8 @@ mod console;
 mod fallback;
 mod file;
 mod quarantine;
+#[cfg(not(treering_loom))]
+mod queue;
 mod recorder;
 mod routed;
 mod selection;
@@ -27,6 +29,8 @@ pub use console::Console;
 pub use fallback::Or;
 pub use file::{Compression, File, FileControl, FileOptions, Rotation, SyncPolicy, Weekday};
 pub(crate) use quarantine::{FAILURES_MAX, Quarantine};
+#[cfg(not(treering_loom))]
+pub use queue::QueueHandler;
 pub use recorder::FlightRecorder;
 pub(crate) use routed::Filter;
 pub use routed::Routed;

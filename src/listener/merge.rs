@@ -13,6 +13,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
+use crate::callsite::{Entry, EntryOf};
 use crate::clock::WallClock;
 use crate::handler::Item;
 use crate::overflow::{Loss, Reason};
@@ -137,7 +138,7 @@ impl Collected {
     /// Appends one of the engine's own records.
     pub(crate) fn push_own(
         &mut self,
-        entry: &'static crate::callsite::Entry<'static>,
+        entry: &'static Entry<'static>,
         arguments: &[u64],
         stamp: u64,
         thread: usize,
@@ -148,7 +149,7 @@ impl Collected {
         self.items.push(Item {
             start,
             words: arguments.len(),
-            entry,
+            entry: EntryOf::Process(entry),
             time: clock.time_of(stamp),
             stamp,
             thread,
@@ -538,7 +539,7 @@ fn push_record(header: Header, stamp: u64, arguments: &[u64], index: usize, to: 
     batch.items.push(Item {
         start,
         words: arguments.len(),
-        entry: entries.resolve(header.id).unwrap_or(own::UNKNOWN),
+        entry: EntryOf::Process(entries.resolve(header.id).unwrap_or(own::UNKNOWN)),
         time: clock.time_of(stamp),
         stamp,
         thread,

@@ -13,7 +13,7 @@ mod read;
 mod tests;
 mod write;
 
-pub(crate) use read::read;
+pub(crate) use read::{Parts, read};
 
 use std::fmt;
 

@@ -16,8 +16,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) time: Timestamp,
     pub(crate) stamp: u64,
     pub(crate) truncated: bool,
-    process_id: u32,
-    thread_id: u32,
+    pub(crate) process_id: u32,
+    pub(crate) thread_id: u32,
     thread_name: Option<&'a str>,
     /// Words that need not be aligned.
     arguments: &'a [[u8; 8]],

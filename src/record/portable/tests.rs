@@ -240,11 +240,17 @@ fn what_is_too_large_is_refused_on_both_sides_and_leaves_nothing_behind() {
     assert_eq!(out, b"before");
     assert!(matches!(Decoder::new().decode(&vec![0; BYTES_MAX + 1]), Err(PortableError::TooLarge)));
     // A type nested deeper than the stack should have to bear.
-    let mut deep = bytes_of(&Owned::new(Level::Info, "app", &[], &[], ()).record());
-    deep.truncate(deep.len() - 8);
-    deep.extend(1_u32.to_le_bytes());
-    deep.extend([super::nest::OPTION; 1_000_000]);
-    assert_eq!(Decoder::new().decode(&deep).unwrap_err(), PortableError::TooLarge);
+    let nested = |depth| {
+        let mut bytes = bytes_of(&Owned::new(Level::Info, "app", &[], &[], ()).record());
+        bytes.truncate(bytes.len() - 8);
+        bytes.extend(1_u32.to_le_bytes());
+        bytes.extend(vec![super::nest::OPTION; depth]);
+        bytes.extend([0, 0, 0, 0, 0]); // `bool`, and no words
+        bytes
+    };
+    assert!(Decoder::new().decode(&nested(super::DEPTH_MAX)).is_ok());
+    assert_eq!(Decoder::new().decode(&nested(super::DEPTH_MAX + 1)).unwrap_err(), PortableError::TooLarge);
+    assert_eq!(Decoder::new().decode(&nested(1_000_000)).unwrap_err(), PortableError::TooLarge);
 }
 
 #[test]
