@@ -1,13 +1,8 @@
 //! A queue of one's own, and the line that tells whether it is one. `cargo run --example custom_queue --features conformance`
 use std::sync::{Condvar, Mutex};
-use std::time::Duration;
-use treering::queue::{
-    Deadline, Dequeue, DequeueError, Dequeued, Enqueue, EnqueueError, Frames, conformance,
-};
-
+use treering::queue::*;
 #[derive(Default)]
 struct MyQueue(Mutex<(Vec<Vec<u8>>, bool, bool)>, Condvar); // frames, closed, woken
-
 impl Enqueue for MyQueue {
     fn enqueue(&self, frame: &[u8]) -> Result<(), EnqueueError> {
         match &mut *self.0.lock().unwrap() {
@@ -21,19 +16,15 @@ impl Enqueue for MyQueue {
 }
 impl Dequeue for MyQueue {
     fn dequeue(&self, frames: &mut Frames, deadline: Deadline) -> Result<Dequeued, DequeueError> {
-        let left = deadline.left().unwrap_or(Duration::MAX);
-        let waits =
-            |(frames, closed, woken): &mut (Vec<_>, bool, bool)| frames.is_empty() && !*closed && !*woken;
+        let left = deadline.left().unwrap_or(std::time::Duration::MAX);
+        let waits = |state: &mut (Vec<_>, bool, bool)| state.0.is_empty() && !state.1 && !state.2;
         let mut state = self.1.wait_timeout_while(self.0.lock().unwrap(), left, waits).unwrap().0;
-        let (closed, _woken) = (state.1, std::mem::take(&mut state.2));
-        let taken = state.0.drain(..).map(|frame| frames.push(&frame)).count();
-        Ok(if taken > 0 {
-            Dequeued::Some(taken)
-        } else if closed {
-            Dequeued::Closed
-        } else {
-            Dequeued::Empty
-        })
+        state.2 = false;
+        match state.0.drain(..).map(|frame| frames.push(&frame)).count() {
+            0 if state.1 => Ok(Dequeued::Closed),
+            0 => Ok(Dequeued::Empty),
+            taken => Ok(Dequeued::Some(taken)),
+        }
     }
     fn close(&self) {
         self.0.lock().unwrap().1 = true;

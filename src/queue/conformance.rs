@@ -58,7 +58,7 @@ pub fn run<Q: Queue + 'static>(make: impl Fn() -> Q) {
 /// assert_eq!(failure.clause(), 1);
 /// ```
 pub fn check<Q: Queue + 'static>(make: impl Fn() -> Q) -> Result<(), Failure> {
-    let trials: [(Clause, fn(&Arc<Q>) -> Result<(), Fault>); 13] = [
+    let trials: [(Clause, Trial<Q>); 13] = [
         (ENOUGH, what_is_there_is_given_at_once),
         (WHOLE, frames_come_out_whole),
         (CLOSED, after_the_close_nothing_is_taken),
@@ -124,6 +124,9 @@ const CLOSED: Clause = Clause(11, "after a close nothing is taken");
 const DRAINED: Clause = Clause(12, "what was taken before the close comes out, and then `Closed`, always");
 const RELEASE: Clause = Clause(13, "a close ends every wait");
 
+/// Tries a clause on a new queue.
+type Trial<Q> = fn(&Arc<Q>) -> Result<(), Fault>;
+
 /// What was seen; of another clause than the one that is tried, if that is named.
 struct Fault {
     clause: Option<Clause>,
@@ -146,11 +149,7 @@ macro_rules! hold {
 }
 
 /// Runs a trial on a thread of its own, which is left alone if it does not end.
-fn within_time<Q: Queue + 'static>(
-    clause: Clause,
-    trial: fn(&Arc<Q>) -> Result<(), Fault>,
-    queue: Arc<Q>,
-) -> Result<(), Failure> {
+fn within_time<Q: Queue + 'static>(clause: Clause, trial: Trial<Q>, queue: Arc<Q>) -> Result<(), Failure> {
     let result = started(move || trial(&queue)).wait(TIME_MAX);
     let fault = match result {
         Some(Ok(Ok(()))) => return Ok(()),

@@ -7,7 +7,7 @@
 //!
 //! The contract has two sides. [`Enqueue`] is what a `QueueHandler` needs, [`Dequeue`] what a `Listener` needs; what has
 //! both is a [`Queue`]. A backend that only sends, or only receives, implements one of them, and cannot be used as the
-//! other: that does not compile. docs/queue-backends.md shows how to write one; [`conformance`] tells whether it is one.
+//! other: that does not compile. docs/queue-backends.md shows how to write one; `queue::conformance` tells whether it is one.
 //!
 //! # The contract
 //!

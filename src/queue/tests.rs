@@ -142,10 +142,9 @@ impl Enqueue for Mutant {
         assert!(!self.has(Panics), "as it must");
         let mut state = self.lock();
         state.taken += 1;
-        if state.closed && !self.has(ForgetsToClose) {
-            if !(self.has(TakesOneMoreAfterTheClose) && state.frames.is_empty()) {
-                return Err(EnqueueError::Closed);
-            }
+        let takes_one_more = self.has(TakesOneMoreAfterTheClose) && state.frames.is_empty();
+        if state.closed && !self.has(ForgetsToClose) && !takes_one_more {
+            return Err(EnqueueError::Closed);
         }
         if state.frames.len() >= self.capacity {
             state.was_full = true;
@@ -166,10 +165,10 @@ impl Enqueue for Mutant {
         let stored = match self.fault {
             CutsLongFrames => &frame[..frame.len().min(65_535)],
             SkipsEmptyFrames if frame.is_empty() => return Ok(()),
-            DropsOneInAThousand if state.taken % 1000 == 0 => return Ok(()),
+            DropsOneInAThousand if state.taken.is_multiple_of(1000) => return Ok(()),
             _ => frame,
         };
-        if self.has(DoublesOneInAThousand) && state.taken % 1000 == 0 {
+        if self.has(DoublesOneInAThousand) && state.taken.is_multiple_of(1000) {
             state.frames.push_back(stored.to_vec());
         }
         match self.fault {

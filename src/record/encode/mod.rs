@@ -92,7 +92,7 @@ pub unsafe trait Argument {
     }
 
     /// Writes an element of a list in its natural size. Called only for types that
-    /// [`Type::packed_bytes`] gives a size to.
+    /// `Type::packed_bytes` gives a size to.
     ///
     /// # Safety
     /// `to` is valid for writes of that size.
