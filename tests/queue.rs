@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-use treering::handler::{Batch, Capture, Handler, HandlerError, QueueHandler};
+use treering::handler::{Batch, Capture, FlightRecorder, Handler, HandlerError, QueueHandler};
 use treering::queue::{
     Channel, Deadline, Dequeue, DequeueError, Dequeued, Enqueue, EnqueueError, Frames, Locked,
 };
-use treering::{Level, Listener, Listening, Logger, Prepared, Wait, builder, info, warn};
+use treering::{Level, Listener, Listening, Logger, Prepared, Wait, builder, error, info, warn};
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -366,4 +366,20 @@ fn a_queue_that_is_closed_costs_its_handler_every_record_and_nobody_else() {
     report.assert_balanced();
     assert_eq!(report.handlers["QueueHandler"].failed, 30);
     assert_eq!(capture.len(), 30);
+}
+
+#[test]
+fn a_flight_recorder_counts_what_it_cannot_keep() {
+    let capture = Capture::new();
+    let recorder = FlightRecorder::new(capture.clone().level(Level::Warn));
+    let queue = queue();
+    let (logger, guard) = builder().handler(QueueHandler::new(queue.clone())).start().unwrap();
+    info!(logger: logger, "before");
+    error!(logger: logger, "the trigger");
+    guard.stop(LONG).unwrap();
+    let report = Listener::new(queue).handler(recorder).start().unwrap().stop(LONG).unwrap();
+    report.assert_balanced();
+    assert_eq!(messages(&capture), ["0 kept records follow, 1 older ones were overwritten", "the trigger"]);
+    let recorder = report.handlers.iter().next().unwrap();
+    assert_eq!((recorder.offered, recorder.filtered, recorder.delivered), (2, 1, 1), "{recorder}");
 }
