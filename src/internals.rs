@@ -29,7 +29,7 @@ pub use crate::listener::Wait;
 const LEVEL: Level = Level::Error;
 const SCHEMA: Schema = Schema::Then(&Type::U64, &Schema::End);
 static METADATA: Metadata<'static> = own_metadata!(Error, "model", &[], &[]);
-static METADATA_OF_INSTANCE: Metadata =
+static METADATA_OF_INSTANCE: Metadata<'static> =
     Metadata { instance: true, ..own_metadata!(Error, "model", &[], &[]) };
 
 /// An engine, for whoever logs to it or asks something of it.

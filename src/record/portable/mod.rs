@@ -81,7 +81,7 @@ mod nest {
 }
 
 /// Enumerations are written as positions in these tables, which only grow at their ends.
-const LEAVES: [Type<'static>; 25] = [
+const LEAVES: [Type<'static>; 26] = [
     Type::Bool,
     Type::Char,
     Type::U8,
@@ -107,6 +107,7 @@ const LEAVES: [Type<'static>; 25] = [
     Type::SocketAddrV4,
     Type::SocketAddrV6,
     Type::SocketAddr,
+    Type::Backtrace,
 ];
 const KINDS: [Kind; 10] = [
     Kind::Display,

@@ -187,8 +187,34 @@ impl Writer<'_> {
                 self.byte(nest::TUPLE);
                 self.parts(parts, |out, part| out.kind(part, left))
             }
-            leaf => {
-                self.position(&LEAVES, leaf);
+            // By name, so that a new type does not compile before it has its place in the table.
+            Type::Bool
+            | Type::Char
+            | Type::U8
+            | Type::U16
+            | Type::U32
+            | Type::U64
+            | Type::U128
+            | Type::I8
+            | Type::I16
+            | Type::I32
+            | Type::I64
+            | Type::I128
+            | Type::F32
+            | Type::F64
+            | Type::Unit
+            | Type::Str
+            | Type::Text
+            | Type::Error
+            | Type::Duration
+            | Type::Ipv4Addr
+            | Type::Ipv6Addr
+            | Type::IpAddr
+            | Type::SocketAddrV4
+            | Type::SocketAddrV6
+            | Type::SocketAddr
+            | Type::Backtrace => {
+                self.position(&LEAVES, kind);
                 Ok(())
             }
         }
