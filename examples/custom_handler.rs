@@ -12,11 +12,11 @@ use treering::{error, info};
 
 /// How many records came from each target.
 #[derive(Default)]
-struct Tally(BTreeMap<&'static str, u64>);
+struct Tally(BTreeMap<String, u64>);
 
 impl Handler for Tally {
     fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
-        batch.iter().for_each(|record| *self.0.entry(record.target()).or_default() += 1);
+        batch.iter().for_each(|record| *self.0.entry(record.target().to_owned()).or_default() += 1);
         Ok(())
     }
 

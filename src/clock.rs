@@ -136,21 +136,31 @@ pub(crate) fn counter_is_steady() -> bool {
     raw::is_steady()
 }
 
-/// A deadline on the monotonic clock; `None` in it means never.
+/// Until when to wait, on the monotonic clock.
+///
+/// ```
+/// use std::time::Duration;
+/// use treering::queue::Deadline;
+/// assert!(Deadline::after(Duration::ZERO).has_passed());
+/// assert_eq!(Deadline::after(Duration::ZERO).left(), Some(Duration::ZERO));
+/// assert_eq!(Deadline::after(Duration::MAX).left(), None, "as good as never");
+/// ```
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Deadline(Option<Instant>);
+pub struct Deadline(Option<Instant>); // `None`: never
 
 impl Deadline {
-    pub(crate) fn after(timeout: Duration) -> Self {
+    /// From now on so long; for ever, if that is beyond the clock.
+    pub fn after(timeout: Duration) -> Self {
         Deadline(now().checked_add(timeout))
     }
 
     /// Time left; zero when it has passed, `None` when it never will.
-    pub(crate) fn left(self) -> Option<Duration> {
+    pub fn left(self) -> Option<Duration> {
         self.0.map(|end| end.saturating_duration_since(now()))
     }
 
-    pub(crate) fn has_passed(self) -> bool {
+    /// Whether there is no time left.
+    pub fn has_passed(self) -> bool {
         self.left() == Some(Duration::ZERO)
     }
 }

@@ -47,12 +47,12 @@ pub(crate) fn never_wait_here() {
 }
 
 /// This thread takes turns as long as this lives.
-struct Listening {
+pub(crate) struct Listening {
     before: bool,
 }
 
 impl Listening {
-    fn here() -> Self {
+    pub(crate) fn here() -> Self {
         Listening { before: LISTENING.replace(true) }
     }
 }
@@ -497,6 +497,6 @@ pub(crate) fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> io::R
     })
 }
 
-fn judge(filter: Filter) -> Arc<dyn Fn(&Metadata) -> bool + Send + Sync> {
+fn judge(filter: Filter) -> Arc<dyn Fn(&Metadata<'_>) -> bool + Send + Sync> {
     Arc::new(move |metadata| filter.allows(metadata))
 }

@@ -143,7 +143,7 @@ impl Filter {
     }
 
     /// Whether records of this callsite are wanted.
-    pub(crate) fn allows(&self, metadata: &Metadata) -> bool {
+    pub(crate) fn allows(&self, metadata: &Metadata<'_>) -> bool {
         self.level_of(metadata.target).allows(metadata.level)
     }
 

@@ -80,7 +80,7 @@ fn last_resort(id: u32, payload: &dyn Payload) {
     }
 }
 
-fn print(entry: &'static Entry, payload: &dyn Payload) {
+fn print(entry: &'static Entry<'static>, payload: &dyn Payload) {
     let mut words = vec![0; payload.words()];
     let written = payload.write_cut(&mut words);
     let clock = WallClock::new();

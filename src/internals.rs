@@ -28,8 +28,8 @@ pub use crate::listener::Wait;
 /// Severe enough to need no headroom, so that rings can be tiny.
 const LEVEL: Level = Level::Error;
 const SCHEMA: Schema = Schema::Then(&Type::U64, &Schema::End);
-static METADATA: Metadata = own_metadata!(Error, "model", &[], &[]);
-static METADATA_OF_INSTANCE: Metadata =
+static METADATA: Metadata<'static> = own_metadata!(Error, "model", &[], &[]);
+static METADATA_OF_INSTANCE: Metadata<'static> =
     Metadata { instance: true, ..own_metadata!(Error, "model", &[], &[]) };
 
 /// An engine, for whoever logs to it or asks something of it.
@@ -303,8 +303,8 @@ impl Gate {
 }
 
 #[expect(clippy::disallowed_types, reason = "loom's own way to an Arc of a trait object")]
-fn judge(allowed: bool) -> Arc<dyn Fn(&Metadata) -> bool + Send + Sync> {
-    Arc::from_std(std::sync::Arc::new(move |_: &Metadata| allowed))
+fn judge(allowed: bool) -> Arc<dyn Fn(&Metadata<'_>) -> bool + Send + Sync> {
+    Arc::from_std(std::sync::Arc::new(move |_: &Metadata<'_>| allowed))
 }
 
 fn never() -> Deadline {

@@ -25,6 +25,7 @@
 //!   [`shutdown()`] are for those whose guard lives elsewhere.
 //! - **To know**: a [`Report`] says what became of every record. Its books balance. Its [`progress`](stats::Progress) is
 //!   for health checks.
+//! - **To send records on**: [`handler::QueueHandler`] into any [`queue`], and a [`Listener`] to take them out again.
 //! - **To write a handler or a format**: [`handler::Handler`], [`format::Format`], and the [`Record`] they get.
 //!
 //! # An engine of its own
@@ -71,10 +72,11 @@
 //!
 //! `signals` adds `stop_on_signals()`: SIGTERM and SIGINT end the process when its records are out.
 //!
+//! `conformance` adds `queue::conformance`: whether a queue of yours keeps the contract of queues.
+//!
 //! # Limits
 //!
-//! Linux, 64 bits; verified on x86-64. Custom queues and bridges from `log` and `tracing` are not there
-//! yet. A child after `fork` has no engine until it starts one.
+//! Linux, 64 bits; verified on x86-64. Bridges from `log` and `tracing` are not there yet. A child after `fork` has no engine until it starts one.
 //!
 //! [docs/guarantees.md]: https://github.com/treering/treering/blob/main/docs/guarantees.md
 
@@ -121,6 +123,8 @@ pub mod format;
 #[cfg(not(treering_loom))]
 mod global;
 pub mod handler;
+#[cfg(not(treering_loom))]
+mod intake;
 #[cfg(treering_loom)]
 #[doc(hidden)]
 pub mod internals;
@@ -134,6 +138,8 @@ mod output;
 pub mod overflow;
 #[cfg(not(treering_loom))]
 mod process;
+#[cfg(not(treering_loom))]
+pub mod queue;
 pub mod record;
 mod ring;
 #[cfg(all(feature = "signals", not(treering_loom)))]
@@ -150,6 +156,8 @@ pub use error::Error;
 pub use global::{
     flush, flush_async, handlers, init, register_thread, set_filter, shutdown, stats, wait_idle,
 };
+#[cfg(not(treering_loom))]
+pub use intake::{IntakeReport, Listener, Listening, Prepared};
 #[doc(inline)]
 pub use level::{Level, LevelFilter};
 pub use listener::Wait;

@@ -62,6 +62,15 @@ pub(crate) fn thread_id() -> u32 {
     (unsafe { libc::syscall(libc::SYS_gettid) }) as u32
 }
 
+/// How long the calling thread has had a processor, in nanoseconds.
+#[cfg(any(test, feature = "conformance"))]
+pub(crate) fn thread_cpu_nanos() -> u64 {
+    let mut spent = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `spent` is a timespec that outlives the call, which cannot fail for this clock.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut spent) };
+    spent.tv_sec as u64 * 1_000_000_000 + spent.tv_nsec as u64
+}
+
 /// `CLOCK_MONOTONIC`, for machines whose counter we cannot read.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub(crate) fn monotonic_nanos() -> u64 {

@@ -235,7 +235,7 @@ pub enum Decision {
 /// A record that found no room, as its [`Policy`] sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct Full<'a> {
-    pub(crate) metadata: &'a Metadata,
+    pub(crate) metadata: &'a Metadata<'a>,
     pub(crate) bytes: usize,
     pub(crate) free: usize,
     pub(crate) capacity: usize,

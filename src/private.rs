@@ -5,7 +5,7 @@
 
 pub use core::{compile_error, file, format_args, line, module_path};
 
-pub use crate::callsite::{Align, Callsite, Count, Field, Kind, Metadata, Piece, Schema, Spec, Style, Type};
+pub use crate::callsite::{Align, Callsite, Count, Kind, Schema, Spec, Style};
 pub use crate::global::emit;
 pub use crate::level::Level;
 pub use crate::logger::emit_to;
@@ -14,9 +14,18 @@ pub use crate::record::encode::{
     Argument, Arguments, Chars, Encode, Failure, Formatted, Frames, Inspected, Shown, Slice,
 };
 
-use crate::callsite::{DISABLED, NEW};
+use crate::callsite::{self, DISABLED, NEW};
 use crate::level::STATIC_MAX_LEVEL;
 use crate::logger::ask;
+
+/// What stands in statics of the user's, where a lint may want every lifetime written down.
+pub type Metadata = callsite::Metadata<'static>;
+/// As [`Metadata`].
+pub type Piece = callsite::Piece<'static>;
+/// As [`Metadata`].
+pub type Field = callsite::Field<'static>;
+/// As [`Metadata`].
+pub type Type = callsite::Type<'static>;
 
 /// The traits that choose how an argument is handed over, without names that could meet the user's.
 pub mod tiers {

@@ -502,10 +502,7 @@ impl Report {
     /// Whether both ledgers balance and nothing is pending; see [`assert_balanced`](Report::assert_balanced).
     pub fn is_balanced(&self) -> bool {
         let fates = self.dispatched + self.dropped + self.late + self.abandoned;
-        let of_handler = |h: &HandlerReport| {
-            h.offered == h.filtered + h.delivered + h.failed + h.abandoned + h.held + h.in_flight
-        };
-        self.pending == 0 && self.submitted == fates && self.handlers.iter().all(of_handler)
+        self.pending == 0 && self.submitted == fates && self.handlers.iter().all(HandlerReport::is_balanced)
     }
 }
 
@@ -639,6 +636,14 @@ pub struct HandlerReport {
     pub quarantined: bool,
 }
 
+impl HandlerReport {
+    /// Whether its ledger adds up.
+    pub(crate) fn is_balanced(&self) -> bool {
+        let taken = self.delivered + self.failed + self.abandoned + self.held + self.in_flight;
+        self.offered == self.filtered + taken
+    }
+}
+
 impl fmt::Display for HandlerReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let HandlerReport { name, offered, filtered, delivered, failed, abandoned, held, in_flight, .. } =
@@ -719,6 +724,11 @@ impl<'a> IntoIterator for &'a Handlers {
     }
 }
 
+/// The ledgers of these handlers.
+pub(crate) fn reports<'a>(handlers: impl IntoIterator<Item = &'a HandlerCounters>) -> Handlers {
+    Handlers(handlers.into_iter().map(HandlerCounters::report).collect())
+}
+
 /// Adds counters up into a [`Report`], in the order that keeps `pending` from being negative.
 #[derive(Debug, Default)]
 pub(crate) struct Sum {
@@ -733,7 +743,7 @@ pub(crate) struct Sum {
 impl Sum {
     /// First of all the handlers, then every ring's and other settled counters, then [`Sum::placed`].
     pub(crate) fn handlers<'a>(&mut self, handlers: impl IntoIterator<Item = &'a HandlerCounters>) {
-        self.report.handlers = Handlers(handlers.into_iter().map(HandlerCounters::report).collect());
+        self.report.handlers = reports(handlers);
         self.report.in_flight = self.report.handlers.iter().map(|handler| handler.in_flight).sum();
     }
 

@@ -13,6 +13,7 @@
 )]
 
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::OnceLock;
 
 use super::{Callsite, DISABLED, Metadata, Schema, Type};
@@ -23,13 +24,41 @@ use crate::sync::{Arc, AtomicU8, Mutex, Ordering};
 
 /// A callsite with one list of argument types: what an id stands for.
 #[derive(Debug)]
-pub(crate) struct Entry {
-    pub(crate) metadata: &'static Metadata,
-    pub(crate) types: &'static [&'static Type],
+pub(crate) struct Entry<'a> {
+    pub(crate) metadata: &'a Metadata<'a>,
+    pub(crate) types: &'a [&'a Type<'a>],
+}
+
+/// An entry, and how long it lives: who keeps a record beyond its batch must know.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum EntryOf<'a> {
+    /// As long as the process.
+    Process(&'static Entry<'static>),
+    /// As long as the batch: it came with its record.
+    Batch(&'a Entry<'a>),
+}
+
+impl<'a> EntryOf<'a> {
+    #[inline]
+    pub(crate) fn get(self) -> &'a Entry<'a> {
+        match self {
+            EntryOf::Process(entry) => entry,
+            EntryOf::Batch(entry) => entry,
+        }
+    }
+}
+
+impl<'a> Deref for EntryOf<'a> {
+    type Target = Entry<'a>;
+
+    #[inline]
+    fn deref(&self) -> &Entry<'a> {
+        self.get()
+    }
 }
 
 /// Decides, for one engine, whether a callsite is enabled.
-pub(crate) type Judge = Arc<dyn Fn(&Metadata) -> bool + Send + Sync>;
+pub(crate) type Judge = Arc<dyn Fn(&Metadata<'_>) -> bool + Send + Sync>;
 
 /// See the module's documentation.
 pub(crate) struct Dictionary {
@@ -39,7 +68,7 @@ pub(crate) struct Dictionary {
 struct Book {
     callsites: Vec<&'static Callsite>,
     /// Each instance with its schema, by id.
-    entries: Vec<(&'static Entry, &'static Schema)>,
+    entries: Vec<(&'static Entry<'static>, &'static Schema)>,
     /// The ids of a callsite, by its address.
     instances: Option<HashMap<usize, Vec<u32>>>,
     engines: Vec<Member>,
@@ -139,12 +168,12 @@ impl Dictionary {
     }
 
     /// What an id stands for.
-    pub(crate) fn entry(&self, id: u32) -> Option<&'static Entry> {
+    pub(crate) fn entry(&self, id: u32) -> Option<&'static Entry<'static>> {
         self.book.lock().entries.get(id as usize).map(|(entry, _)| *entry)
     }
 
     /// Copies the entries that `known` does not have yet. Allocates outside of the lock only.
-    pub(crate) fn refresh(&self, known: &mut Vec<&'static Entry>) {
+    pub(crate) fn refresh(&self, known: &mut Vec<&'static Entry<'static>>) {
         loop {
             let book = self.book.lock();
             let missing = book.entries.len() - known.len();
@@ -331,13 +360,13 @@ mod tests {
     #[test]
     fn a_reload_rewrites_linked_gates_and_brings_the_latest_id_back() {
         let dictionary = Dictionary::new();
-        dictionary.join(1, Arc::new(|_: &Metadata| true), Arc::new(Verdicts::new()), true);
+        dictionary.join(1, Arc::new(|_: &Metadata<'_>| true), Arc::new(Verdicts::new()), true);
         let callsite = leaked(Level::Trace, false);
         let gate = dictionary.resolve(callsite, &Schema::End);
         assert_eq!(gate as u32, Schema::End.hash());
-        dictionary.reload(1, Arc::new(|_: &Metadata| false));
+        dictionary.reload(1, Arc::new(|_: &Metadata<'_>| false));
         assert_eq!(callsite.gate(), DISABLED);
-        dictionary.reload(1, Arc::new(|_: &Metadata| true));
+        dictionary.reload(1, Arc::new(|_: &Metadata<'_>| true));
         assert_eq!(callsite.gate(), gate);
         dictionary.leave(1);
         assert_eq!(callsite.gate(), DISABLED);
@@ -347,8 +376,8 @@ mod tests {
     fn an_instance_callsite_is_the_or_of_all_engines_and_each_has_its_own_verdict() {
         let dictionary = Dictionary::new();
         let (quiet, loud) = (Arc::new(Verdicts::new()), Arc::new(Verdicts::new()));
-        dictionary.join(1, Arc::new(|_: &Metadata| false), quiet.clone(), false);
-        dictionary.join(2, Arc::new(|_: &Metadata| true), loud.clone(), false);
+        dictionary.join(1, Arc::new(|_: &Metadata<'_>| false), quiet.clone(), false);
+        dictionary.join(2, Arc::new(|_: &Metadata<'_>| true), loud.clone(), false);
         let gate = dictionary.resolve(leaked(Level::Debug, true), &Schema::End);
         assert_ne!(gate, DISABLED);
         assert!(!quiet.allows((gate >> 32) as u32));

@@ -18,9 +18,11 @@ pub(crate) mod dictionary;
 mod schema;
 mod template;
 
-pub(crate) use dictionary::{Dictionary, Entry, Verdicts};
-pub use schema::{Schema, Type};
-pub use template::{Align, Count, Field, Kind, Piece, Spec, Style};
+pub(crate) use dictionary::{Dictionary, Entry, EntryOf, Verdicts};
+pub use schema::Schema;
+pub(crate) use schema::Type;
+pub use template::{Align, Count, Kind, Spec, Style};
+pub(crate) use template::{Field, Piece};
 
 use crate::level::Level;
 use crate::sync::{AtomicU64, Ordering};
@@ -44,19 +46,19 @@ pub struct Callsite {
     latest: AtomicU64,
     /// A copy of the metadata's, beside the gate that the call has just loaded.
     level: Level,
-    metadata: &'static Metadata,
+    metadata: &'static Metadata<'static>,
 }
 
 impl Callsite {
     /// A callsite that has not run yet.
     #[cfg(not(treering_loom))]
-    pub const fn new(metadata: &'static Metadata) -> Self {
+    pub const fn new(metadata: &'static Metadata<'static>) -> Self {
         Callsite { gate: AtomicU64::new(NEW), latest: AtomicU64::new(NEW), level: metadata.level, metadata }
     }
 
     /// A callsite that has not run yet; loom's atomics cannot be made in a constant.
     #[cfg(treering_loom)]
-    pub fn new(metadata: &'static Metadata) -> Self {
+    pub fn new(metadata: &'static Metadata<'static>) -> Self {
         Callsite { gate: AtomicU64::new(NEW), latest: AtomicU64::new(NEW), level: metadata.level, metadata }
     }
 
@@ -75,30 +77,30 @@ impl Callsite {
     }
 
     /// What is known at compile time.
-    pub fn metadata(&self) -> &'static Metadata {
+    pub fn metadata(&self) -> &'static Metadata<'static> {
         self.metadata
     }
 }
 
-/// What a callsite's static says of it.
+/// What a callsite's static says of it, or a portable record of the call that made it.
 #[derive(Debug)]
-pub struct Metadata {
+pub struct Metadata<'a> {
     /// The level in the macro's name.
     pub level: Level,
     /// `target:`, or the module path.
-    pub target: &'static str,
+    pub target: &'a str,
     /// Where the call stands.
-    pub module_path: &'static str,
+    pub module_path: &'a str,
     /// Where the call stands.
-    pub file: &'static str,
+    pub file: &'a str,
     /// Where the call stands.
     pub line: u32,
     /// Whether the call names its engine with `logger:`.
     pub instance: bool,
     /// The message, empty for events without one.
-    pub pieces: &'static [Piece],
+    pub pieces: &'a [Piece<'a>],
     /// The fields, in the order they were written.
-    pub fields: &'static [Field],
+    pub fields: &'a [Field<'a>],
 }
 
 /// Makes a `static` for a callsite that the engine itself logs at.

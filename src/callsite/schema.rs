@@ -6,9 +6,10 @@
 
 /// The type of one argument as it lies in a record.
 ///
-/// Equality is by content: addresses of promoted constants are not unique.
+/// Equality is by content: addresses of promoted constants are not unique. Types of callsites are `'static`; those that a
+/// portable record brought along live as long as its batch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Type {
+pub enum Type<'a> {
     /// `bool`
     Bool,
     /// `char`
@@ -62,14 +63,14 @@ pub enum Type {
     /// `SocketAddr`
     SocketAddr,
     /// `Option<T>`
-    Option(&'static Type),
+    Option(&'a Type<'a>),
     /// A slice, an array or a `Vec`: how many is in the record.
-    List(&'static Type),
+    List(&'a Type<'a>),
     /// A tuple of two and more, or of one.
-    Tuple(&'static [&'static Type]),
+    Tuple(&'a [&'a Type<'a>]),
 }
 
-impl Type {
+impl Type<'_> {
     /// The natural size of a scalar, in which the elements of a list are packed; other types take whole words there.
     pub const fn packed_bytes(&self) -> Option<usize> {
         match self {
@@ -132,7 +133,7 @@ pub enum Schema {
     /// No further argument.
     End,
     /// An argument, and those after it.
-    Then(&'static Type, &'static Schema),
+    Then(&'static Type<'static>, &'static Schema),
 }
 
 impl Schema {
@@ -148,7 +149,7 @@ impl Schema {
     }
 
     /// The types in order.
-    pub fn types(&self) -> impl Iterator<Item = &'static Type> + use<> {
+    pub fn types(&self) -> impl Iterator<Item = &'static Type<'static>> + use<> {
         let mut rest = *self;
         std::iter::from_fn(move || match rest {
             Schema::End => None,

@@ -5,18 +5,18 @@
 
 /// One piece of a message: literal text, or a place for an argument.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub enum Piece {
+pub enum Piece<'a> {
     /// Text of the program's own, with `{{` and `}}` already reduced.
-    Literal(&'static str),
+    Literal(&'a str),
     /// The argument with this position in the argument list, printed as the spec says.
     Argument(usize, Spec),
 }
 
 /// A named value beside the message.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Field {
+pub struct Field<'a> {
     /// As the user wrote it: `order_id`, `order.total`, `http.status`.
-    pub name: &'static str,
+    pub name: &'a str,
     /// The position of its value in the argument list.
     pub argument: usize,
     /// The sigil before it.

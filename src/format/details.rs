@@ -42,8 +42,7 @@ impl Details {
             put("thread_id", Detail::Number(record.thread().id()));
         }
         if self.process_id {
-            // Asked each time: a format may be made before a `fork` and used after it.
-            put("process_id", Detail::Number(std::process::id()));
+            put("process_id", Detail::Number(record.thread().process_id()));
         }
     }
 }

@@ -205,7 +205,7 @@ impl Attribute {
             Attribute::ThreadName => Escaped(out).push(record.thread().name().unwrap_or_default()),
             Attribute::ThreadId => line::number(record.thread().id(), out),
             // Asked each time: a pattern may be made before a `fork` and used after it.
-            Attribute::ProcessId => line::number(std::process::id(), out),
+            Attribute::ProcessId => line::number(record.thread().process_id(), out),
             Attribute::Constant(text) => Escaped(out).push(text),
         }
     }

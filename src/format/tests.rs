@@ -124,8 +124,8 @@ impl Chance {
         (0..length).map(piece).collect()
     }
 
-    fn kind(&mut self, depth: usize) -> &'static Type {
-        const LEAVES: &[Type] = &[
+    fn kind(&mut self, depth: usize) -> &'static Type<'static> {
+        const LEAVES: &[Type<'_>] = &[
             Type::Bool,
             Type::Char,
             Type::U8,
@@ -184,7 +184,7 @@ impl Chance {
     }
 
     /// Writes a value of this type. Returns what JSON reads back.
-    fn value(&mut self, kind: &Type, words: &mut Vec<u64>) -> Value {
+    fn value(&mut self, kind: &Type<'_>, words: &mut Vec<u64>) -> Value {
         let number = self.number();
         match kind {
             Type::Bool => put(words, number & 1, json!(number & 1 == 1)),
@@ -243,7 +243,7 @@ impl Chance {
         }
     }
 
-    fn list(&mut self, element: &Type, words: &mut Vec<u64>) -> Value {
+    fn list(&mut self, element: &Type<'_>, words: &mut Vec<u64>) -> Value {
         let length = self.below(4);
         words.push((length | length << 32) as u64);
         let Some(size) = element.packed_bytes() else {
@@ -288,7 +288,7 @@ fn float(words: &mut Vec<u64>, bits: u64, value: impl Debug) -> Value {
 
 /// A callsite, and the formats that its records go through one after the other.
 struct Callsite {
-    entry: &'static Entry,
+    entry: &'static Entry<'static>,
     /// Literals are the program's own, and pass as they are where lines are for people.
     has_tame_literals: bool,
     formats: [Box<dyn Format>; 7],

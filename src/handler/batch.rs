@@ -3,19 +3,19 @@
 use std::fmt;
 
 use super::Texts;
-use crate::callsite::Entry;
+use crate::callsite::EntryOf;
 use crate::record::{Record, Thread, Timestamp};
 use crate::stats::Cursor;
 use crate::sync::Arc;
 
 /// Where one record of a batch lies.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Item {
+pub(crate) struct Item<'a> {
     /// Where its arguments begin in the batch's words.
     pub(crate) start: usize,
     /// How many words they are.
     pub(crate) words: usize,
-    pub(crate) entry: &'static Entry,
+    pub(crate) entry: EntryOf<'a>,
     pub(crate) time: Timestamp,
     pub(crate) stamp: u64,
     /// Position in the batch's threads.
@@ -28,7 +28,7 @@ pub(crate) struct Item {
 /// Records in order, and what they refer to.
 #[derive(Clone, Copy)]
 pub(crate) struct Contents<'a> {
-    pub(crate) items: &'a [Item],
+    pub(crate) items: &'a [Item<'a>],
     pub(crate) words: &'a [u64],
     pub(crate) threads: &'a [Arc<Thread>],
     /// What their texts are, for handlers that make the same.
@@ -38,9 +38,9 @@ pub(crate) struct Contents<'a> {
 impl<'a> Contents<'a> {
     /// The record of one of the items.
     #[inline]
-    pub(super) fn record(&self, item: &'a Item) -> Record<'a> {
+    pub(super) fn record(&self, item: &'a Item<'a>) -> Record<'a> {
         Record {
-            entry: item.entry,
+            entry: item.entry.get(),
             arguments: self.words.get(item.start..item.start + item.words).unwrap_or(&[]),
             time: item.time,
             stamp: item.stamp,

@@ -166,12 +166,12 @@ impl Handler for Capture {
 #[derive(Clone, Debug)]
 pub struct Captured {
     level: Level,
-    target: &'static str,
-    module_path: &'static str,
-    file: &'static str,
+    target: Box<str>,
+    module_path: Box<str>,
+    file: Box<str>,
     line: u32,
     message: String,
-    fields: Vec<(&'static str, CapturedValue)>,
+    fields: Vec<(Box<str>, CapturedValue)>,
     thread: Thread,
     time: Timestamp,
     stamp: u64,
@@ -182,14 +182,14 @@ impl Captured {
     fn new(record: &Record<'_>) -> Self {
         Captured {
             level: record.level(),
-            target: record.target(),
-            module_path: record.module_path(),
-            file: record.file(),
+            target: record.target().into(),
+            module_path: record.module_path().into(),
+            file: record.file().into(),
             line: record.line(),
             message: record.message().to_string(),
             fields: record
                 .fields()
-                .map(|field| (field.name(), CapturedValue::new(field.to_string(), &field.value())))
+                .map(|field| (field.name().into(), CapturedValue::new(field.to_string(), &field.value())))
                 .collect(),
             thread: record.thread().clone(),
             time: record.time(),
@@ -204,18 +204,18 @@ impl Captured {
     }
 
     /// What `target:` said, or else the module path of the call.
-    pub fn target(&self) -> &'static str {
-        self.target
+    pub fn target(&self) -> &str {
+        &self.target
     }
 
     /// The module of the call.
-    pub fn module_path(&self) -> &'static str {
-        self.module_path
+    pub fn module_path(&self) -> &str {
+        &self.module_path
     }
 
     /// The source file of the call.
-    pub fn file(&self) -> &'static str {
-        self.file
+    pub fn file(&self) -> &str {
+        &self.file
     }
 
     /// The line of the call in its source file.
@@ -241,12 +241,12 @@ impl Captured {
     /// # let (logger, guard) = treering::builder().handler(capture.clone()).start()?;
     /// treering::info!(logger: logger, a = 1, b = "two");
     /// # drop(guard);
-    /// let names: Vec<_> = capture.records()[0].fields().iter().map(|(name, _)| *name).collect();
+    /// let names: Vec<_> = capture.records()[0].fields().iter().map(|(name, _)| &**name).collect();
     /// assert_eq!(names, ["a", "b"]);
     /// # Ok(())
     /// # }
     /// ```
-    pub fn fields(&self) -> &[(&'static str, CapturedValue)] {
+    pub fn fields(&self) -> &[(Box<str>, CapturedValue)] {
         &self.fields
     }
 
@@ -260,7 +260,7 @@ impl Captured {
     /// assert!(Capture::new().records().iter().all(|record| code(record) == Some(17)));
     /// ```
     pub fn field(&self, name: &str) -> Option<&CapturedValue> {
-        self.fields.iter().find(|(candidate, _)| *candidate == name).map(|(_, value)| value)
+        self.fields.iter().find(|(candidate, _)| **candidate == *name).map(|(_, value)| value)
     }
 
     /// The kernel's number of the thread that logged.
@@ -446,7 +446,7 @@ mod tests {
         capture.handle(&Run::new([record]).all()).unwrap();
         let kept = &capture.records()[0];
 
-        assert_eq!(kept.fields().iter().map(|(name, _)| *name).collect::<Vec<_>>(), names);
+        assert_eq!(kept.fields().iter().map(|(name, _)| &**name).collect::<Vec<_>>(), names);
         let field = |name| kept.field(name).unwrap();
         assert_eq!(field("code").as_u64(), Some(17));
         assert_eq!((field("code").as_i64(), field("code").as_f64()), (Some(17), Some(17.0)));

@@ -12,6 +12,8 @@ mod fallback;
 mod file;
 mod policy;
 mod quarantine;
+#[cfg(not(treering_loom))]
+mod queue;
 mod recorder;
 mod routed;
 mod selection;
@@ -29,6 +31,8 @@ pub use fallback::Or;
 pub use file::{Compression, File, FileControl, FileOptions, Rotation, SyncPolicy, Weekday};
 pub use policy::FlushPolicy;
 pub(crate) use quarantine::{FAILURES_MAX, Quarantine};
+#[cfg(not(treering_loom))]
+pub use queue::QueueHandler;
 pub use recorder::FlightRecorder;
 pub(crate) use routed::Filter;
 pub use routed::Routed;

@@ -8,14 +8,15 @@
 //!                             ▲ the oldest is overwritten        └─────────┘
 //! ```
 //! Kept are the words of a record as they lie in a batch, not its text: a record that nobody ever looks at costs a
-//! copy. Callsites live as long as the process, so nothing else is needed but the thread, which is shared.
+//! copy. Callsites live as long as the process, so nothing else is needed but the thread, which is shared. What came through a
+//! queue has no callsite here, and is not kept.
 
 use std::collections::VecDeque;
 use std::fmt;
 
 use super::batch::Contents;
 use super::{Batch, Cost, Filter, Handler, HandlerError, Item, Texts, both, call_handler};
-use crate::callsite::{Entry, Field, Piece, Spec, Style, Type, own_metadata};
+use crate::callsite::{Entry, EntryOf, Field, Piece, Spec, Style, Type, own_metadata};
 use crate::fault::guarded;
 use crate::level::{Level, LevelFilter};
 use crate::os;
@@ -24,7 +25,7 @@ use crate::stats::Cursor;
 use crate::sync::Arc;
 
 /// Stands before the records that were kept.
-const EMITTED: &Entry = &Entry {
+const EMITTED: &Entry<'static> = &Entry {
     metadata: &own_metadata!(
         Info,
         "treering::recorder",
@@ -62,9 +63,11 @@ const EMITTED: &Entry = &Entry {
 /// The engine's filter must let through what shall be kept: those calls cost what every enabled call costs, and this
 /// handler the copy of their arguments, but nothing is formatted and nothing written.
 ///
-/// **Memory**: at most [`bytes`](FlightRecorder::bytes) for arguments, and 68 bytes for each of
+/// **Memory**: at most [`bytes`](FlightRecorder::bytes) for arguments, and 76 bytes for each of
 /// [`records`](FlightRecorder::records), taken when the first record is kept, and never more; beside them the names of
 /// the threads that the records came from.
+///
+/// Records that came through a [queue](crate::queue) are not kept: those that the handler is not given count as overwritten.
 ///
 /// **Books**: kept records are `held`, those that are overwritten count as `filtered`, and so do those that are still
 /// kept at the end, unless [`emit_at_close`](FlightRecorder::emit_at_close) has them handed over.
@@ -346,7 +349,7 @@ struct Kept {
     records_max: usize,
     words_max: usize,
     /// Where each lies in the words is known only when they are handed over.
-    items: VecDeque<Item>,
+    items: VecDeque<Item<'static>>,
     threads: VecDeque<Arc<Thread>>,
     words: VecDeque<u64>,
     /// Of theirs nobody wants a copy.
@@ -369,12 +372,12 @@ impl Kept {
     }
 
     /// Keeps a copy of one record. Returns how many were let go for it, or that it was itself.
-    fn push(&mut self, contents: Contents<'_>, item: &Item) -> u64 {
+    fn push(&mut self, contents: Contents<'_>, item: &Item<'_>) -> u64 {
         let words = contents.words.get(item.start..item.start + item.words).unwrap_or(&[]);
         let before = self.overwritten;
+        let EntryOf::Process(entry) = item.entry else { return self.let_go() };
         if self.records_max == 0 || words.len() > self.words_max {
-            self.overwritten += 1;
-            return 1;
+            return self.let_go();
         }
         if self.items.capacity() == 0 {
             self.items.reserve_exact(self.records_max);
@@ -384,10 +387,25 @@ impl Kept {
         while self.items.len() == self.records_max || self.words.len() + words.len() > self.words_max {
             self.drop_oldest();
         }
-        self.items.push_back(Item { words: words.len(), ..*item });
+        self.items.push_back(Item {
+            start: 0,
+            words: words.len(),
+            entry: EntryOf::Process(entry),
+            time: item.time,
+            stamp: item.stamp,
+            thread: 0,
+            truncated: item.truncated,
+            own: item.own,
+        });
         self.threads.push_back(contents.threads[item.thread].clone());
         self.words.extend(words);
         self.overwritten - before
+    }
+
+    /// One record that is not kept.
+    fn let_go(&mut self) -> u64 {
+        self.overwritten += 1;
+        1
     }
 
     fn drop_oldest(&mut self) {
@@ -458,8 +476,8 @@ mod tests {
 
     #[test]
     fn its_memory_is_what_the_limits_say_whatever_comes() {
-        let head = size_of::<Item>() + size_of::<Arc<Thread>>() + size_of::<u32>();
-        assert_eq!(head, 68, "the documentation says so");
+        let head = size_of::<Item<'_>>() + size_of::<Arc<Thread>>() + size_of::<u32>();
+        assert_eq!(head, 76, "the documentation says so");
         let handler = Capture::new().level(Level::Info);
         let mut recorder = FlightRecorder::new(handler.clone()).records(100).bytes(4096);
         assert_eq!(recorder.kept.items.capacity(), 0);
@@ -488,7 +506,7 @@ mod tests {
 
     #[test]
     fn at_a_deadline_all_of_the_batch_is_on_its_way_and_the_rest_is_not_handed_over() {
-        let counters = Arc::new(HandlerCounters::new("recorder".to_owned()));
+        let counters = Arc::new(HandlerCounters::new("recorder".to_owned(), 0));
         let mut recorder = FlightRecorder::new(GivesUp(counters.clone()));
         let run = Run::of(Level::Error, ["one", "two", "three"]);
         counters.in_hand.store(3, Ordering::Relaxed);

@@ -16,7 +16,7 @@ use crate::output::{Failed, Lines};
 use crate::record::{Record, Thread, Timestamp};
 
 /// Records were dropped here, as they could not be written; the argument says how many.
-const GAP: &Entry = &Entry {
+const GAP: &Entry<'static> = &Entry {
     metadata: &own_metadata!(
         Warn,
         "treering::loss",

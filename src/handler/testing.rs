@@ -1,7 +1,7 @@
 //! Batches for the tests of handlers, without an engine.
 
 use super::{Batch, Contents, Handler, HandlerError, Item, Texts};
-use crate::callsite::Piece;
+use crate::callsite::{EntryOf, Piece};
 use crate::level::Level;
 use crate::record::testing::Owned;
 use crate::record::{Thread, Timestamp};
@@ -14,7 +14,7 @@ pub(crate) const HEAD: &str = "2023-11-14T22:13:20.123456789Z INFO  tests: ";
 /// Records in order, as the listener gathers them.
 #[derive(Debug)]
 pub(crate) struct Run {
-    items: Vec<Item>,
+    items: Vec<Item<'static>>,
     words: Vec<u64>,
     threads: Vec<Arc<Thread>>,
     /// The positions of all items.
@@ -39,7 +39,7 @@ impl Run {
             run.items.push(Item {
                 start: run.words.len(),
                 words: record.words.len(),
-                entry: record.entry,
+                entry: EntryOf::Process(record.entry),
                 time: record.time,
                 stamp: record.stamp,
                 thread: run.threads.len(),

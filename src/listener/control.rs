@@ -76,6 +76,13 @@ impl Control {
 
     /// Draws a ticket and wakes the listener.
     pub(crate) fn ask(&self, request: Option<Arc<Request>>, state: &State) -> u64 {
+        let ticket = self.draw(request);
+        state.wake(); // a park
+        ticket
+    }
+
+    /// Draws a ticket, and ends a nap.
+    pub(crate) fn draw(&self, request: Option<Arc<Request>>) -> u64 {
         let ticket = {
             let mut progress = self.progress.lock();
             progress.asked += 1;
@@ -84,8 +91,7 @@ impl Control {
             self.asked.store(progress.asked, Ordering::Release);
             progress.asked
         };
-        self.changed.notify_all(); // a nap
-        state.wake(); // a park
+        self.changed.notify_all();
         ticket
     }
 
@@ -154,6 +160,12 @@ impl Control {
     }
 
     // ---- the listener
+
+    /// Whether it shall come to its end.
+    #[cfg(not(treering_loom))]
+    pub(crate) fn is_closing(&self) -> bool {
+        self.progress.lock().closing
+    }
 
     /// The highest ticket drawn.
     pub(crate) fn asked(&self) -> u64 {

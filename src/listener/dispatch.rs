@@ -14,11 +14,12 @@ use crate::clock::{self, Deadline};
 use crate::error::Error;
 use crate::fault::{Faults, discard, guarded};
 use crate::handler::{
-    Contents, Cost, FAILURES_MAX, Failure, FlushPolicy, Handler, Quarantine, Routed, Selection, Texts,
+    Contents, Cost, FAILURES_MAX, Failure, FlushPolicy, Handler, Item, Quarantine, Routed, Selection, Texts,
     call_handler, informed,
 };
 use crate::level::LevelFilter;
 use crate::origin::Origin;
+use crate::record::Thread;
 use crate::stats::{HandlerCounters, Progress, add};
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
 
@@ -143,6 +144,14 @@ impl Books {
     }
 }
 
+/// Records to be handed out, and what they refer to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Records<'a> {
+    pub(crate) items: &'a [Item<'a>],
+    pub(crate) words: &'a [u64],
+    pub(crate) threads: &'a [Arc<Thread>],
+}
+
 /// The handlers, in the order they were added.
 #[derive(Debug)]
 pub(crate) struct Handlers {
@@ -223,19 +232,36 @@ impl Handlers {
         books: &Books,
         faults: &Faults,
     ) -> Result<(), GivenUp> {
+        let Collected { items, words, threads, begun, .. } = &mut *batch;
+        let begin = |highest: &mut u64| {
+            inlets.settle_dispatched();
+            *begun = true;
+            count_reordered(items, highest, &books.reordered);
+        };
+        self.hand_out(Records { items, words, threads }, begin, books, faults)?;
+        batch.clear();
+        Ok(())
+    }
+
+    /// Hands these records to every handler. `begin` counts them as dispatched, under the book lock; it is given the
+    /// highest stamp handed out.
+    pub(crate) fn hand_out(
+        &mut self,
+        Records { items, words, threads }: Records<'_>,
+        begin: impl FnOnce(&mut u64),
+        books: &Books,
+        faults: &Faults,
+    ) -> Result<(), GivenUp> {
         self.texts.begin();
-        let contents = batch.contents(&self.texts);
+        let contents = Contents { items, words, threads, texts: &self.texts };
         self.runners.iter_mut().for_each(|runner| runner.select(contents, books, faults));
         books.settle(|| {
-            inlets.settle_dispatched();
-            self.runners.iter().for_each(|runner| runner.offer(batch.items.len()));
-            batch.begun = true;
+            begin(&mut self.highest);
+            self.runners.iter().for_each(|runner| runner.offer(items.len()));
         })?;
-        count_reordered(&batch.items, &mut self.highest, &books.reordered);
         for runner in &mut self.runners {
-            runner.deliver(batch.contents(&self.texts), self.hurried, books, faults)?;
+            runner.deliver(contents, self.hurried, books, faults)?;
         }
-        batch.clear();
         Ok(())
     }
 
@@ -295,10 +321,6 @@ impl Handlers {
 }
 
 impl Collected {
-    fn contents<'a>(&'a self, texts: &'a Texts) -> Contents<'a> {
-        Contents { items: &self.items, words: &self.words, threads: &self.threads, texts }
-    }
-
     /// Forgets the batch, and the threads without a ring that are in it.
     pub(crate) fn clear(&mut self) {
         self.items.clear();

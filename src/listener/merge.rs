@@ -13,6 +13,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
+use crate::callsite::{Entry, EntryOf};
 use crate::clock::WallClock;
 use crate::handler::Item;
 use crate::overflow::{Loss, Reason};
@@ -113,7 +114,7 @@ pub(crate) enum LossesOf {
 /// What the listener took from the rings, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Collected {
-    pub(crate) items: Vec<Item>,
+    pub(crate) items: Vec<Item<'static>>,
     pub(crate) words: Vec<u64>,
     /// By ring number, and behind those the threads that share a ring.
     pub(crate) threads: Vec<Arc<Thread>>,
@@ -137,7 +138,7 @@ impl Collected {
     /// Appends one of the engine's own records.
     pub(crate) fn push_own(
         &mut self,
-        entry: &'static crate::callsite::Entry,
+        entry: &'static Entry<'static>,
         arguments: &[u64],
         stamp: u64,
         thread: usize,
@@ -148,7 +149,7 @@ impl Collected {
         self.items.push(Item {
             start,
             words: arguments.len(),
-            entry,
+            entry: EntryOf::Process(entry),
             time: clock.time_of(stamp),
             stamp,
             thread,
@@ -543,7 +544,7 @@ fn push_record(header: Header, stamp: u64, arguments: &[u64], index: usize, to: 
     batch.items.push(Item {
         start,
         words: arguments.len(),
-        entry: entries.resolve(header.id).unwrap_or(own::UNKNOWN),
+        entry: EntryOf::Process(entries.resolve(header.id).unwrap_or(own::UNKNOWN)),
         time: clock.time_of(stamp),
         stamp,
         thread,
@@ -553,7 +554,7 @@ fn push_record(header: Header, stamp: u64, arguments: &[u64], index: usize, to: 
 }
 
 /// Counts records that are handed out after one with a later stamp.
-pub(crate) fn count_reordered(items: &[Item], highest: &mut u64, reordered: &AtomicU64) {
+pub(crate) fn count_reordered(items: &[Item<'_>], highest: &mut u64, reordered: &AtomicU64) {
     let mut below = 0;
     for item in items.iter().filter(|item| !item.own) {
         below += u64::from(item.stamp < *highest);

@@ -22,7 +22,7 @@ pub(crate) mod testing;
 pub(crate) use self::core::Core;
 pub(crate) use change::{Change, Request, What};
 pub(crate) use control::Control;
-pub(crate) use dispatch::{Books, GivenUp, Handlers};
+pub(crate) use dispatch::{Books, GivenUp, Handlers, Records};
 pub use idle::Wait;
 
 use std::time::{Duration, Instant};

@@ -4,16 +4,16 @@
 use crate::callsite::{Entry, Field, Metadata, Piece, Spec, Style, Type, own_metadata};
 use crate::overflow::{Loss, Reason};
 
-const fn field(name: &'static str, argument: usize) -> Field {
+const fn field(name: &'static str, argument: usize) -> Field<'static> {
     Field { name, argument, style: Style::Value }
 }
 
 /// Records were lost here, arguments as [`loss_arguments`] gives them: one text for each reason, the rest is the same.
-const fn loss(text: &'static [Piece]) -> Metadata {
+const fn loss(text: &'static [Piece<'static>]) -> Metadata<'static> {
     own_metadata!(Warn, "treering::loss", text, LOSS_FIELDS)
 }
 
-const LOSS_FIELDS: &[Field] = &[
+const LOSS_FIELDS: &[Field<'static>] = &[
     field("error", 1),
     field("warn", 2),
     field("info", 3),
@@ -27,7 +27,7 @@ const LOSS_FIELDS: &[Field] = &[
     field("until", 11),
 ];
 
-const LOSS_TYPES: &[&Type] = &[
+const LOSS_TYPES: &[&Type<'static>] = &[
     &Type::U64,
     &Type::U64,
     &Type::U64,
@@ -42,7 +42,7 @@ const LOSS_TYPES: &[&Type] = &[
     &Type::Str,
 ];
 
-static FULL: Entry = Entry {
+static FULL: Entry<'static> = Entry {
     metadata: &loss(&[
         Piece::Argument(0, Spec::DISPLAY),
         Piece::Literal(" records lost here, the thread's ring was full"),
@@ -50,7 +50,7 @@ static FULL: Entry = Entry {
     types: LOSS_TYPES,
 };
 
-static OLDEST: Entry = Entry {
+static OLDEST: Entry<'static> = Entry {
     metadata: &loss(&[
         Piece::Argument(0, Spec::DISPLAY),
         Piece::Literal(" records lost here, newer ones took their room"),
@@ -58,7 +58,7 @@ static OLDEST: Entry = Entry {
     types: LOSS_TYPES,
 };
 
-static SAMPLED: Entry = Entry {
+static SAMPLED: Entry<'static> = Entry {
     metadata: &loss(&[
         Piece::Argument(0, Spec::DISPLAY),
         Piece::Literal(" records lost here, left out by sampling"),
@@ -66,7 +66,7 @@ static SAMPLED: Entry = Entry {
     types: LOSS_TYPES,
 };
 
-static POLICY: Entry = Entry {
+static POLICY: Entry<'static> = Entry {
     metadata: &loss(&[
         Piece::Argument(0, Spec::DISPLAY),
         Piece::Literal(" records lost here, as the overflow policy said"),
@@ -74,7 +74,7 @@ static POLICY: Entry = Entry {
     types: LOSS_TYPES,
 };
 
-pub(super) fn loss_entry(reason: Reason) -> &'static Entry {
+pub(super) fn loss_entry(reason: Reason) -> &'static Entry<'static> {
     match reason {
         Reason::Full => &FULL,
         Reason::Oldest => &OLDEST,
@@ -96,7 +96,7 @@ pub(super) fn loss_arguments(loss: &Loss) -> Vec<u64> {
 }
 
 /// So many records of one callsite were left out by sampling, see [`callsite_arguments`].
-pub(super) static LEFT_OUT: &Entry = &Entry {
+pub(super) static LEFT_OUT: &Entry<'static> = &Entry {
     metadata: &own_metadata!(
         Warn,
         "treering::sampled",
@@ -110,7 +110,7 @@ pub(super) static LEFT_OUT: &Entry = &Entry {
 };
 
 /// So many records of callsites that are not counted singly were left out by sampling.
-pub(super) static LEFT_OUT_ELSEWHERE: &Entry = &Entry {
+pub(super) static LEFT_OUT_ELSEWHERE: &Entry<'static> = &Entry {
     metadata: &own_metadata!(
         Warn,
         "treering::sampled",
@@ -124,7 +124,7 @@ pub(super) static LEFT_OUT_ELSEWHERE: &Entry = &Entry {
 };
 
 /// How many records, then the line, the target and the file of their callsite.
-pub(super) fn callsite_arguments(records: u64, metadata: &Metadata) -> Vec<u64> {
+pub(super) fn callsite_arguments(records: u64, metadata: &Metadata<'_>) -> Vec<u64> {
     let mut words = vec![records, metadata.line.into()];
     push_str(&mut words, metadata.target);
     push_str(&mut words, metadata.file);
@@ -144,7 +144,7 @@ fn push_str(words: &mut Vec<u64>, text: &str) {
 }
 
 /// The wall clock was set; the argument is by how many nanoseconds.
-pub(super) const CLOCK_STEP: &Entry = &Entry {
+pub(super) const CLOCK_STEP: &Entry<'static> = &Entry {
     metadata: &own_metadata!(
         Warn,
         "treering::clock",
@@ -159,7 +159,7 @@ pub(super) const CLOCK_STEP: &Entry = &Entry {
 };
 
 /// A record whose id is not in the dictionary. Cannot happen; if it does, it is seen.
-pub(super) const UNKNOWN: &Entry = &Entry {
+pub(super) const UNKNOWN: &Entry<'static> = &Entry {
     metadata: &own_metadata!(
         Error,
         "treering::unknown",

@@ -5,7 +5,7 @@ use crate::callsite::{Dictionary, Entry};
 #[derive(Debug)]
 pub(crate) struct Entries {
     dictionary: &'static Dictionary,
-    known: Vec<&'static Entry>,
+    known: Vec<&'static Entry<'static>>,
 }
 
 impl Entries {
@@ -15,7 +15,7 @@ impl Entries {
 
     /// What an id stands for. An id is in the dictionary before the first record that carries it is committed.
     #[inline]
-    pub(crate) fn resolve(&mut self, id: u32) -> Option<&'static Entry> {
+    pub(crate) fn resolve(&mut self, id: u32) -> Option<&'static Entry<'static>> {
         if let Some(entry) = self.known.get(id as usize) {
             return Some(entry);
         }

@@ -1,11 +1,13 @@
 //! A record: from the arguments of a call to words in a ring, and back to typed values and text.
 //!
 //! docs/record-format.md draws the bytes. `encode` turns arguments into words on the caller's thread, `decode`
-//! turns words into [`Value`]s on the listener's, `render` prints them as `format!` would. Decoding is total: any
+//! turns words into [`Value`]s on the listener's, `render` prints them as `format!` would. `portable` is the form in which
+//! a record leaves the process. Decoding is total: any
 //! words give values or an error, never a panic, and nothing is allocated by a length that stands in the input.
 
 mod decode;
 pub(crate) mod encode;
+pub(crate) mod portable;
 mod render;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -13,6 +15,7 @@ pub(crate) mod testing;
 mod tests;
 
 pub use decode::{Chain, DecodeError, Elements, List, Optional, Text, Tuple, Value, Values};
+pub use portable::{Decoder, PortableError};
 pub(crate) use render::MessageWriter;
 
 pub use crate::callsite::Style;
@@ -50,7 +53,7 @@ use crate::level::Level;
 /// ```
 #[derive(Clone, Copy)]
 pub struct Record<'a> {
-    pub(crate) entry: &'a Entry,
+    pub(crate) entry: &'a Entry<'a>,
     /// The encoded arguments, without the record's header.
     pub(crate) arguments: &'a [u64],
     pub(crate) time: Timestamp,
@@ -66,17 +69,17 @@ impl<'a> Record<'a> {
     }
 
     /// What `target:` said, or else the module path of the call.
-    pub fn target(&self) -> &'static str {
+    pub fn target(&self) -> &'a str {
         self.entry.metadata.target
     }
 
     /// The module of the call.
-    pub fn module_path(&self) -> &'static str {
+    pub fn module_path(&self) -> &'a str {
         self.entry.metadata.module_path
     }
 
     /// The source file of the call.
-    pub fn file(&self) -> &'static str {
+    pub fn file(&self) -> &'a str {
         self.entry.metadata.file
     }
 
@@ -184,7 +187,7 @@ impl PartialEq<&str> for Message<'_> {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Fields<'a> {
-    fields: std::slice::Iter<'static, Field>,
+    fields: std::slice::Iter<'a, Field<'a>>,
     values: Values<'a>,
 }
 
@@ -226,14 +229,14 @@ impl ExactSizeIterator for Fields<'_> {}
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct FieldValue<'a> {
-    name: &'static str,
+    name: &'a str,
     value: Value<'a>,
     style: Style,
 }
 
 impl<'a> FieldValue<'a> {
     /// As the call wrote it.
-    pub fn name(&self) -> &'static str {
+    pub fn name(&self) -> &'a str {
         self.name
     }
 
@@ -281,13 +284,24 @@ impl fmt::Debug for Record<'_> {
 /// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Thread {
+    process_id: u32,
     id: u32,
     name: Option<Box<str>>,
 }
 
 impl Thread {
     pub(crate) fn new(id: u32, name: Option<&str>) -> Self {
-        Thread { id, name: name.map(Into::into) }
+        Thread::of_process(std::process::id(), id, name)
+    }
+
+    /// A thread of this process or of another one.
+    pub(crate) fn of_process(process_id: u32, id: u32, name: Option<&str>) -> Self {
+        Thread { process_id, id, name: name.map(Into::into) }
+    }
+
+    /// The number of its process: this one's, unless the record came through a queue.
+    pub fn process_id(&self) -> u32 {
+        self.process_id
     }
 
     /// The kernel's number of the thread, as `top -H` and `gdb` show it.

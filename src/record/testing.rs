@@ -9,7 +9,7 @@ use crate::level::Level;
 /// A record that owns what a batch would: words, callsite and thread.
 #[derive(Clone, Debug)]
 pub(crate) struct Owned {
-    pub(crate) entry: &'static Entry,
+    pub(crate) entry: &'static Entry<'static>,
     pub(crate) words: Vec<u64>,
     pub(crate) thread: Thread,
     pub(crate) time: Timestamp,
@@ -22,8 +22,8 @@ impl Owned {
     pub(crate) fn new<A: Arguments>(
         level: Level,
         target: &'static str,
-        pieces: &[Piece],
-        fields: &[Field],
+        pieces: &[Piece<'static>],
+        fields: &[Field<'static>],
         arguments: A,
     ) -> Owned {
         Owned::within(usize::MAX, level, target, pieces, fields, arguments)
@@ -34,8 +34,8 @@ impl Owned {
         room: usize,
         level: Level,
         target: &'static str,
-        pieces: &[Piece],
-        fields: &[Field],
+        pieces: &[Piece<'static>],
+        fields: &[Field<'static>],
         mut arguments: A,
     ) -> Owned {
         let metadata = Box::leak(Box::new(Metadata {

@@ -11,13 +11,13 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 const HEAD: &str = r#"{"timestamp":"2023-11-14T22:13:20.123456789Z","level":"INFO","target":"app""#;
-const PLACE: Piece = Piece::Argument(0, Spec::DISPLAY);
+const PLACE: Piece<'static> = Piece::Argument(0, Spec::DISPLAY);
 
-fn key(name: &'static str, argument: usize, style: Style) -> Field {
+fn key(name: &'static str, argument: usize, style: Style) -> Field<'static> {
     Field { name, argument, style }
 }
 
-fn info<A: Arguments>(pieces: &[Piece], fields: &[Field], arguments: A) -> Owned {
+fn info<A: Arguments>(pieces: &[Piece<'static>], fields: &[Field<'static>], arguments: A) -> Owned {
     Owned::new(Level::Info, "app", pieces, fields, arguments)
 }
 

@@ -5,7 +5,7 @@ use crate::record::testing::Owned;
 use crate::record::{Style, Thread};
 use proptest::prelude::*;
 
-const PLACE: Piece = Piece::Argument(0, Spec::DISPLAY);
+const PLACE: Piece<'static> = Piece::Argument(0, Spec::DISPLAY);
 
 /// `warn!(target: "my_server::db", venue = "XNAS", note = "two words", "{literal}{message}")`
 fn record(literal: &'static str, message: &str) -> Owned {

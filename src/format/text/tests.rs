@@ -8,13 +8,13 @@ use proptest::prelude::*;
 const TIME: &str = "2023-11-14T22:13:20.123456789Z";
 const HEAD: &str = "2023-11-14T22:13:20.123456789Z INFO  app: ";
 const SIGNS: [Style; 3] = [Style::Value, Style::Display, Style::Debug];
-const PLACE: Piece = Piece::Argument(0, Spec::DISPLAY);
+const PLACE: Piece<'static> = Piece::Argument(0, Spec::DISPLAY);
 
-fn key(argument: usize, style: Style) -> Field {
+fn key(argument: usize, style: Style) -> Field<'static> {
     Field { name: "key", argument, style }
 }
 
-fn info<A: Arguments>(pieces: &[Piece], fields: &[Field], arguments: A) -> Owned {
+fn info<A: Arguments>(pieces: &[Piece<'static>], fields: &[Field<'static>], arguments: A) -> Owned {
     Owned::new(Level::Info, "app", pieces, fields, arguments)
 }
 

@@ -17,7 +17,7 @@ use std::time::Duration;
 use crate::callsite::Type;
 
 /// How deep types may be nested: a bound on the stack, far beyond what anybody logs.
-const MAX_DEPTH: usize = 64;
+pub(super) const MAX_DEPTH: usize = 64;
 
 /// One argument of a record, with its type.
 ///
@@ -197,7 +197,7 @@ impl<'a> Value<'a> {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Values<'a> {
-    types: &'a [&'static Type],
+    types: &'a [&'a Type<'a>],
     words: &'a [u64],
     truncated: bool,
     /// How many arguments were read, and the words after them.
@@ -208,7 +208,7 @@ pub struct Values<'a> {
 }
 
 impl<'a> Values<'a> {
-    pub(crate) fn new(types: &'a [&'static Type], words: &'a [u64], truncated: bool) -> Self {
+    pub(crate) fn new(types: &'a [&'a Type<'a>], words: &'a [u64], truncated: bool) -> Self {
         Values { types, words, truncated, at: 0, rest: words, failed: None }
     }
 
@@ -281,16 +281,20 @@ impl fmt::Display for DecodeError {
 
 impl std::error::Error for DecodeError {}
 
-fn read_or_mark<'a>(kind: &'a Type, words: &mut &'a [u64]) -> Value<'a> {
+fn read_or_mark<'a>(kind: &'a Type<'a>, words: &mut &'a [u64]) -> Value<'a> {
     read(kind, words, 0).unwrap_or_else(Value::Undecodable)
 }
 
-fn read_nested<'a>(kind: &'a Type, words: &mut &'a [u64], depth: usize) -> Result<Value<'a>, DecodeError> {
+fn read_nested<'a>(
+    kind: &'a Type<'a>,
+    words: &mut &'a [u64],
+    depth: usize,
+) -> Result<Value<'a>, DecodeError> {
     if depth == MAX_DEPTH { Err(DecodeError::Type) } else { read(kind, words, depth + 1) }
 }
 
 /// Takes a value of a type from the beginning of `words`.
-fn read<'a>(kind: &'a Type, words: &mut &'a [u64], depth: usize) -> Result<Value<'a>, DecodeError> {
+fn read<'a>(kind: &'a Type<'a>, words: &mut &'a [u64], depth: usize) -> Result<Value<'a>, DecodeError> {
     Ok(match kind {
         Type::Bool => Value::Bool(bool_of(word(words)?)?),
         Type::Char => Value::Char(char_of(small(words)?)?),
@@ -330,7 +334,7 @@ fn read<'a>(kind: &'a Type, words: &mut &'a [u64], depth: usize) -> Result<Value
 /// The packed element at a position.
 #[allow(clippy::host_endian_bytes, reason = "ring records stay in the process that wrote them")]
 fn read_packed<'a>(
-    kind: &'a Type,
+    kind: &'a Type<'a>,
     size: usize,
     words: &'a [u64],
     at: usize,

@@ -151,11 +151,15 @@ impl fmt::Debug for Chain<'_> {
 /// ```
 #[derive(Clone, Copy)]
 pub struct Optional<'a> {
-    inner: Option<(&'a Type, &'a [u64])>,
+    inner: Option<(&'a Type<'a>, &'a [u64])>,
 }
 
 impl<'a> Optional<'a> {
-    pub(super) fn read(inner: &'a Type, words: &mut &'a [u64], depth: usize) -> Result<Self, DecodeError> {
+    pub(super) fn read(
+        inner: &'a Type<'a>,
+        words: &mut &'a [u64],
+        depth: usize,
+    ) -> Result<Self, DecodeError> {
         if !bool_of(word(words)?)? {
             return Ok(Optional { inner: None });
         }
@@ -199,7 +203,7 @@ impl fmt::Debug for Optional<'_> {
 /// ```
 #[derive(Clone, Copy)]
 pub struct List<'a> {
-    element: &'a Type,
+    element: &'a Type<'a>,
     words: &'a [u64],
     stored: usize,
     missing: u32,
@@ -227,7 +231,7 @@ impl<'a> List<'a> {
     }
 
     pub(super) fn read(
-        element: &'a Type,
+        element: &'a Type<'a>,
         words: &mut &'a [u64],
         depth: usize,
     ) -> Result<List<'a>, DecodeError> {
@@ -344,13 +348,13 @@ impl ExactSizeIterator for Elements<'_> {}
 /// ```
 #[derive(Clone, Copy)]
 pub struct Tuple<'a> {
-    types: &'a [&'static Type],
+    types: &'a [&'a Type<'a>],
     words: &'a [u64],
 }
 
 impl<'a> Tuple<'a> {
     pub(super) fn read(
-        types: &'a [&'static Type],
+        types: &'a [&'a Type<'a>],
         words: &mut &'a [u64],
         depth: usize,
     ) -> Result<Self, DecodeError> {

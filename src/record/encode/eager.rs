@@ -110,7 +110,7 @@ macro_rules! eager {
     ([$($generics:tt)*] $type:ty => $variant:ident, |$this:ident, $scratch:ident| $format:expr) => {
         // SAFETY: user code runs in `format` only; then a count word and the bytes that lie in the scratch buffer.
         unsafe impl<$($generics)*> Argument for $type {
-            const TYPE: &'static Type = &Type::$variant;
+            const TYPE: &'static Type<'static> = &Type::$variant;
             const EAGER: bool = true;
 
             fn format(&mut self, $scratch: &mut Vec<u8>) {

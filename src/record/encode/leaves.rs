@@ -28,7 +28,7 @@ macro_rules! fixed {
 
         // SAFETY: the words listed are those counted and those written.
         unsafe impl Argument for $type {
-            const TYPE: &'static Type = &Type::$variant;
+            const TYPE: &'static Type<'static> = &Type::$variant;
 
             #[inline(always)]
             fn words(&self) -> usize {
@@ -130,7 +130,7 @@ unsafe impl Encode for () {
 
 // SAFETY: one word, so that every argument has at least one and an absent one can be told.
 unsafe impl Argument for () {
-    const TYPE: &'static Type = &Type::Unit;
+    const TYPE: &'static Type<'static> = &Type::Unit;
 
     #[inline(always)]
     fn words(&self) -> usize {
@@ -200,7 +200,7 @@ unsafe impl Encode for Cow<'_, str> {
 
 // SAFETY: a count word and the words of the stored bytes.
 unsafe impl Argument for Chars<'_> {
-    const TYPE: &'static Type = &Type::Str;
+    const TYPE: &'static Type<'static> = &Type::Str;
 
     #[inline(always)]
     fn words(&self) -> usize {
@@ -238,7 +238,7 @@ unsafe impl<T: Encode> Encode for Option<T> {
 
 // SAFETY: a tag word, then the words of what is inside.
 unsafe impl<A: Argument> Argument for Option<A> {
-    const TYPE: &'static Type = &Type::Option(A::TYPE);
+    const TYPE: &'static Type<'static> = &Type::Option(A::TYPE);
     const EAGER: bool = A::EAGER;
 
     #[inline(always)]
@@ -294,7 +294,7 @@ macro_rules! tuple {
 
         // SAFETY: the words of each part, in order.
         unsafe impl<$($part: Argument),+> Argument for ($($part,)+) {
-            const TYPE: &'static Type = &Type::Tuple(&[$($part::TYPE),+]);
+            const TYPE: &'static Type<'static> = &Type::Tuple(&[$($part::TYPE),+]);
             const EAGER: bool = false $(|| $part::EAGER)+;
 
             #[inline(always)]

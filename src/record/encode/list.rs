@@ -94,7 +94,7 @@ impl<'a, T: Encode> Slice<'a, T> {
 // SAFETY: a count word, then the packed elements or the words of each; counted as they are written, and limited to
 // the number that the count word can say.
 unsafe impl<'a, T: Encode> Argument for Slice<'a, T> {
-    const TYPE: &'static Type = &Type::List(<T::Held<'a> as Argument>::TYPE);
+    const TYPE: &'static Type<'static> = &Type::List(<T::Held<'a> as Argument>::TYPE);
 
     #[inline]
     fn words(&self) -> usize {

@@ -54,7 +54,7 @@ pub unsafe trait Encode {
 /// `write_cut` exactly `least_words()` plus as many as it takes from `spare`, both as [`TYPE`](Argument::TYPE) says.
 pub unsafe trait Argument {
     /// How it lies in the record.
-    const TYPE: &'static Type;
+    const TYPE: &'static Type<'static>;
 
     /// Whether [`format`](Argument::format) must be called before anything else.
     const EAGER: bool = false;
@@ -92,7 +92,7 @@ pub unsafe trait Argument {
     }
 
     /// Writes an element of a list in its natural size. Called only for types that
-    /// [`Type::packed_bytes`] gives a size to.
+    /// `Type::packed_bytes` gives a size to.
     ///
     /// # Safety
     /// `to` is valid for writes of that size.

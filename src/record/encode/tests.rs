@@ -42,7 +42,7 @@ macro_rules! field {
     };
 }
 
-fn type_and_text<A: Argument>(mut argument: A) -> (Type, String) {
+fn type_and_text<A: Argument>(mut argument: A) -> (Type<'static>, String) {
     let mut scratch = Vec::new();
     argument.format(&mut scratch);
     assert_eq!(A::EAGER, matches!(A::TYPE, Type::Text | Type::Error | Type::Backtrace));
@@ -99,10 +99,10 @@ fn placeholders_are_deferred_by_their_static_type_and_else_text() {
 
 #[test]
 fn placeholders_of_a_generic_type_follow_its_bounds() {
-    fn shown<T: fmt::Display>(value: T) -> Type {
+    fn shown<T: fmt::Display>(value: T) -> Type<'static> {
         place!("{}", value).0
     }
-    fn encoded<T: fmt::Display + Encode>(value: T) -> Type {
+    fn encoded<T: fmt::Display + Encode>(value: T) -> Type<'static> {
         place!("{}", value).0
     }
     assert_eq!(shown(5_u64), Type::Text);

@@ -14,11 +14,11 @@ use super::{DecodeError, MessageWriter, Value, Values};
 use crate::callsite::{Align, Count, Field, Kind, Piece, Spec, Style, Type};
 use crate::level::Level;
 
-fn encoded<A: Arguments>(arguments: A) -> (Vec<&'static Type>, Vec<u64>) {
+fn encoded<A: Arguments>(arguments: A) -> (Vec<&'static Type<'static>>, Vec<u64>) {
     (A::SCHEMA.types().collect(), write(&arguments, &[], usize::MAX).0)
 }
 
-fn a_string() -> impl Strategy<Value = String> {
+pub(in crate::record) fn a_string() -> impl Strategy<Value = String> {
     prop_oneof![
         prop::collection::vec(any::<char>(), 0..12).prop_map(String::from_iter),
         "[a-z \"\\\\\\n\\tß→🦀]{0,70}",
@@ -26,7 +26,7 @@ fn a_string() -> impl Strategy<Value = String> {
 }
 
 /// Any type that can be written down, also those that no call has.
-fn a_type() -> impl Strategy<Value = &'static Type> {
+pub(in crate::record) fn a_type() -> impl Strategy<Value = &'static Type<'static>> {
     let leaf = prop::sample::select(vec![
         &Type::Bool,
         &Type::Char,
@@ -56,7 +56,7 @@ fn a_type() -> impl Strategy<Value = &'static Type> {
         &Type::SocketAddr,
     ]);
     leaf.prop_recursive(4, 16, 3, |inner| {
-        let leak = |kind| -> &'static Type { Box::leak(Box::new(kind)) };
+        let leak = |kind| -> &'static Type<'static> { Box::leak(Box::new(kind)) };
         prop_oneof![
             inner.clone().prop_map(move |inner| leak(Type::Option(inner))),
             inner.clone().prop_map(move |inner| leak(Type::List(inner))),
@@ -66,7 +66,7 @@ fn a_type() -> impl Strategy<Value = &'static Type> {
 }
 
 /// Words that are often tags, counts and small numbers.
-fn some_words() -> impl Strategy<Value = Vec<u64>> {
+pub(in crate::record) fn some_words() -> impl Strategy<Value = Vec<u64>> {
     let word = prop_oneof![
         4 => 0..3_u64,
         3 => (0..5_u64, 0..40_u64).prop_map(|(stored, more)| stored | (stored + more) << 32),
@@ -77,7 +77,7 @@ fn some_words() -> impl Strategy<Value = Vec<u64>> {
     prop::collection::vec(word, 0..24)
 }
 
-fn a_spec() -> impl Strategy<Value = Spec> {
+pub(in crate::record) fn a_spec() -> impl Strategy<Value = Spec> {
     let kinds = vec![
         Kind::Display,
         Kind::Debug,
@@ -164,7 +164,7 @@ proptest! {
     }
 }
 
-fn message(pieces: &[Piece], arguments: impl Arguments) -> Owned {
+fn message(pieces: &[Piece<'static>], arguments: impl Arguments) -> Owned {
     Owned::new(Level::Info, "app", pieces, &[], arguments)
 }
 

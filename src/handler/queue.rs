@@ -1,0 +1,116 @@
+//! A handler that puts records into a queue, for a listener elsewhere.
+
+use std::fmt;
+
+use super::{Batch, Handler, HandlerError};
+use crate::callsite::{Entry, Piece, Spec, Type, own_metadata};
+use crate::os;
+use crate::queue::Enqueue;
+use crate::record::{Record, Thread};
+
+/// Records were not taken by the queue; the argument says how many.
+const GAP: &Entry<'static> = &Entry {
+    metadata: &own_metadata!(
+        Warn,
+        "treering::loss",
+        &[
+            Piece::Argument(0, Spec::DISPLAY),
+            Piece::Literal(" records lost here, the queue did not take them")
+        ],
+        &[]
+    ),
+    types: &[&Type::U64],
+};
+
+/// Puts each record, as a portable one, into a queue: on the engine's listener, so no log call waits for the queue.
+///
+/// A record that the queue does not take, because it is full, is closed or has failed, is counted as failed; the next one
+/// that it takes is preceded by a record of `treering::loss` that says how many are missing. A queue that takes nothing
+/// is left alone for longer and longer, as every handler that fails again and again. Neither the handler nor its
+/// engine closes the queue: others may use it.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Duration;
+/// use treering::handler::{Capture, QueueHandler};
+/// use treering::{Listener, queue::Locked};
+///
+/// # fn main() -> Result<(), treering::Error> {
+/// let queue = Arc::new(Locked::bounded(1 << 20));
+/// let (logger, guard) = treering::builder().handler(QueueHandler::new(queue.clone())).start()?;
+/// treering::info!(logger: logger, qty = 100, "order {} filled", 7);
+/// guard.stop(Duration::from_secs(5))?;
+///
+/// let capture = Capture::new();
+/// Listener::new(queue).handler(capture.clone()).start()?.stop(Duration::from_secs(5))?;
+/// assert_eq!(capture.records()[0].message(), "order 7 filled");
+/// # Ok(())
+/// # }
+/// ```
+pub struct QueueHandler<Q> {
+    queue: Q,
+    frame: Vec<u8>,
+    /// Records that were not taken and that nobody downstream was told of.
+    untold: u64,
+}
+
+impl<Q: Enqueue> QueueHandler<Q> {
+    /// A handler that puts records into this queue. Share it by an `Arc` to use it elsewhere too.
+    pub fn new(queue: Q) -> Self {
+        QueueHandler { queue, frame: Vec::new(), untold: 0 }
+    }
+
+    /// The queue.
+    pub fn queue(&self) -> &Q {
+        &self.queue
+    }
+
+    /// The queue, back.
+    ///
+    /// ```
+    /// use treering::{handler::QueueHandler, queue::Locked};
+    /// let queue: Locked = QueueHandler::new(Locked::bounded(1 << 20)).into_queue();
+    /// ```
+    pub fn into_queue(self) -> Q {
+        self.queue
+    }
+
+    /// Puts a record, and before it, where others are missing, how many.
+    fn put(&mut self, record: &Record<'_>) -> Result<(), HandlerError> {
+        if self.untold > 0 {
+            let thread = Thread::new(os::thread_id(), None);
+            let (entry, arguments, time) = (GAP, &[self.untold], record.time());
+            self.send(&Record { entry, arguments, time, stamp: 0, thread: &thread, truncated: false })?;
+            self.untold = 0;
+        }
+        self.send(record)
+    }
+
+    fn send(&mut self, record: &Record<'_>) -> Result<(), HandlerError> {
+        self.frame.clear();
+        record.write_portable(&mut self.frame).map_err(HandlerError::new)?;
+        self.queue.enqueue(&self.frame).map_err(HandlerError::new)
+    }
+}
+
+impl<Q: Enqueue> Handler for QueueHandler<Q> {
+    fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+        for record in batch {
+            // A queue that panics loses this one too, but tells of one less.
+            let result = self.put(&record);
+            self.untold += u64::from(result.is_err());
+            result?;
+        }
+        Ok(())
+    }
+
+    fn skipped(&mut self, records: u64) {
+        self.untold += records;
+    }
+}
+
+impl<Q> fmt::Debug for QueueHandler<Q> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QueueHandler").field("untold", &self.untold).finish_non_exhaustive()
+    }
+}

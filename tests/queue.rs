@@ -1,0 +1,385 @@
+//! Records through queues: a `QueueHandler` on one side, a `Listener` on the other.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
+
+use treering::handler::{Batch, Capture, FlightRecorder, Handler, HandlerError, QueueHandler};
+use treering::queue::{
+    Channel, Deadline, Dequeue, DequeueError, Dequeued, Enqueue, EnqueueError, Frames, Locked,
+};
+use treering::{Level, Listener, Listening, Logger, Prepared, Wait, builder, error, info, warn};
+
+const LONG: Duration = Duration::from_secs(30);
+
+fn queue() -> Arc<Locked> {
+    Arc::new(Locked::bounded(1 << 20))
+}
+
+/// Portable records with these messages, in a queue.
+fn filled(messages: &[&str]) -> Arc<Locked> {
+    let queue = queue();
+    let (logger, guard) = builder().handler(QueueHandler::new(queue.clone())).start().unwrap();
+    for message in messages {
+        info!(logger: logger, "{}", *message);
+    }
+    guard.stop(LONG).unwrap().assert_balanced();
+    queue
+}
+
+fn messages(capture: &Capture) -> Vec<String> {
+    capture.records().iter().map(|record| record.message().to_owned()).collect()
+}
+
+/// Waits for something that comes to hold.
+fn until(what: &str, holds: impl Fn() -> bool) {
+    let since = Instant::now();
+    while !holds() {
+        assert!(since.elapsed() < LONG, "{what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Faults of a listener, as they were told.
+fn told() -> (Arc<Mutex<Vec<String>>>, impl Fn(&str) + Send + Sync + 'static) {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let sink = lines.clone();
+    (lines, move |line: &str| sink.lock().unwrap().push(line.to_owned()))
+}
+
+#[test]
+fn a_record_that_came_through_a_queue_is_as_it_was() {
+    let (queue, near, far) = (queue(), Capture::new(), Capture::new());
+    let handler = QueueHandler::new(queue.clone());
+    let (logger, guard) = builder().handler(near.clone()).handler(handler).start().unwrap();
+    let address: std::net::SocketAddr = "[::1]:80".parse().unwrap();
+    warn!(logger: logger, target: "risk", ?address, order.total = 12.5, list = &[1_u8, 2], "{:>8}|{:?}", 7, Some("x"));
+    let error = std::io::Error::other("disk full");
+    info!(logger: logger, %error, gap = None::<u8>, "text with {{ and {}", "ß\n");
+    std::thread::Builder::new()
+        .name("other".into())
+        .spawn(move || info!(logger: logger, "there"))
+        .unwrap()
+        .join()
+        .unwrap();
+    guard.stop(LONG).unwrap().assert_balanced();
+    let report = Listener::new(queue).handler(far.clone()).start().unwrap().stop(LONG).unwrap();
+    report.assert_balanced();
+    assert!(report.is_lossless(), "{report}");
+    assert_eq!(report.dispatched, 3);
+    assert_eq!(format!("{:#?}", far.records()), format!("{:#?}", near.records()));
+    assert_eq!(far.records()[2].thread_name(), Some("other"));
+}
+
+#[test]
+fn every_frame_has_one_fate_and_the_listener_outlives_all_of_them() {
+    let queue = filled(&["keep", "drop", "fail", "panic", "keep"]);
+    queue.enqueue(b"no record").unwrap();
+    queue.enqueue(b"").unwrap();
+    let (lines, hook) = told();
+    let capture = Capture::new();
+    let listening = Listener::new(queue)
+        .prepare(|record| match record.message().to_string().as_str() {
+            "drop" => Prepared::Drop("unwanted"),
+            "fail" => Prepared::fail("no such customer"),
+            "panic" => panic!("oops"),
+            _ => Prepared::Keep,
+        })
+        .error_hook(hook)
+        .handler(capture.clone())
+        .start()
+        .unwrap();
+    let report = listening.stop(LONG).unwrap();
+    report.assert_balanced();
+    assert_eq!(
+        (report.received, report.dispatched, report.malformed, report.unprepared),
+        (7, 2, 2, 2),
+        "{report}"
+    );
+    assert_eq!((report.dropped["unwanted"], report.dropped_total()), (1, 1));
+    assert!(!report.is_lossless());
+    assert_eq!(messages(&capture), ["keep", "keep"]);
+    let lines = lines.lock().unwrap();
+    for part in ["no such customer", "oops", "a frame of 9 bytes is refused: not a portable record"] {
+        assert!(lines.iter().any(|line| line.contains(part)), "{part}: {lines:?}");
+    }
+}
+
+/// Panics at one message.
+struct PanicsAt(&'static str);
+
+impl Handler for PanicsAt {
+    fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+        batch.iter().for_each(|record| assert_ne!(record.message(), self.0));
+        Ok(())
+    }
+}
+
+#[test]
+fn a_handler_that_panics_costs_itself_one_record() {
+    let capture = Capture::new();
+    let listening = Listener::new(filled(&["a", "b", "c"]))
+        .error_hook(|_| {})
+        .handler(PanicsAt("b"))
+        .handler(capture.clone())
+        .start()
+        .unwrap();
+    let report = listening.stop(LONG).unwrap();
+    report.assert_balanced();
+    assert_eq!((report.handlers["PanicsAt"].failed, report.handlers["PanicsAt"].delivered), (1, 2));
+    assert_eq!(messages(&capture), ["a", "b", "c"]);
+}
+
+/// Keeps what it gets until it is flushed, and does not say so: nothing but a flush that was asked for reaches it.
+#[derive(Default)]
+struct Holds(u64, Arc<Mutex<u64>>);
+
+impl Handler for Holds {
+    fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+        self.0 += batch.iter().count() as u64;
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), HandlerError> {
+        *self.1.lock().unwrap() += std::mem::take(&mut self.0);
+        Ok(())
+    }
+}
+
+fn flush_delivers(start: impl Fn(Listener) -> Listening) {
+    let out = Arc::new(Mutex::new(0));
+    let queue = queue();
+    let (logger, guard) = builder().handler(QueueHandler::new(queue.clone())).start().unwrap();
+    let listening = start(Listener::new(queue).handler(Holds(0, out.clone())));
+    for sent in 1..=20 {
+        info!(logger: logger, "{sent}");
+        guard.flush(LONG).unwrap();
+        listening.flush(LONG).unwrap();
+        assert_eq!(*out.lock().unwrap(), sent, "what was enqueued before the flush has left");
+    }
+    guard.stop(LONG).unwrap();
+    listening.stop(LONG).unwrap().assert_balanced();
+}
+
+#[test]
+fn a_flush_delivers_what_was_enqueued_before_it() {
+    flush_delivers(|listener| listener.start().unwrap());
+}
+
+#[test]
+fn a_flush_of_a_listener_without_a_thread_does_the_work() {
+    flush_delivers(Listener::manual);
+}
+
+#[test]
+fn polls_hand_out_on_the_callers_thread() {
+    let capture = Capture::new();
+    let listening = Listener::new(filled(&["a", "b"])).handler(capture.clone()).manual();
+    assert!(capture.is_empty());
+    assert_eq!(listening.poll().unwrap(), 2);
+    assert_eq!(listening.poll().unwrap(), 0);
+    assert_eq!(messages(&capture), ["a", "b"]);
+    listening.stop(LONG).unwrap().assert_balanced();
+    assert!(listening.poll().unwrap_err().is_not_running());
+    let threaded = Listener::new(queue()).start().unwrap();
+    assert!(threaded.poll().unwrap_err().is_config());
+}
+
+#[test]
+fn a_stop_while_the_queue_is_waited_for_takes_no_time() {
+    for boxed in [Box::new(queue()) as Box<dyn Dequeue>, Box::new(Channel::bounded(16))] {
+        let listening = Listener::new(boxed).start().unwrap();
+        std::thread::sleep(Duration::from_millis(50)); // until it waits, mostly
+        let since = Instant::now();
+        listening.stop(LONG).unwrap().assert_balanced();
+        assert!(since.elapsed() < Duration::from_millis(900), "{:?}", since.elapsed());
+    }
+}
+
+#[test]
+fn closing_the_queue_is_a_way_to_end_the_listener() {
+    let (queue, (owned, dropped)) = (filled(&["a"]), mpsc::channel());
+    let listening = Listener::new(queue.clone()).handler(Sends(owned)).start().unwrap();
+    queue.close();
+    assert_eq!(dropped.recv_timeout(LONG).as_deref(), Ok("a"));
+    assert_eq!(dropped.recv_timeout(LONG), Err(mpsc::RecvTimeoutError::Disconnected), "it is closed");
+    listening.stop(LONG).unwrap().assert_balanced();
+}
+
+/// Sends the messages on.
+struct Sends(mpsc::Sender<String>);
+
+impl Handler for Sends {
+    fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+        batch
+            .iter()
+            .try_for_each(|record| self.0.send(record.message().to_string()))
+            .map_err(HandlerError::new)
+    }
+}
+
+/// Never comes back, until it is let.
+struct Hangs(mpsc::Receiver<()>);
+
+impl Handler for Hangs {
+    fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+        for _ in batch {
+            let _ = self.0.recv();
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn at_the_deadline_the_books_say_what_is_where() {
+    let (release, gate) = mpsc::channel();
+    let listening = Listener::new(filled(&["a", "b", "c"])).handler(Hangs(gate)).start().unwrap();
+    until("the handler hangs", || listening.stats().dispatched == 3);
+    let report = listening.stop(Duration::from_millis(50)).unwrap();
+    report.assert_balanced();
+    let handler = &report.handlers["Hangs"];
+    assert_eq!((handler.offered, handler.in_flight, handler.abandoned), (3, 1, 2), "{handler}");
+    drop(release);
+}
+
+/// Answers every record by one of its own, through an engine whose records come back here.
+struct Answers(Logger);
+
+impl Handler for Answers {
+    fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+        for record in batch {
+            info!(logger: self.0, "an answer to {}", record.message().to_string());
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_handler_that_logs_into_its_own_queue_goes_round_once() {
+    let queue = queue();
+    let (logger, guard) = builder().handler(QueueHandler::new(queue.clone())).start().unwrap();
+    let listening = Listener::new(queue).handler(Answers(logger.clone())).start().unwrap();
+    (0..10).for_each(|number| info!(logger: logger, "{number}"));
+    until("all echoes are back", || listening.stats().echoes == 10);
+    guard.stop(LONG).unwrap().assert_balanced();
+    let report = listening.stop(LONG).unwrap();
+    report.assert_balanced();
+    assert_eq!((report.received, report.dispatched, report.echoes), (20, 10, 10), "{report}");
+}
+
+#[test]
+fn what_the_polling_thread_logs_beside_its_polls_is_no_echo() {
+    let queue = queue();
+    let start = builder().wait(Wait::Manual).handler(QueueHandler::new(queue.clone())).start();
+    let (logger, guard) = start.unwrap();
+    let listening = Listener::new(queue).handler(Answers(logger.clone())).manual();
+    for round in 1..=3 {
+        info!(logger: logger, "one of its own");
+        guard.poll().unwrap();
+        assert_eq!(listening.poll().unwrap(), 1);
+        guard.poll().unwrap();
+        assert_eq!(listening.poll().unwrap(), 0, "the answer came back");
+        let stats = listening.stats();
+        assert_eq!((stats.dispatched, stats.echoes), (round, round));
+    }
+}
+
+/// Says what it is told to, then that it is closed.
+struct Scripted(Mutex<VecDeque<&'static str>>, AtomicBool);
+
+impl Dequeue for Scripted {
+    fn dequeue(&self, frames: &mut Frames, _: Deadline) -> Result<Dequeued, DequeueError> {
+        let next = self.0.lock().unwrap().pop_front();
+        match next {
+            Some("fail") => Err(DequeueError::new("connection reset")),
+            Some("panic") => panic!("a bug of the backend"),
+            Some("empty") => Ok(Dequeued::Empty),
+            Some(frame) => {
+                frames.push(frame.as_bytes());
+                Ok(Dequeued::Some(1))
+            }
+            None => Ok(if self.1.load(Ordering::Relaxed) { Dequeued::Closed } else { Dequeued::Empty }),
+        }
+    }
+
+    fn close(&self) {
+        self.1.store(true, Ordering::Relaxed);
+    }
+
+    fn wake(&self) {}
+}
+
+#[test]
+fn a_queue_that_fails_or_panics_is_asked_again() {
+    let script = VecDeque::from(["fail", "x", "panic", "empty", "y"]);
+    let (lines, hook) = told();
+    let listening =
+        Listener::new(Scripted(Mutex::new(script), AtomicBool::new(false))).error_hook(hook).start().unwrap();
+    until("all was asked for", || listening.stats().received == 2);
+    let report = listening.stop(LONG).unwrap();
+    report.assert_balanced();
+    assert_eq!((report.queue_failures, report.malformed), (2, 2), "{report:?}");
+    let lines = lines.lock().unwrap();
+    assert!(lines.iter().any(|line| line.contains("connection reset")), "{lines:?}");
+    assert!(lines.iter().any(|line| line.contains("a bug of the backend")), "{lines:?}");
+}
+
+#[test]
+fn records_that_find_the_queue_full_are_counted_and_told_of_downstream() {
+    let (queue, capture) = (Arc::new(Channel::bounded(2)), Capture::new());
+    let (logger, guard) =
+        builder().error_hook(|_| {}).handler(QueueHandler::new(queue.clone())).start().unwrap();
+    for number in 0..5 {
+        info!(logger: logger, "{number}");
+    }
+    guard.flush(LONG).unwrap();
+    let handler = guard.stats().handlers["QueueHandler"].clone();
+    assert_eq!((handler.delivered, handler.failed), (2, 3), "{handler}");
+    let listening = Listener::new(queue).handler(capture.clone()).start().unwrap();
+    assert!(capture.wait_for(2, LONG));
+    info!(logger: logger, "5");
+    assert!(capture.wait_for(4, LONG));
+    guard.stop(LONG).unwrap();
+    let report = listening.stop(LONG).unwrap();
+    report.assert_balanced();
+    assert_eq!(messages(&capture), ["0", "1", "3 records lost here, the queue did not take them", "5"]);
+    assert_eq!(
+        (capture.records()[2].target(), capture.records()[2].level()),
+        ("treering::loss", Level::Warn)
+    );
+}
+
+#[test]
+fn a_queue_that_is_closed_costs_its_handler_every_record_and_nobody_else() {
+    let (queue, capture) = (queue(), Capture::new());
+    queue.close();
+    assert!(matches!(queue.enqueue(b""), Err(EnqueueError::Closed)));
+    let (logger, guard) = builder()
+        .error_hook(|_| {})
+        .handler(QueueHandler::new(queue))
+        .handler(capture.clone())
+        .start()
+        .unwrap();
+    (0..30).for_each(|number| info!(logger: logger, "{number}"));
+    let report = guard.stop(LONG).unwrap();
+    report.assert_balanced();
+    assert_eq!(report.handlers["QueueHandler"].failed, 30);
+    assert_eq!(capture.len(), 30);
+}
+
+#[test]
+fn a_flight_recorder_counts_what_it_cannot_keep() {
+    let capture = Capture::new();
+    let recorder = FlightRecorder::new(capture.clone().level(Level::Warn));
+    let queue = queue();
+    let (logger, guard) = builder().handler(QueueHandler::new(queue.clone())).start().unwrap();
+    info!(logger: logger, "before");
+    error!(logger: logger, "the trigger");
+    guard.stop(LONG).unwrap();
+    let report = Listener::new(queue).handler(recorder).start().unwrap().stop(LONG).unwrap();
+    report.assert_balanced();
+    assert_eq!(messages(&capture), ["0 kept records follow, 1 older ones were overwritten", "the trigger"]);
+    let recorder = report.handlers.iter().next().unwrap();
+    assert_eq!((recorder.offered, recorder.filtered, recorder.delivered), (2, 1, 1), "{recorder}");
+}
