@@ -488,7 +488,7 @@ mod tests {
 
     #[test]
     fn at_a_deadline_all_of_the_batch_is_on_its_way_and_the_rest_is_not_handed_over() {
-        let counters = Arc::new(HandlerCounters::new("recorder".to_owned()));
+        let counters = Arc::new(HandlerCounters::new("recorder".to_owned(), 0));
         let mut recorder = FlightRecorder::new(GivesUp(counters.clone()));
         let run = Run::of(Level::Error, ["one", "two", "three"]);
         counters.in_hand.store(3, Ordering::Relaxed);
