@@ -195,13 +195,14 @@ pub(crate) struct SettledCounters {
     pub(crate) late: AtomicU64,
 }
 
-impl SettledCounters {
-    pub(crate) fn total(&self) -> u64 {
-        self.dispatched.load(Ordering::Acquire) + self.late.load(Ordering::Acquire)
-    }
-}
-
 impl RingCounters {
+    /// How many of the records that were placed have their fate.
+    pub(crate) fn settled(&self) -> u64 {
+        let SettledCounters { dispatched, late } = &*self.settled;
+        let oldest = total(&self.cold.dropped[Reason::Oldest as usize].records.load());
+        dispatched.load(Ordering::Acquire) + late.load(Ordering::Acquire) + oldest
+    }
+
     pub(crate) fn new() -> Self {
         RingCounters {
             placed: CachePadded::new(LevelCounter::new()),

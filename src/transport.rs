@@ -270,10 +270,10 @@ impl Transport {
         self.registry.lock().rings.iter().map(|tenant| total(&tenant.counters.placed.load())).collect()
     }
 
-    /// Whether each ring has let go of so many, as it hands records out in the order in which it was given them.
+    /// Whether so many of each ring's records have their fate, which they get in the order in which they were placed.
     pub(crate) fn has_settled(&self, placed: &[u64]) -> bool {
         let registry = self.registry.lock();
-        registry.rings.iter().zip(placed).all(|(tenant, placed)| tenant.counters.settled.total() >= *placed)
+        registry.rings.iter().zip(placed).all(|(tenant, placed)| tenant.counters.settled() >= *placed)
     }
 
     /// Adds what was placed; after everything that was settled.

@@ -634,6 +634,17 @@ fn wait_idle_is_not_held_up_by_records_that_fail_or_by_a_stop() {
 }
 
 #[test]
+fn wait_idle_does_not_wait_for_records_that_made_room_for_newer_ones() {
+    let builder =
+        treering::builder().wait(Wait::Manual).ring_capacity(4096).overflow(Overflow::drop_oldest());
+    let (logger, guard) = builder.handler(Parcels::default()).start().unwrap();
+    (0..1000).for_each(|n| info!(logger: logger, "{n}"));
+    assert!(guard.stats().dropped > 0);
+    guard.wait_idle(SOON).unwrap();
+    assert_eq!(guard.stats().pending, 0);
+}
+
+#[test]
 fn a_handler_that_waits_until_nothing_is_held_gets_an_error() {
     let (its_logger, answer) = (Arc::new(Mutex::new(None::<Logger>)), Arc::new(Mutex::new(None)));
     let (theirs, kept) = (its_logger.clone(), answer.clone());
