@@ -76,7 +76,8 @@
 //!
 //! # Limits
 //!
-//! Linux, 64 bits; verified on x86-64. Bridges from `log` and `tracing` are not there yet. A child after `fork` has no engine until it starts one.
+//! Linux, 64 bits; verified on x86-64. Bridges from `log` and `tracing` are not there yet. A child after `fork` has no
+//! engine until it starts one.
 //!
 //! [docs/guarantees.md]: https://github.com/treering/treering/blob/main/docs/guarantees.md
 
