@@ -241,7 +241,8 @@ impl Captured {
     /// # let (logger, guard) = treering::builder().handler(capture.clone()).start()?;
     /// treering::info!(logger: logger, a = 1, b = "two");
     /// # drop(guard);
-    /// let names: Vec<_> = capture.records()[0].fields().iter().map(|(name, _)| &**name).collect();
+    /// let record = &capture.records()[0];
+    /// let names: Vec<_> = record.fields().iter().map(|(name, _)| &**name).collect();
     /// assert_eq!(names, ["a", "b"]);
     /// # Ok(())
     /// # }
