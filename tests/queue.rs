@@ -188,13 +188,17 @@ fn polls_hand_out_on_the_callers_thread() {
 
 #[test]
 fn a_stop_while_the_queue_is_waited_for_takes_no_time() {
-    for boxed in [Box::new(queue()) as Box<dyn Dequeue>, Box::new(Channel::bounded(16))] {
-        let listening = Listener::new(boxed).start().unwrap();
+    let stop = |waited_for: Box<dyn Dequeue>| {
+        let listening = Listener::new(waited_for).start().unwrap();
         std::thread::sleep(Duration::from_millis(50)); // until it waits, mostly
         let since = Instant::now();
         listening.stop(LONG).unwrap().assert_balanced();
-        assert!(since.elapsed() < Duration::from_millis(900), "{:?}", since.elapsed());
-    }
+        since.elapsed()
+    };
+    // One that is not woken looks up after a second. Of three tries a loaded machine leaves one in peace.
+    let best = |make: fn() -> Box<dyn Dequeue>| (0..3).map(|_| stop(make())).min().unwrap();
+    assert!(best(|| Box::new(queue())) < Duration::from_millis(500));
+    assert!(best(|| Box::new(Channel::bounded(16))) < Duration::from_millis(500));
 }
 
 #[test]
