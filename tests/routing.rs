@@ -920,6 +920,24 @@ fn of_a_buffer_the_newest_are_the_fallbacks_and_all_where_it_cannot_be_told() {
 }
 
 #[test]
+fn what_a_fallback_held_from_earlier_batches_and_lost_has_failed() {
+    let lost: Refuses = |_| Some(HandlerError::new("nothing gets out"));
+    let (primary, fallback) = (Mood::refusing(lost), Mood::refusing(lost));
+    let buffer = Buffer { mood: fallback.clone(), held: Vec::new(), max: 10 };
+    let builder = treering::builder().wait(treering::Wait::Manual).error_hook(|_| {});
+    let (logger, guard) = builder.handler(Picky(primary).or(buffer)).start().unwrap();
+    for n in 0..35_u64 {
+        info!(logger: logger, "{n}");
+        guard.poll().unwrap(); // a batch of its own
+    }
+    let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
+    let books = &report.handlers["picky"];
+    assert_eq!((books.delivered, books.failed), (0, 35), "{report:#?}");
+    assert!(!report.is_lossless());
+}
+
+#[test]
 fn while_the_directory_of_a_file_is_gone_its_fallback_has_the_records() {
     // A file that cannot be opened is no handler; what a program does then is to begin with the other one.
     let directory = tempfile::tempdir().unwrap();

@@ -127,7 +127,8 @@ impl Or {
         let Given { refused, lost, news, .. } = self.fallback.give(contents, &wanted);
         let taken = (wanted.len() as u64).saturating_sub(refused.len() as u64 + lost);
         self.diverted += taken;
-        Given { lost: records.len() as u64 - taken, news, ..Given::default() }
+        let unwanted = records.len() - wanted.len();
+        Given { lost: (unwanted + refused.len()) as u64 + lost, news, ..Given::default() }
     }
 }
 
