@@ -482,6 +482,7 @@ impl Roller {
     #[inline]
     fn is_due(&mut self, time: Timestamp, after: u64, is_empty: bool, control: &FileControl) -> bool {
         if is_empty {
+            control.take_roll(); // it begins anew as it is
             self.begin(time);
             return false;
         }
