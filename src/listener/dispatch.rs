@@ -428,6 +428,7 @@ impl Runner {
             let delivered = self.settle(outcome.taken, outcome.loss, books)?;
             self.learn(delivered, failure, faults);
             self.unflushed += outcome.taken;
+            self.is_stuck = false;
             if self.unflushed == policy.records {
                 self.flush(books, faults)?;
             }
