@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use support::ledger::{Received, compare, receiver};
 use support::{Gate, LONG, SOON, eventually, in_child, own_thread_id, text};
+use treering::handler::{Capture, CapturedValue};
 use treering::overflow::{Decision, Full, Loss, Reason};
-use treering::{Builder, Guard, Level, Logger, Overflow, debug, error, info, warn};
+use treering::{Builder, Guard, Level, Logger, Overflow, Wait, debug, error, info, warn};
 
 /// Records of three words that a ring of 4 KiB holds beside the eighth that is kept for WARN and above.
 const FIT: u64 = 149;
@@ -493,4 +494,30 @@ fn a_wait_ends_at_its_deadline() {
     assert!(waits[0] >= PATIENCE, "{waits:?}");
     assert!(waits[0] < PATIENCE + Duration::from_millis(10), "{waits:?}");
     paused.finish([1, 0, FIT + 20, 0, 0]);
+}
+
+#[test]
+fn losses_of_a_thread_that_left_are_its_own_and_not_of_the_next_one_with_its_ring() {
+    let capture = Capture::new();
+    let (logger, guard) =
+        treering::builder().wait(Wait::Manual).ring_capacity(4096).handler(capture.clone()).start().unwrap();
+    let log = |calls: u64| {
+        std::thread::scope(|scope| {
+            let logs = || {
+                (0..calls).for_each(|n| info!(logger: logger, "{n}"));
+                own_thread_id()
+            };
+            scope.spawn(logs).join().unwrap()
+        })
+    };
+    let loser = log(1_000);
+    std::thread::sleep(Duration::from_millis(600)); // until losses of silent threads are looked for
+    while guard.poll().unwrap() > 0 {}
+    assert_ne!(log(1), loser);
+    let report = guard.stop(SOON).unwrap();
+    let records = capture.records();
+    let told: Vec<_> = records.iter().filter(|record| record.target() == "treering::loss").collect();
+    assert_eq!(told.len(), 1, "{told:#?}");
+    let number = |name| told[0].field(name).and_then(CapturedValue::as_u64).unwrap();
+    assert_eq!((number("thread"), number("info"), number("last")), (loser.into(), report.dropped, 1_000));
 }

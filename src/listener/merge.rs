@@ -279,7 +279,9 @@ impl Inlets {
             let losses = Reason::ALL.map(|reason| inlet.ledger.counted(reason));
             let lost = losses.iter().map(|losing| total(&losing.counts)).sum();
             let lost_before = std::mem::replace(&mut inlet.lost_before, lost);
-            let is_last = of != LossesOf::SilentThreads || lost_before == lost;
+            // Nor does who left lose more, and its ring is about to be another thread's.
+            let is_over = lost_before == lost || inlet.lease == Lease::Left;
+            let is_last = of != LossesOf::SilentThreads || is_over;
             // What is held back was logged before, or its loss record will tell.
             if is_last && (of == LossesOf::AllThreads || inlet.committed == 0) {
                 inlet.ledger.tell(&losses, index, now, &mut Teller { batch, clock, entries });
