@@ -123,7 +123,9 @@ impl Engine {
     pub(crate) fn new(settings: Settings, handlers: Vec<Routed>) -> Arc<Engine> {
         let books = Books::new();
         let handlers = Handlers::new(handlers, &books);
+        let number = DICTIONARY.next_number();
         let core = Arc::new(Core {
+            number,
             transport: Transport::new(settings.ring_capacity, settings.memory_cap, settings.policies),
             control: Control::new(),
             books,
@@ -138,7 +140,7 @@ impl Engine {
             );
         }
         Arc::new(Engine {
-            number: DICTIONARY.next_number(),
+            number,
             listener: Loan::new(Listener::new(core.clone(), handlers, &DICTIONARY, settings.wait)),
             core,
             verdicts: Arc::new(Verdicts::new()),

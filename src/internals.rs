@@ -61,6 +61,7 @@ impl Engine {
         let handlers = Handlers::new(vec![Routed::of(Writer { written: written.clone() })], &books);
         let sink = written.clone();
         let core = Arc::new(Core {
+            number: 1,
             transport: Transport::new(ring_words * 8, memory, policies),
             control: Control::new(),
             books,

@@ -130,6 +130,8 @@ mod intake;
 #[doc(hidden)]
 pub mod internals;
 pub mod level;
+#[cfg(not(treering_loom))]
+mod limit;
 mod listener;
 #[cfg(not(treering_loom))]
 mod logger;

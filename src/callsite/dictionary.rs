@@ -138,6 +138,18 @@ impl Dictionary {
         book.judge_all();
     }
 
+    /// Whether calls without `logger:` go to this engine.
+    pub(crate) fn is_global(&self, number: u64) -> bool {
+        self.book.lock().global == Some(number)
+    }
+
+    /// Whether this engine wants records of a callsite that has no id yet.
+    #[cfg(not(treering_loom))]
+    pub(crate) fn wants(&self, number: u64, metadata: &Metadata) -> bool {
+        let book = self.book.lock();
+        book.engines.iter().any(|member| member.number == number && (member.judge)(metadata))
+    }
+
     /// An engine has a new filter. When this returns, every gate and verdict obeys it.
     pub(crate) fn reload(&self, number: u64, judge: Judge) {
         let mut book = self.book.lock();

@@ -13,6 +13,7 @@ use std::mem::ManuallyDrop;
 use std::sync::Weak;
 
 use crate::engine::Engine;
+use crate::limit;
 use crate::origin::Origin;
 use crate::os;
 use crate::record::Thread;
@@ -331,7 +332,7 @@ pub(crate) fn count_forked() {
 /// An engine's books with what is counted for the whole process beside them.
 pub(crate) fn beside(books: Report) -> Report {
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    Report { nested: count(&NESTED), forked: count(&FORKED), ..books }
+    Report { nested: count(&NESTED), forked: count(&FORKED), suppressed: limit::suppressed(), ..books }
 }
 
 /// In a child of `fork`: what the thread has is the parent's, and nothing that it did is counted here.
@@ -339,6 +340,7 @@ pub(crate) fn begin() {
     abandon();
     NESTED.store(0, Ordering::Relaxed);
     FORKED.store(0, Ordering::Relaxed);
+    limit::begin();
 }
 
 /// Leaks what the thread has: copies of rings that nobody drains, which may be in the middle of anything.
