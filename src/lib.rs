@@ -50,7 +50,7 @@
 //! # What a call costs
 //!
 //! A call that nobody listens to is one load and one branch. An enabled one, with arguments whose types can be kept
-//! (numbers, `bool`, `char`, strings, durations, addresses; options, tuples, slices and references of such), on a
+//! (numbers, `bool`, `char`, strings, durations, addresses; options, tuples, slices and references of such; what derives [`Encode`](macro@Encode)), on a
 //! thread that has logged before, stamps the time and copies: no lock, no allocation, no formatting, no system call
 //! but for one wake when the listener had parked. Arguments of other types are formatted at the call. If the ring is
 //! full the record is dropped and counted, and the stream says so, unless an [`Overflow`] policy lets the caller wait.
@@ -169,10 +169,11 @@ pub use logger::{Flush, HandlerControl, Logger};
 #[doc(inline)]
 pub use overflow::Overflow;
 #[doc(inline)]
-pub use record::Record;
+pub use record::{Encode, Record, Secret};
 #[cfg(all(feature = "signals", not(treering_loom)))]
 pub use signals::stop_on_signals;
 #[doc(inline)]
 pub use stats::Report;
 #[doc(hidden)]
 pub use treering_macros::__log;
+pub use treering_macros::Encode;

@@ -29,7 +29,7 @@ pub(crate) const PROCESS_WIDE: u64 = 0;
 #[derive(Debug)]
 pub struct Limit {
     rule: Rule,
-    metadata: &'static Metadata,
+    metadata: &'static Metadata<'static>,
     /// Calls so far, or the window of `at_most:`; see [`Rule::lets_through`].
     state: AtomicU64,
     /// Calls kept back. Written by any thread.
@@ -66,13 +66,13 @@ impl Limit {
     /// # Panics
     /// If `calls` is 0; at compile time, as it stands in a static.
     #[track_caller]
-    pub const fn every(metadata: &'static Metadata, calls: u64) -> Self {
+    pub const fn every(metadata: &'static Metadata<'static>, calls: u64) -> Self {
         assert!(calls > 0, "`every:` takes a number from 1 upwards");
         Limit::new(metadata, Rule::Every(calls))
     }
 
     /// `once: yes`
-    pub const fn once(metadata: &'static Metadata, yes: bool) -> Self {
+    pub const fn once(metadata: &'static Metadata<'static>, yes: bool) -> Self {
         Limit::new(metadata, Rule::Once(yes))
     }
 
@@ -81,7 +81,7 @@ impl Limit {
     /// # Panics
     /// If the window or the number cannot be; at compile time.
     #[track_caller]
-    pub const fn at_most(metadata: &'static Metadata, (calls, window): (u32, Duration)) -> Self {
+    pub const fn at_most(metadata: &'static Metadata<'static>, (calls, window): (u32, Duration)) -> Self {
         let calls = calls as u64;
         assert!(calls > 0 && calls <= CALLS_MAX, "`at_most:` takes from 1 to 16,777,215 calls");
         let nanos = window.as_nanos();
@@ -96,13 +96,13 @@ impl Limit {
     /// # Panics
     /// If the share is not above 0 and at most 1; at compile time.
     #[track_caller]
-    pub const fn sample(metadata: &'static Metadata, share: f64) -> Self {
+    pub const fn sample(metadata: &'static Metadata<'static>, share: f64) -> Self {
         assert!(share > 0.0 && share <= 1.0, "`sample:` takes a share above 0 and up to 1");
         // 1 becomes the largest number, which every draw is up to.
         Limit::new(metadata, Rule::Sample((share * u64::MAX as f64) as u64))
     }
 
-    const fn new(metadata: &'static Metadata, rule: Rule) -> Self {
+    const fn new(metadata: &'static Metadata<'static>, rule: Rule) -> Self {
         Limit {
             rule,
             metadata,
@@ -129,7 +129,7 @@ impl Limit {
     }
 
     /// Where the call stands.
-    pub(crate) fn metadata(&self) -> &'static Metadata {
+    pub(crate) fn metadata(&self) -> &'static Metadata<'static> {
         self.metadata
     }
 
@@ -214,7 +214,7 @@ pub(crate) fn suppressed() -> u64 {
 pub(crate) fn untold(
     engine: u64,
     dictionary: &'static Dictionary,
-) -> impl Iterator<Item = (&'static Metadata, u64)> {
+) -> impl Iterator<Item = (&'static Metadata<'static>, u64)> {
     let is_global = LAST.load().is_some() && dictionary.is_global(engine);
     all()
         .filter(move |limit| limit.belongs_to(engine, is_global))

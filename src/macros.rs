@@ -44,7 +44,7 @@
 /// - `name = value`, `dotted.name = value`, `"any name" = value`;
 /// - `name` or `order.id` alone: the path is the name and the value;
 /// - `%` before a value (or a path): as its `Display` prints it; `?`: as its `Debug` prints it. Without a sigil
-///   the value keeps its type if treering knows how to store it; errors keep the chain of their sources; other
+///   the value keeps its type if treering knows how to store it, or it derives [`Encode`](macro@crate::Encode); errors keep the chain of their sources; other
 ///   types are text, by `Display`, or else by `Debug`.
 ///
 /// # Message

@@ -11,7 +11,8 @@ pub use crate::global::emit;
 pub use crate::level::Level;
 pub use crate::limit::Limit;
 pub use crate::logger::{emit_to, pass_to};
-pub use crate::record::encode::tiers::{FieldSlot, InspectedSlot, ShownSlot, Slot};
+pub use crate::record::encode::derived::{Named, OneOf, Redacted, Struct, Variant};
+pub use crate::record::encode::tiers::{DebugSlot, FieldSlot, InspectedSlot, ShownSlot, Slot};
 pub use crate::record::encode::{
     Argument, Arguments, Chars, Encode, Failure, Formatted, Frames, Inspected, Shown, Slice,
 };
@@ -27,6 +28,10 @@ pub type Metadata = callsite::Metadata<'static>;
 pub type Piece = callsite::Piece<'static>;
 /// As [`Metadata`].
 pub type Field = callsite::Field<'static>;
+/// As [`Metadata`].
+pub type Shape = callsite::Shape<'static>;
+/// As [`Metadata`].
+pub type Members = callsite::Members<'static>;
 /// As [`Metadata`].
 pub type Type = callsite::Type<'static>;
 

@@ -145,7 +145,7 @@ impl Dictionary {
 
     /// Whether this engine wants records of a callsite that has no id yet.
     #[cfg(not(treering_loom))]
-    pub(crate) fn wants(&self, number: u64, metadata: &Metadata) -> bool {
+    pub(crate) fn wants(&self, number: u64, metadata: &Metadata<'_>) -> bool {
         let book = self.book.lock();
         book.engines.iter().any(|member| member.number == number && (member.judge)(metadata))
     }

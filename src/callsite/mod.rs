@@ -20,7 +20,7 @@ mod template;
 
 pub(crate) use dictionary::{Dictionary, Entry, EntryOf, Verdicts};
 pub use schema::Schema;
-pub(crate) use schema::Type;
+pub(crate) use schema::{Bodies, Members, Shape, Type, Types};
 pub use template::{Align, Count, Kind, Spec, Style};
 pub(crate) use template::{Field, Piece};
 

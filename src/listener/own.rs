@@ -124,7 +124,7 @@ pub(super) static LEFT_OUT_ELSEWHERE: &Entry<'static> = &Entry {
 };
 
 /// So many calls of one callsite were kept back by its limit and no record told of them, see [`callsite_arguments`].
-pub(super) static SUPPRESSED: &Entry = &Entry {
+pub(super) static SUPPRESSED: &Entry<'_> = &Entry {
     metadata: &own_metadata!(
         Info,
         "treering::limit",

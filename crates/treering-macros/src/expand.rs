@@ -40,7 +40,7 @@ use proc_macro::{Ident, Span, TokenStream, TokenTree};
 
 use crate::grammar::{self, Call, Error, Limit, Style, Text};
 use crate::message::{Binding, Message, Piece};
-use crate::tokens::Tokens;
+use crate::tokens::{Root, Tokens};
 
 /// The code for a call.
 pub(crate) fn expand(call: &Call) -> TokenStream {
@@ -54,7 +54,7 @@ pub(crate) fn expand(call: &Call) -> TokenStream {
 }
 
 /// `compile_error!`, pointing at what the user wrote. `root` is `$crate`.
-pub(crate) fn compile_error(root: &Ident, error: &Error) -> TokenStream {
+pub(crate) fn compile_error(root: &Root, error: &Error) -> TokenStream {
     let mut code = Tokens::new(root);
     code.code("$compile_error !").braces(|code| code.string(&error.sentence));
     let locate = |mut tree: TokenTree| {
@@ -239,8 +239,8 @@ impl Expansion<'_> {
         for (at, field) in self.call.fields.iter().enumerate() {
             slot(&|code| match field.style {
                 Style::Value => self.choose("& & & & $FieldSlot", at, code),
-                Style::Display => self.place("{}", &[at], code),
-                Style::Debug => self.place("{:?}", &[at], code),
+                Style::Display => self.place("& $Slot", "{}", &[at], code),
+                Style::Debug => self.place("& $DebugSlot", "{:?}", &[at], code),
             });
         }
         if self.tells_of_suppressed() {
@@ -263,7 +263,8 @@ impl Expansion<'_> {
                             code.code("$Formatted::new");
                             code.parens(|code| self.format_one(template, &values, code));
                         }
-                        template => self.place(template, &values, code),
+                        template if hole.is_debug() => self.place("& $DebugSlot", template, &values, code),
+                        template => self.place("& $Slot", template, &values, code),
                     });
                     for count in &values[1..] {
                         slot(&|code| {
@@ -284,8 +285,8 @@ impl Expansion<'_> {
     }
 
     /// A slot that is printed by a placeholder; `values` are the value, and width and precision that are arguments.
-    fn place(&self, template: &str, values: &[usize], code: &mut Tokens) {
-        code.parens(|code| code.code("& $Slot").parens(|code| self.reference(values[0], code)));
+    fn place(&self, slot: &str, template: &str, values: &[usize], code: &mut Tokens) {
+        code.parens(|code| code.code(slot).parens(|code| self.reference(values[0], code)));
         code.code(". treering_slot").parens(|code| self.format_one(template, values, code));
     }
 
@@ -335,7 +336,7 @@ fn variable(at: usize) -> String {
 }
 
 /// `(first, (second, ()))`: lists of any length, each a type of its own.
-fn nest(mut slots: impl Iterator<Item = Tokens>, code: &mut Tokens) -> &mut Tokens {
+pub(crate) fn nest(mut slots: impl Iterator<Item = Tokens>, code: &mut Tokens) -> &mut Tokens {
     match slots.next() {
         Some(first) => code.parens(|code| nest(slots, code.append(first).code(","))),
         None => code.code("()"),

@@ -19,11 +19,12 @@ use proc_macro::{Delimiter, Group, Ident, Literal, Spacing, Span, TokenTree};
 
 use crate::literal::unquote;
 use crate::message::plain;
+use crate::tokens::Root;
 
 /// One log call.
 pub(crate) struct Call {
     /// `$crate`, from the shell.
-    pub(crate) root: Ident,
+    pub(crate) root: Root,
     pub(crate) level: Group,
     pub(crate) target: Option<Expression>,
     pub(crate) logger: Option<Expression>,
@@ -90,7 +91,7 @@ pub(crate) struct Error {
 
 impl Call {
     /// Reads what stands between the parentheses. `root` is `$crate`.
-    pub(crate) fn parse(root: Ident, level: Group, trees: Vec<TokenTree>) -> Result<Call, Error> {
+    pub(crate) fn parse(root: Root, level: Group, trees: Vec<TokenTree>) -> Result<Call, Error> {
         let mut call =
             Call { root, level, target: None, logger: None, limit: None, fields: Vec::new(), message: None };
         let mut parser = Parser { trees, at: 0 };
@@ -172,7 +173,7 @@ fn unknown_key(name: &str) -> String {
 }
 
 impl Error {
-    fn new(span: Span, sentence: impl Into<String>) -> Self {
+    pub(crate) fn new(span: Span, sentence: impl Into<String>) -> Self {
         Error { span, sentence: sentence.into() }
     }
 }

@@ -4,9 +4,9 @@ use bumpalo::Bump;
 
 use super::{
     ALIGNS, BYTES_MAX, DEPTH_MAX, KINDS, LEAVES, MAGIC, PARTS_MAX, PortableError, STYLES, VERSION, count,
-    flag, level_of, nest, piece, spec_flag,
+    flag, level_of, nest, piece, shape_flag, spec_flag,
 };
-use crate::callsite::{Count, Entry, Field, Metadata, Piece, Spec, Type};
+use crate::callsite::{Bodies, Count, Entry, Field, Members, Metadata, Piece, Shape, Spec, Type, Types};
 use crate::record::{Thread, Timestamp};
 
 /// What a portable record says. Texts lie in its bytes, lists in the arena.
@@ -211,9 +211,49 @@ impl<'a> Reader<'a> {
             nest::OPTION => Type::Option(self.kind(left, depth + 1)?),
             nest::LIST => Type::List(self.kind(left, depth + 1)?),
             nest::TUPLE => Type::Tuple(self.parts(|reader| reader.kind(left, depth + 1))?),
+            nest::STRUCT => {
+                let shape = self.shape()?;
+                let fields = self.types(shape.members.len(), left, depth)?;
+                Type::Struct(self.arena.alloc(shape), self.arena.alloc(fields))
+            }
+            nest::ENUM => {
+                let variants = self.parts(|reader| {
+                    let shape = reader.shape()?;
+                    Ok((shape, reader.types(shape.members.len(), left, depth)?))
+                })?;
+                let shapes = self.arena.alloc_slice_fill_iter(variants.iter().map(|(shape, _)| *shape));
+                let with_fields = variants.iter().rev().filter(|(shape, _)| shape.members.len() > 0);
+                let bodies = with_fields
+                    .fold(Bodies::End, |rest, (_, fields)| Bodies::Then(fields, self.arena.alloc(rest)));
+                Type::Enum(shapes, self.arena.alloc(bodies))
+            }
             leaf => *LEAVES.get(usize::from(leaf)).ok_or(PortableError::Malformed("type"))?,
         };
         Ok(self.arena.alloc(kind))
+    }
+
+    fn shape(&mut self) -> Result<Shape<'a>, PortableError> {
+        let name = self.text()?;
+        let flags = self.byte()?;
+        if flags & !shape_flag::ALL != 0 {
+            return Err(PortableError::Malformed("shape of a type"));
+        }
+        let members = if flags & shape_flag::NAMED != 0 {
+            Members::Named(self.parts(Reader::text)?)
+        } else {
+            Members::Numbered(self.size()?)
+        };
+        Ok(Shape { name, members, is_whole: flags & shape_flag::WHOLE != 0 })
+    }
+
+    /// So many types, of which each takes a byte at least.
+    fn types(&mut self, count: usize, left: &mut usize, depth: usize) -> Result<Types<'a>, PortableError> {
+        if count > self.rest.len() {
+            return Err(PortableError::Short);
+        }
+        let arena = self.arena;
+        let kinds: &[_] = arena.alloc_slice_try_fill_with(count, |_| self.kind(left, depth + 1))?;
+        Ok(kinds.iter().rev().fold(Types::End, |rest, kind| Types::Then(kind, arena.alloc(rest))))
     }
 
     fn choice<T: Copy>(&mut self, table: &[T], what: &'static str) -> Result<T, PortableError> {

@@ -2,9 +2,9 @@
 
 use super::{
     ALIGNS, BYTES_MAX, KINDS, LEAVES, MAGIC, PARTS_MAX, PortableError, STYLES, VERSION, count, flag, nest,
-    piece, spec_flag,
+    piece, shape_flag, spec_flag,
 };
-use crate::callsite::{Count, Field, Piece, Spec, Type};
+use crate::callsite::{Count, Field, Members, Piece, Shape, Spec, Type, Types};
 use crate::record::Record;
 
 impl Record<'_> {
@@ -187,6 +187,19 @@ impl Writer<'_> {
                 self.byte(nest::TUPLE);
                 self.parts(parts, |out, part| out.kind(part, left))
             }
+            Type::Struct(shape, fields) => {
+                self.byte(nest::STRUCT);
+                self.shape(shape, fields, left)
+            }
+            Type::Enum(shapes, bodies) => {
+                self.byte(nest::ENUM);
+                let mut bodies = bodies.iter();
+                self.parts(shapes, |out, shape| {
+                    let has_fields = shape.members.len() > 0;
+                    let fields = if has_fields { bodies.next() } else { None };
+                    out.shape(shape, fields.unwrap_or(&Types::End), left)
+                })
+            }
             // By name, so that a new type does not compile before it has its place in the table.
             Type::Bool
             | Type::Char
@@ -213,11 +226,34 @@ impl Writer<'_> {
             | Type::SocketAddrV4
             | Type::SocketAddrV6
             | Type::SocketAddr
-            | Type::Backtrace => {
+            | Type::Backtrace
+            | Type::Redacted => {
                 self.position(&LEAVES, kind);
                 Ok(())
             }
         }
+    }
+
+    /// Names, and the types of the fields, of which there are as many as the shape says.
+    fn shape(
+        &mut self,
+        shape: &Shape<'_>,
+        fields: &Types<'_>,
+        left: &mut usize,
+    ) -> Result<(), PortableError> {
+        self.text(shape.name)?;
+        let whole = if shape.is_whole { shape_flag::WHOLE } else { 0 };
+        match shape.members {
+            Members::Named(names) => {
+                self.byte(whole | shape_flag::NAMED);
+                self.parts(names, |out, name| out.text(name))?;
+            }
+            Members::Numbered(len) => {
+                self.byte(whole);
+                self.size(len)?;
+            }
+        }
+        fields.types().try_for_each(|kind| self.kind(kind, left))
     }
 
     /// Where a value stands in its table; all of them do.
