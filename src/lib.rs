@@ -70,13 +70,15 @@
 //!
 //! `gzip` and `zstd` add `handler::Compression`: files that rolled are compressed.
 //!
+//! `log` lets `init()` take the records of the crate `log`: what libraries log goes through the same rings and filters.
+//!
 //! `signals` adds `stop_on_signals()`: SIGTERM and SIGINT end the process when its records are out.
 //!
 //! `conformance` adds `queue::conformance`: whether a queue of yours keeps the contract of queues.
 //!
 //! # Limits
 //!
-//! Linux, 64 bits; verified on x86-64. Bridges from `log` and `tracing` are not there yet. A child after `fork` has no
+//! Linux, 64 bits; verified on x86-64. A bridge from `tracing` is not there yet. A child after `fork` has no
 //! engine until it starts one.
 //!
 //! [docs/guarantees.md]: https://github.com/treering/treering/blob/main/docs/guarantees.md

@@ -432,6 +432,9 @@ pub struct Report {
     /// Log calls, of all engines of the process, that a limit of their own kept back (`every:`, `once:`, `at_most:`,
     /// `sample:`). They were not submitted; beside the ledger.
     pub suppressed: u64,
+    /// Records of the crate `log` that say in fields where they come from, as their places, or the names of their
+    /// key-values, found no room in a table; of the whole process, beside the ledger. 0 without the feature `log`.
+    pub uninterned: u64,
     /// Log calls in a child of `fork`, to engines of its parent: they are not written, neither here nor there; beside
     /// the ledger. In the parent 0.
     pub forked: u64,

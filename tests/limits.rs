@@ -40,7 +40,7 @@ fn one_of_so_many_passes_and_says_how_many_did_not() {
         records.iter().map(|record| (number(record, "n"), number(record, "suppressed"))).collect();
     assert_eq!(seen, [(0, 0), (100, 99), (200, 99)]);
     assert_eq!(records[1].message(), "call 100");
-    let names: Vec<_> = records[0].fields().iter().map(|(name, _)| *name).collect();
+    let names: Vec<_> = records[0].fields().iter().map(|(name, _)| &**name).collect();
     assert_eq!(names, ["n", "suppressed"]);
     // What no record could tell of any more.
     assert_eq!(told.len(), 1);

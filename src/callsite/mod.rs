@@ -18,7 +18,7 @@ pub(crate) mod dictionary;
 mod schema;
 mod template;
 
-pub(crate) use dictionary::{Dictionary, Entry, EntryOf, Verdicts};
+pub(crate) use dictionary::{Dictionary, Entry, EntryOf, Verdict, Verdicts};
 pub use schema::Schema;
 pub(crate) use schema::{Bodies, Members, Shape, Type, Types};
 pub use template::{Align, Count, Kind, Spec, Style};

@@ -19,6 +19,8 @@ pub(crate) mod derived;
 mod eager;
 mod leaves;
 mod list;
+#[cfg(feature = "log")]
+pub(crate) mod made;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tiers;

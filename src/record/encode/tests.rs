@@ -105,11 +105,16 @@ fn placeholders_of_a_generic_type_follow_its_bounds() {
     fn shown<T: fmt::Display>(value: T) -> Type<'static> {
         place!(Slot "{}", value).0
     }
+    // It may derive `Encode`, and then only its own `Display` knows.
     fn encoded<T: fmt::Display + Encode>(value: T) -> Type<'static> {
         place!(Slot "{}", value).0
     }
+    fn inspected<T: fmt::Debug + Encode>(value: T) -> Type<'static> {
+        place!(DebugSlot "{:?}", value).0
+    }
     assert_eq!(shown(5_u64), Type::Text);
-    assert_eq!(encoded(5_u64), Type::U64);
+    assert_eq!(encoded(5_u64), Type::Text);
+    assert_eq!(inspected(5_u64), Type::U64);
 }
 
 #[test]
