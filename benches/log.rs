@@ -13,6 +13,9 @@ use treering::handler::{Batch, Handler, HandlerError};
 const CALLS: u32 = 500;
 const ROUNDS: usize = 201;
 
+/// What it is, and the call with its number.
+type Call = (&'static str, fn(u32));
+
 struct Nowhere;
 
 impl Handler for Nowhere {
@@ -37,7 +40,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 fn main() {
     let guard = treering::builder().filter("info,off=off").handler(Nowhere).init().unwrap();
-    let calls: [(&str, fn(u32)); 6] = [
+    let calls: [Call; 6] = [
         ("native, two numbers", |n| treering::info!("order {} filled {}", n, black_box(7_u64))),
         ("native, two numbers, text made at the call", |n| {
             treering::info!("{}", format_args!("order {} filled {}", n, black_box(7_u64)));

@@ -202,7 +202,7 @@ pub fn emit_to<A: Arguments>(logger: &Logger, callsite: &'static Callsite, mut a
     }
 }
 
-/// As [`Limit::pass`], with `logger:`. A limit is the callsite's, whatever engines its calls name, but calls that the
+/// As `pass`, with `logger:`. A limit is the callsite's, whatever engines its calls name, but calls that the
 /// engine's filter refuses do not count.
 pub fn pass_to(limit: &'static Limit, logger: &Logger, gate: u64) -> Option<u64> {
     let engine = &logger.engine;
