@@ -46,7 +46,7 @@ pub fn __log(input: TokenStream) -> TokenStream {
 
 /// Keeps values of a type of your own in records as they are: copied at the call, named and typed for the listener.
 ///
-/// For structs and enums of whatever shape whose fields are [`Encode`](trait@Encode). Text shows them as
+/// For structs and enums of whatever shape whose fields are `Encode`. Text shows them as
 /// `#[derive(Debug)]` does, JSON as objects and arrays.
 ///
 /// ```text
