@@ -213,19 +213,13 @@ impl<'a> Reader<'a> {
             nest::TUPLE => Type::Tuple(self.parts(|reader| reader.kind(left, depth + 1))?),
             nest::STRUCT => {
                 let shape = self.shape()?;
-                let fields = self.types(shape.members.len(), left, depth)?;
-                Type::Struct(self.arena.alloc(shape), self.arena.alloc(fields))
+                Type::Struct(self.arena.alloc(shape), self.types(left, depth)?)
             }
             nest::ENUM => {
-                let variants = self.parts(|reader| {
-                    let shape = reader.shape()?;
-                    Ok((shape, reader.types(shape.members.len(), left, depth)?))
-                })?;
-                let shapes = self.arena.alloc_slice_fill_iter(variants.iter().map(|(shape, _)| *shape));
-                let with_fields = variants.iter().rev().filter(|(shape, _)| shape.members.len() > 0);
-                let bodies = with_fields
-                    .fold(Bodies::End, |rest, (_, fields)| Bodies::Then(fields, self.arena.alloc(rest)));
-                Type::Enum(shapes, self.arena.alloc(bodies))
+                let shapes = self.parts(Reader::shape)?;
+                let bodies = self.parts(|reader| reader.types(left, depth))?;
+                let link = |rest, fields: &&'a _| Bodies::Then(fields, self.arena.alloc(rest));
+                Type::Enum(shapes, self.arena.alloc(bodies.iter().rev().fold(Bodies::End, link)))
             }
             leaf => *LEAVES.get(usize::from(leaf)).ok_or(PortableError::Malformed("type"))?,
         };
@@ -246,14 +240,10 @@ impl<'a> Reader<'a> {
         Ok(Shape { name, members, is_whole: flags & shape_flag::WHOLE != 0 })
     }
 
-    /// So many types, of which each takes a byte at least.
-    fn types(&mut self, count: usize, left: &mut usize, depth: usize) -> Result<Types<'a>, PortableError> {
-        if count > self.rest.len() {
-            return Err(PortableError::Short);
-        }
-        let arena = self.arena;
-        let kinds: &[_] = arena.alloc_slice_try_fill_with(count, |_| self.kind(left, depth + 1))?;
-        Ok(kinds.iter().rev().fold(Types::End, |rest, kind| Types::Then(kind, arena.alloc(rest))))
+    fn types(&mut self, left: &mut usize, depth: usize) -> Result<&'a Types<'a>, PortableError> {
+        let kinds = self.parts(|reader| reader.kind(left, depth + 1))?;
+        let link = |rest, kind: &&'a _| Types::Then(kind, self.arena.alloc(rest));
+        Ok(self.arena.alloc(kinds.iter().rev().fold(Types::End, link)))
     }
 
     fn choice<T: Copy>(&mut self, table: &[T], what: &'static str) -> Result<T, PortableError> {

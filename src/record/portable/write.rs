@@ -189,16 +189,14 @@ impl Writer<'_> {
             }
             Type::Struct(shape, fields) => {
                 self.byte(nest::STRUCT);
-                self.shape(shape, fields, left)
+                self.shape(shape)?;
+                self.types(fields, left)
             }
             Type::Enum(shapes, bodies) => {
                 self.byte(nest::ENUM);
-                let mut bodies = bodies.iter();
-                self.parts(shapes, |out, shape| {
-                    let has_fields = shape.members.len() > 0;
-                    let fields = if has_fields { bodies.next() } else { None };
-                    out.shape(shape, fields.unwrap_or(&Types::End), left)
-                })
+                self.parts(shapes, Writer::shape)?;
+                self.size(bodies.iter().count())?;
+                bodies.iter().try_for_each(|fields| self.types(fields, left))
             }
             // By name, so that a new type does not compile before it has its place in the table.
             Type::Bool
@@ -234,26 +232,24 @@ impl Writer<'_> {
         }
     }
 
-    /// Names, and the types of the fields, of which there are as many as the shape says.
-    fn shape(
-        &mut self,
-        shape: &Shape<'_>,
-        fields: &Types<'_>,
-        left: &mut usize,
-    ) -> Result<(), PortableError> {
+    fn types(&mut self, types: &Types<'_>, left: &mut usize) -> Result<(), PortableError> {
+        self.size(types.types().count())?;
+        types.types().try_for_each(|kind| self.kind(kind, left))
+    }
+
+    fn shape(&mut self, shape: &Shape<'_>) -> Result<(), PortableError> {
         self.text(shape.name)?;
         let whole = if shape.is_whole { shape_flag::WHOLE } else { 0 };
         match shape.members {
             Members::Named(names) => {
                 self.byte(whole | shape_flag::NAMED);
-                self.parts(names, |out, name| out.text(name))?;
+                self.parts(names, |out, name| out.text(name))
             }
             Members::Numbered(len) => {
                 self.byte(whole);
-                self.size(len)?;
+                self.size(len)
             }
         }
-        fields.types().try_for_each(|kind| self.kind(kind, left))
     }
 
     /// Where a value stands in its table; all of them do.
