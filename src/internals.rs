@@ -9,7 +9,9 @@
 
 use std::time::Duration;
 
-use crate::callsite::{Callsite, DISABLED, Dictionary, Metadata, NEW, Schema, Type, Verdicts, own_metadata};
+use crate::callsite::{
+    Callsite, DISABLED, Dictionary, Judge, Metadata, NEW, Schema, Type, Verdicts, own_metadata,
+};
 use crate::clock::Deadline;
 use crate::fault::Faults;
 use crate::handler::{Batch, Handler, HandlerError, Routed};
@@ -304,7 +306,7 @@ impl Gate {
 }
 
 #[expect(clippy::disallowed_types, reason = "loom's own way to an Arc of a trait object")]
-fn judge(allowed: bool) -> Arc<dyn Fn(&Metadata<'_>) -> bool + Send + Sync> {
+fn judge(allowed: bool) -> Judge {
     Arc::from_std(std::sync::Arc::new(move |_: &Metadata<'_>| allowed))
 }
 

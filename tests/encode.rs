@@ -240,6 +240,34 @@ fn treering_may_have_another_name() {
     assert_eq!(capture.records()[0].fields()[1].1.text(), "None");
 }
 
+/// What one part takes of the room the next one has no more.
+#[test]
+fn parts_that_are_cut_share_the_room() {
+    #[derive(Clone, Encode)]
+    struct Inner {
+        text: String,
+        n: u32,
+    }
+    #[derive(Encode)]
+    enum Outer {
+        Both { first: Inner, second: Inner },
+    }
+    let capture = treering::handler::Capture::new();
+    let (logger, guard) = treering::builder().ring_capacity(4096).handler(capture.clone()).start().unwrap();
+    let inner = Inner { text: "x".repeat(1_000), n: 7 };
+    let outer = Outer::Both { first: inner.clone(), second: inner };
+    info!(logger: logger, outer, last = "y".repeat(1_000));
+    let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
+    assert_eq!((report.truncated, report.dispatched), (1, 1));
+    let record = &capture.records()[0];
+    let (outer, last) = (record.fields()[0].1.to_string(), record.fields()[1].1.to_string());
+    let whole = format!("first: Inner {{ text: \"{}\", n: 7 }}", "x".repeat(1_000));
+    assert!(outer.contains(&whole), "{outer}");
+    assert!(outer.contains("xxx\"…(+") && outer.ends_with(" bytes), n: 7 } }"), "{outer}");
+    assert_eq!(last, "…(+1000 bytes)");
+}
+
 /// A record that is cut says so and stays readable.
 #[test]
 fn a_long_value_is_cut_where_it_is_long() {

@@ -18,6 +18,8 @@ pub(crate) mod dictionary;
 mod schema;
 mod template;
 
+#[cfg(treering_loom)]
+pub(crate) use dictionary::Judge;
 pub(crate) use dictionary::{Dictionary, Entry, EntryOf, Verdict, Verdicts};
 pub use schema::Schema;
 pub(crate) use schema::{Bodies, Members, Shape, Type, Types};

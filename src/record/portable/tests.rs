@@ -223,11 +223,14 @@ mod derived {
             &[Shape { name: "Pair", members: Members::Numbered(2), is_whole: true }];
     }
 
-    pub(super) fn a_struct() -> Struct<Other, (u8, (Struct<Other, (u8, (u16, ()))>, ()))> {
+    type Inner = Struct<Other, (u8, (u16, ()))>;
+    type Fields = OneOf<(u64, (Redacted, ())), ()>;
+
+    pub(super) fn a_struct() -> Struct<Other, (u8, (Inner, ()))> {
         Struct::new((1, (Struct::new((2, (3, ()))), ())))
     }
 
-    pub(super) fn variant(position: u32) -> Variant<Type, OneOf<(u64, (Redacted, ())), ()>> {
+    pub(super) fn variant(position: u32) -> Variant<Type, Fields> {
         let fields = if position == 1 { OneOf::First((7, (Redacted, ()))) } else { OneOf::Rest(()) };
         Variant::new(position, fields)
     }
