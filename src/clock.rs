@@ -171,6 +171,12 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
+/// The monotonic clock as a number: nanoseconds since the system started, for intervals that lie in one word.
+#[cfg(not(treering_loom))]
+pub(crate) fn monotonic_nanos() -> u64 {
+    crate::os::monotonic_nanos()
+}
+
 /// Time stands still under loom: nothing in a model happens, or fails to, because some has passed.
 #[cfg(treering_loom)]
 pub(crate) fn now() -> Instant {

@@ -7,7 +7,7 @@ use std::ops::DerefMut;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use crate::callsite::{DICTIONARY, Metadata, Verdicts};
+use crate::callsite::{DICTIONARY, Verdicts};
 use crate::clock::{self, Deadline};
 use crate::error::Error;
 use crate::fault::{Faults, guarded};
@@ -123,7 +123,9 @@ impl Engine {
     pub(crate) fn new(settings: Settings, handlers: Vec<Routed>) -> Arc<Engine> {
         let books = Books::new();
         let handlers = Handlers::new(handlers, &books);
+        let number = DICTIONARY.next_number();
         let core = Arc::new(Core {
+            number,
             transport: Transport::new(settings.ring_capacity, settings.memory_cap, settings.policies),
             control: Control::new(),
             books,
@@ -138,7 +140,7 @@ impl Engine {
             );
         }
         Arc::new(Engine {
-            number: DICTIONARY.next_number(),
+            number,
             listener: Loan::new(Listener::new(core.clone(), handlers, &DICTIONARY, settings.wait)),
             core,
             verdicts: Arc::new(Verdicts::new()),
@@ -160,7 +162,7 @@ impl Engine {
             let engine = self.clone();
             spawn(thread_name, move || listen(&engine, affinity)).map_err(Error::thread_spawn)?;
         }
-        DICTIONARY.join(self.number, judge(filter), self.verdicts.clone(), global);
+        DICTIONARY.join(self.number, Arc::new(filter), self.verdicts.clone(), global);
         Ok(())
     }
 
@@ -457,7 +459,7 @@ impl Engine {
     /// Swaps the filter. Calls that begin after this returned obey it. The caller must be `busy`.
     pub(crate) fn set_filter(&self, filter: Filter) -> Result<(), Error> {
         self.check_origin()?;
-        DICTIONARY.reload(self.number, judge(filter));
+        DICTIONARY.reload(self.number, Arc::new(filter));
         Ok(())
     }
 
@@ -495,8 +497,4 @@ pub(crate) fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> io::R
             os::spawn(&name, body)
         }
     })
-}
-
-fn judge(filter: Filter) -> Arc<dyn Fn(&Metadata<'_>) -> bool + Send + Sync> {
-    Arc::new(move |metadata| filter.allows(metadata))
 }

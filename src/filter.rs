@@ -23,7 +23,7 @@
 
 use std::ffi::OsStr;
 
-use crate::callsite::Metadata;
+use crate::callsite::{Metadata, Verdict};
 use crate::error::Error;
 use crate::level::{Level, LevelFilter};
 use crate::record::{Record, Value};
@@ -142,15 +142,20 @@ impl Filter {
         self.directives.last().is_some_and(|directive| directive.target.is_empty())
     }
 
-    /// Whether records of this callsite are wanted.
-    pub(crate) fn allows(&self, metadata: &Metadata<'_>) -> bool {
-        self.level_of(metadata.target).allows(metadata.level)
-    }
-
     /// The most verbose level that is wanted of a target.
     fn level_of(&self, target: &str) -> LevelFilter {
         let directive = self.directives.iter().find(|directive| target.starts_with(&directive.target));
         directive.map_or(LevelFilter::OFF, |directive| directive.level)
+    }
+}
+
+impl Verdict for Filter {
+    fn allows(&self, metadata: &Metadata<'_>) -> bool {
+        self.level_of(metadata.target).allows(metadata.level)
+    }
+
+    fn most_verbose(&self) -> LevelFilter {
+        self.directives.iter().map(|directive| directive.level).max().unwrap_or(LevelFilter::OFF)
     }
 }
 

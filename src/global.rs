@@ -1,5 +1,8 @@
 //! The process-wide engine: the one that calls without `logger:` go to. Nothing below knows of it.
 
+#[cfg(feature = "log")]
+mod log;
+
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::time::Duration;
 
@@ -107,6 +110,9 @@ impl Builder {
     /// The first call also installs a panic hook, which logs each panic before the present hook runs, but for those of
     /// handlers, which their engine's [`error_hook`](Builder::error_hook) is told of.
     ///
+    /// With the feature `log` it takes the records of the crate `log`, unless another logger has them already; then the
+    /// [`error_hook`](Builder::error_hook) is told.
+    ///
     /// # Errors
     /// [`is_already_running`](Error::is_already_running) if there is one that was not stopped;
     /// [`is_filter`](Error::is_filter) and [`is_config`](Error::is_config) for settings that cannot be;
@@ -127,6 +133,10 @@ impl Builder {
         let (engine, start) = self.build(true)?;
         process::start(&engine, start, true)?;
         record_panics();
+        #[cfg(feature = "log")]
+        if !log::install() {
+            engine.core.faults.report("another logger has the records of `log`: they do not come here");
+        }
         Ok(Guard { logger: Logger { engine }, is_global: true })
     }
 }

@@ -9,7 +9,9 @@
 
 use std::time::Duration;
 
-use crate::callsite::{Callsite, DISABLED, Dictionary, Metadata, NEW, Schema, Type, Verdicts, own_metadata};
+use crate::callsite::{
+    Callsite, DISABLED, Dictionary, Judge, Metadata, NEW, Schema, Type, Verdicts, own_metadata,
+};
 use crate::clock::Deadline;
 use crate::fault::Faults;
 use crate::handler::{Batch, Handler, HandlerError, Routed};
@@ -61,6 +63,7 @@ impl Engine {
         let handlers = Handlers::new(vec![Routed::of(Writer { written: written.clone() })], &books);
         let sink = written.clone();
         let core = Arc::new(Core {
+            number: 1,
             transport: Transport::new(ring_words * 8, memory, policies),
             control: Control::new(),
             books,
@@ -303,7 +306,7 @@ impl Gate {
 }
 
 #[expect(clippy::disallowed_types, reason = "loom's own way to an Arc of a trait object")]
-fn judge(allowed: bool) -> Arc<dyn Fn(&Metadata<'_>) -> bool + Send + Sync> {
+fn judge(allowed: bool) -> Judge {
     Arc::from_std(std::sync::Arc::new(move |_: &Metadata<'_>| allowed))
 }
 

@@ -50,7 +50,7 @@
 //! # What a call costs
 //!
 //! A call that nobody listens to is one load and one branch. An enabled one, with arguments whose types can be kept
-//! (numbers, `bool`, `char`, strings, durations, addresses; options, tuples, slices and references of such), on a
+//! (numbers, `bool`, `char`, strings, durations, addresses; options, tuples, slices and references of such; what derives [`Encode`](macro@Encode)), on a
 //! thread that has logged before, stamps the time and copies: no lock, no allocation, no formatting, no system call
 //! but for one wake when the listener had parked. Arguments of other types are formatted at the call. If the ring is
 //! full the record is dropped and counted, and the stream says so, unless an [`Overflow`] policy lets the caller wait.
@@ -70,13 +70,15 @@
 //!
 //! `gzip` and `zstd` add `handler::Compression`: files that rolled are compressed.
 //!
+//! `log` lets `init()` take the records of the crate `log`: what libraries log goes through the same rings and filters.
+//!
 //! `signals` adds `stop_on_signals()`: SIGTERM and SIGINT end the process when its records are out.
 //!
 //! `conformance` adds `queue::conformance`: whether a queue of yours keeps the contract of queues.
 //!
 //! # Limits
 //!
-//! Linux, 64 bits; verified on x86-64. Bridges from `log` and `tracing` are not there yet. A child after `fork` has no
+//! Linux, 64 bits; verified on x86-64. A bridge from `tracing` is not there yet. A child after `fork` has no
 //! engine until it starts one.
 //!
 //! [docs/guarantees.md]: https://github.com/treering/treering/blob/main/docs/guarantees.md
@@ -130,6 +132,8 @@ mod intake;
 #[doc(hidden)]
 pub mod internals;
 pub mod level;
+#[cfg(not(treering_loom))]
+mod limit;
 mod listener;
 #[cfg(not(treering_loom))]
 mod logger;
@@ -167,10 +171,11 @@ pub use logger::{Flush, HandlerControl, Logger};
 #[doc(inline)]
 pub use overflow::Overflow;
 #[doc(inline)]
-pub use record::Record;
+pub use record::{Encode, Record, Secret};
 #[cfg(all(feature = "signals", not(treering_loom)))]
 pub use signals::stop_on_signals;
 #[doc(inline)]
 pub use stats::Report;
 #[doc(hidden)]
 pub use treering_macros::__log;
+pub use treering_macros::Encode;

@@ -15,19 +15,36 @@
 /// info!(order.id, qty, venue = "XNAS", "order filled"); // typed fields, then the message
 /// warn!(target: "risk", ?price, %qty, "http.status" = 503, "limit near");
 /// log!(Level::Info, order.total = order.total * 2.0); // an event without a message
+/// info!(every: 100, order.id, "one of 100"); // the others are counted
 /// # let _ = venue;
 /// ```
 ///
 /// # Keys
 /// Before all else, in any order:
 /// - `target: expression`: a constant `&'static str`; without it, the module's path;
-/// - `logger: expression`: the [engine's handle](crate) that the record goes to; without it, the process's.
+/// - `logger: expression`: the [engine's handle](crate) that the record goes to; without it, the process's;
+/// - one limit, with a constant: it is the callsite's own, for all threads and engines together.
+///
+/// | limit | lets through |
+/// |---|---|
+/// | `every: 100` | the first of each 100 calls |
+/// | `once: true` | the first call |
+/// | `at_most: (10, Duration::from_secs(1))` | 10 calls (up to 16,777,215) in a window of a second, which the first of them opens |
+/// | `sample: 0.01` | each call by a chance of 1 in 100, whatever became of those before it |
+///
+/// A call that its limit keeps back evaluates none of its arguments and is not *submitted*. The next record that
+/// passes says how many were, in a field `suppressed` behind the call's own (`once:` has none, nothing comes before
+/// its record); when the engine stops, a record of target `treering::limit` says how many no record told of; and
+/// [`Report::suppressed`](crate::Report::suppressed) has the sum. Calls that the filter refuses do not count. More is
+/// told in [docs/limits.md].
+///
+/// [docs/limits.md]: https://github.com/treering/treering/blob/main/docs/limits.md
 ///
 /// # Fields
 /// - `name = value`, `dotted.name = value`, `"any name" = value`;
 /// - `name` or `order.id` alone: the path is the name and the value;
 /// - `%` before a value (or a path): as its `Display` prints it; `?`: as its `Debug` prints it. Without a sigil
-///   the value keeps its type if treering knows how to store it; errors keep the chain of their sources; other
+///   the value keeps its type if treering knows how to store it, or it derives [`Encode`](macro@crate::Encode); errors keep the chain of their sources; other
 ///   types are text, by `Display`, or else by `Debug`.
 ///
 /// # Message

@@ -3,19 +3,23 @@
 //! The expansion reaches everything by `$crate::__private`, so that it compiles in crates that have a `core` or an
 //! `Option` of their own, no prelude, or treering by another name.
 
+pub use core::option::Option;
 pub use core::{compile_error, file, format_args, line, module_path};
 
 pub use crate::callsite::{Align, Callsite, Count, Kind, Schema, Spec, Style};
 pub use crate::global::emit;
 pub use crate::level::Level;
-pub use crate::logger::emit_to;
-pub use crate::record::encode::tiers::{FieldSlot, InspectedSlot, ShownSlot, Slot};
+pub use crate::limit::Limit;
+pub use crate::logger::{emit_to, pass_to};
+pub use crate::record::encode::derived::{Named, OneOf, Redacted, Struct, Variant};
+pub use crate::record::encode::tiers::{DebugSlot, FieldSlot, InspectedSlot, ShownSlot, Slot};
 pub use crate::record::encode::{
     Argument, Arguments, Chars, Encode, Failure, Formatted, Frames, Inspected, Shown, Slice,
 };
 
 use crate::callsite::{self, DISABLED, NEW};
 use crate::level::STATIC_MAX_LEVEL;
+use crate::limit::PROCESS_WIDE;
 use crate::logger::ask;
 
 /// What stands in statics of the user's, where a lint may want every lifetime written down.
@@ -24,6 +28,10 @@ pub type Metadata = callsite::Metadata<'static>;
 pub type Piece = callsite::Piece<'static>;
 /// As [`Metadata`].
 pub type Field = callsite::Field<'static>;
+/// As [`Metadata`].
+pub type Shape = callsite::Shape<'static>;
+/// As [`Metadata`].
+pub type Members = callsite::Members<'static>;
 /// As [`Metadata`].
 pub type Type = callsite::Type<'static>;
 
@@ -49,6 +57,11 @@ pub fn gate(callsite: &'static Callsite) -> u64 {
     let gate = callsite.gate();
     // Disabled first: rustc makes the branches in this order.
     if gate != DISABLED && gate == NEW { ask(callsite) } else { gate }
+}
+
+/// What a limit says to a call without `logger:`: how many it kept back before, if this one passes.
+pub fn pass(limit: &'static Limit) -> Option<u64> {
+    limit.pass(PROCESS_WIDE)
 }
 
 /// Whether somebody listens: the one branch of a disabled call.

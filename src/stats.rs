@@ -429,6 +429,12 @@ pub struct Report {
     /// an allocator that interrupted treering on the same thread, or a handler that was handed an echo of its own, a record
     /// that was logged on the thread that takes the engine's turns. Beside the ledger.
     pub nested: u64,
+    /// Log calls, of all engines of the process, that a limit of their own kept back (`every:`, `once:`, `at_most:`,
+    /// `sample:`). They were not submitted; beside the ledger.
+    pub suppressed: u64,
+    /// Records of the crate `log` that say in fields where they come from, as their places, or the names of their
+    /// key-values, found no room in a table; of the whole process, beside the ledger. 0 without the feature `log`.
+    pub uninterned: u64,
     /// Log calls in a child of `fork`, to engines of its parent: they are not written, neither here nor there; beside
     /// the ledger. In the parent 0.
     pub forked: u64,
@@ -525,7 +531,12 @@ impl fmt::Display for Report {
         for handler in self.handlers.iter().filter(|handler| !is_clean(handler)) {
             write!(f, "; {handler}")?;
         }
-        let beside = [(self.truncated, "truncated"), (self.nested, "nested"), (self.forked, "forked")];
+        let beside = [
+            (self.truncated, "truncated"),
+            (self.nested, "nested"),
+            (self.suppressed, "suppressed"),
+            (self.forked, "forked"),
+        ];
         for (count, what) in beside.iter().filter(|(count, _)| *count > 0) {
             write!(f, "; {count} {what}")?;
         }

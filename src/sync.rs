@@ -3,7 +3,7 @@
 //! Everything else in the crate takes them from here, so that under `cfg(treering_loom)` the engine's own modules
 //! run as they are on loom's. The two siblings have the same shape. Locks ignore poison: what they guard is
 //! consistent after each step, and a panic of a handler must not become one of a caller.
-#![allow(unsafe_code, reason = "the futex word")]
+#![allow(unsafe_code, reason = "the futex word, and references that are swapped")]
 
 #[cfg(treering_loom)]
 pub(crate) use modelled::*;
@@ -15,6 +15,7 @@ mod real {
     use std::cell::Cell;
     use std::ops::{Deref, DerefMut};
     use std::sync::PoisonError;
+    use std::sync::atomic::AtomicPtr;
     pub(crate) use std::sync::atomic::{
         AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence,
     };
@@ -30,6 +31,46 @@ mod real {
     /// handler or an allocator that interrupts us, and must take none.
     pub(crate) fn holds_a_lock() -> bool {
         LOCKS.get() > 0
+    }
+
+    /// A reference to something that lives as long as the process, or none yet. What it refers to is seen whole.
+    #[derive(Debug)]
+    pub(crate) struct AtomicRef<T: Sync + 'static>(AtomicPtr<T>);
+
+    impl<T: Sync> AtomicRef<T> {
+        pub(crate) const fn none() -> Self {
+            AtomicRef(AtomicPtr::new(std::ptr::null_mut()))
+        }
+
+        pub(crate) fn load(&self) -> Option<&'static T> {
+            // SAFETY: null, or made of a shared reference of this lifetime by `pointer`.
+            unsafe { self.0.load(Ordering::Acquire).as_ref() }
+        }
+
+        pub(crate) fn store(&self, to: Option<&'static T>) {
+            self.0.store(pointer(to), Ordering::Release);
+        }
+
+        /// Replaces `from` by `to`; what is there if it is another one.
+        pub(crate) fn replace(
+            &self,
+            from: Option<&'static T>,
+            to: &'static T,
+        ) -> Result<(), Option<&'static T>> {
+            let swapped = self.0.compare_exchange(
+                pointer(from),
+                pointer(Some(to)),
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            );
+            // SAFETY: as for `load`.
+            swapped.map(drop).map_err(|found| unsafe { found.as_ref() })
+        }
+    }
+
+    /// Nobody writes through it.
+    fn pointer<T>(to: Option<&'static T>) -> *mut T {
+        to.map_or(std::ptr::null_mut(), |to| std::ptr::from_ref(to).cast_mut())
     }
 
     /// A mutex without poison, whose holder can be told: see [`holds_a_lock`].

@@ -12,7 +12,7 @@ fn one_line_sets_up_and_the_rest_is_logging() -> Result<(), treering::Error> {
     info!("order {order_id} filled {qty} at {price:.2}");
     info!(order_id, qty, venue = "XNAS", "order filled");
     warn!(target: "risk", ?price, %qty, "limit near");
-    info!(order.total = price * 2.0, "sampled");
+    info!(every: 100, order.total = price * 2.0, "sampled");
 
     treering::flush(Duration::from_secs(5))?;
     let report = treering::shutdown(Duration::from_secs(5))?;

@@ -2,11 +2,10 @@
 
 mod common;
 
-use std::fmt::Display;
+use std::fmt::{Debug, Display};
 
 use common::logged;
-use treering::__private::Encode;
-use treering::info;
+use treering::{Encode, info};
 
 #[test]
 fn display_is_text_whatever_the_type() {
@@ -24,8 +23,8 @@ fn display_is_text_whatever_the_type() {
 
 #[test]
 fn encode_keeps_the_type_of_each_instance() {
-    fn log<T: Encode + Display>(l: &common::Logger, value: &T) {
-        info!(logger: l, "{value}");
+    fn log<T: Encode + Debug>(l: &common::Logger, value: &T) {
+        info!(logger: l, "{value:?}");
     }
     let seen = logged(|l| {
         for _ in 0..3 {
@@ -35,7 +34,17 @@ fn encode_keeps_the_type_of_each_instance() {
         }
     });
     let types: Vec<_> = seen.iter().map(|seen| format!("{} {}", seen.message, seen.kinds.concat())).collect();
-    assert_eq!(types, ["1 U64", "x Str", "2.5 F64"].repeat(3));
+    assert_eq!(types, ["1 U64", "\"x\" Str", "2.5 F64"].repeat(3));
+}
+
+/// The type may derive `Encode`, and then only its own `Display` knows its text.
+#[test]
+fn display_of_a_generic_type_is_its_own() {
+    fn log<T: Encode + Display>(l: &common::Logger, value: &T) {
+        info!(logger: l, "{value}");
+    }
+    let seen = logged(|l| log(l, &1_u64));
+    assert_eq!((seen[0].message.as_str(), &seen[0].kinds[..]), ("1", &["Text".to_owned()][..]));
 }
 
 #[test]

@@ -17,7 +17,7 @@ use std::ops::Deref;
 use std::sync::OnceLock;
 
 use super::{Callsite, DISABLED, Metadata, Schema, Type};
-use crate::level::Level;
+use crate::level::{Level, LevelFilter};
 #[cfg(not(treering_loom))]
 use crate::sync::MutexGuard;
 use crate::sync::{Arc, AtomicU8, Mutex, Ordering};
@@ -58,7 +58,25 @@ impl<'a> Deref for EntryOf<'a> {
 }
 
 /// Decides, for one engine, whether a callsite is enabled.
-pub(crate) type Judge = Arc<dyn Fn(&Metadata<'_>) -> bool + Send + Sync>;
+pub(crate) trait Verdict: Send + Sync {
+    fn allows(&self, metadata: &Metadata<'_>) -> bool;
+
+    /// The most verbose level that any callsite is enabled at.
+    fn most_verbose(&self) -> LevelFilter {
+        LevelFilter::ALL
+    }
+}
+
+impl<F: Fn(&Metadata<'_>) -> bool + Send + Sync> Verdict for F {
+    fn allows(&self, metadata: &Metadata<'_>) -> bool {
+        self(metadata)
+    }
+}
+
+pub(crate) type Judge = Arc<dyn Verdict>;
+
+/// Without a process-wide engine the last resort prints these, and what is more severe, to stderr.
+const LAST_RESORT: Level = Level::Warn;
 
 /// See the module's documentation.
 pub(crate) struct Dictionary {
@@ -76,6 +94,8 @@ struct Book {
     global: Option<u64>,
     /// How many engines there have been.
     numbered: u64,
+    /// Is told the most verbose level of calls without `logger:`, under the lock.
+    follow: Option<fn(LevelFilter)>,
 }
 
 struct Member {
@@ -138,6 +158,18 @@ impl Dictionary {
         book.judge_all();
     }
 
+    /// Whether calls without `logger:` go to this engine.
+    pub(crate) fn is_global(&self, number: u64) -> bool {
+        self.book.lock().global == Some(number)
+    }
+
+    /// Whether this engine wants records of a callsite that has no id yet.
+    #[cfg(not(treering_loom))]
+    pub(crate) fn wants(&self, number: u64, metadata: &Metadata<'_>) -> bool {
+        let book = self.book.lock();
+        book.engines.iter().any(|member| member.number == number && member.judge.allows(metadata))
+    }
+
     /// An engine has a new filter. When this returns, every gate and verdict obeys it.
     pub(crate) fn reload(&self, number: u64, judge: Judge) {
         let mut book = self.book.lock();
@@ -159,6 +191,15 @@ impl Dictionary {
         book.judge_all();
         drop(book);
         drop(member); // frees memory: not under the lock
+    }
+
+    /// Has `follow` told the most verbose level of calls without `logger:`, now and whenever that may have changed. It must
+    /// take no lock.
+    #[cfg(feature = "log")]
+    pub(crate) fn follow(&self, follow: fn(LevelFilter)) {
+        let mut book = self.book.lock();
+        book.follow = Some(follow);
+        book.judge_all();
     }
 
     /// Keeps the lock: while this lives no other thread holds it.
@@ -213,6 +254,7 @@ impl Book {
             engines: Vec::new(),
             global: None,
             numbered: 0,
+            follow: None,
         }
     }
 
@@ -252,6 +294,10 @@ impl Book {
             let ids = self.instances.as_ref().and_then(|all| all.get(&key)).map_or(&[][..], |ids| ids);
             self.judge(callsite, ids);
         }
+        if let Some(follow) = self.follow {
+            let global = self.engines.iter().find(|member| Some(member.number) == self.global);
+            follow(global.map_or(LAST_RESORT.into(), |member| member.judge.most_verbose()));
+        }
     }
 
     /// Rewrites one callsite's gate, and, for a callsite with `logger:`, every engine's verdict on these ids.
@@ -260,15 +306,15 @@ impl Book {
         let enabled = if metadata.instance {
             let mut any = false;
             for member in &self.engines {
-                let allowed = (member.judge)(metadata);
+                let allowed = member.judge.allows(metadata);
                 ids.iter().for_each(|id| member.verdicts.set(*id, allowed));
                 any |= allowed;
             }
             any
         } else {
             match self.engines.iter().find(|member| Some(member.number) == self.global) {
-                Some(member) => (member.judge)(metadata),
-                None => metadata.level <= Level::Warn, // the last resort prints these to stderr
+                Some(member) => member.judge.allows(metadata),
+                None => metadata.level <= LAST_RESORT,
             }
         };
         let gate = if enabled { callsite.latest.load(Ordering::Relaxed) } else { DISABLED };

@@ -18,9 +18,11 @@ pub(crate) mod dictionary;
 mod schema;
 mod template;
 
-pub(crate) use dictionary::{Dictionary, Entry, EntryOf, Verdicts};
+#[cfg(treering_loom)]
+pub(crate) use dictionary::Judge;
+pub(crate) use dictionary::{Dictionary, Entry, EntryOf, Verdict, Verdicts};
 pub use schema::Schema;
-pub(crate) use schema::Type;
+pub(crate) use schema::{Bodies, Members, Shape, Type, Types};
 pub use template::{Align, Count, Kind, Spec, Style};
 pub(crate) use template::{Field, Piece};
 

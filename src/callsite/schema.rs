@@ -68,6 +68,51 @@ pub enum Type<'a> {
     List(&'a Type<'a>),
     /// A tuple of two and more, or of one.
     Tuple(&'a [&'a Type<'a>]),
+    /// A struct that derives `Encode`: its names, and the types of its fields.
+    Struct(&'a Shape<'a>, &'a Types<'a>),
+    /// An enum that derives `Encode`: the names of its variants, and the types of the fields of those that have any.
+    Enum(&'a [Shape<'a>], &'a Bodies<'a>),
+    /// A value that is not in the record.
+    Redacted,
+}
+
+/// The names of a struct, or of a variant of an enum.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Shape<'a> {
+    /// Its own.
+    pub name: &'a str,
+    /// Its fields'.
+    pub members: Members<'a>,
+    /// Whether no field is left out of records.
+    pub is_whole: bool,
+}
+
+/// What the fields of a [`Shape`] are called.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Members<'a> {
+    /// Each by its name.
+    Named(&'a [&'a str]),
+    /// By their positions; so many.
+    Numbered(usize),
+}
+
+impl Members<'_> {
+    /// How many fields there are.
+    pub(crate) const fn len(&self) -> usize {
+        match self {
+            Members::Named(names) => names.len(),
+            Members::Numbered(len) => *len,
+        }
+    }
+}
+
+/// The fields' types of those variants of an enum that have fields, in order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Bodies<'a> {
+    /// No further variant with fields.
+    End,
+    /// The fields of one, and those after it.
+    Then(&'a Types<'a>, &'a Bodies<'a>),
 }
 
 impl Type<'_> {
@@ -123,25 +168,71 @@ impl Type<'_> {
                 }
                 hash
             }
+            Type::Struct(shape, fields) => mix(mix(32, shape.hash()), fields.hash()),
+            Type::Enum(shapes, bodies) => {
+                let mut hash = mix(30, shapes.len() as u32);
+                let mut at = 0;
+                while at < shapes.len() {
+                    hash = mix(hash, shapes[at].hash());
+                    at += 1;
+                }
+                let mut rest = bodies;
+                while let Bodies::Then(fields, after) = rest {
+                    hash = mix(hash, fields.hash());
+                    rest = after;
+                }
+                hash
+            }
+            Type::Redacted => 31,
         }
     }
 }
 
-/// The types of an argument list, in order.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Schema {
-    /// No further argument.
-    End,
-    /// An argument, and those after it.
-    Then(&'static Type<'static>, &'static Schema),
+impl Shape<'_> {
+    const fn hash(&self) -> u32 {
+        let mut hash = hash_text(self.is_whole as u32, self.name);
+        match self.members {
+            Members::Named(names) => {
+                let mut at = 0;
+                while at < names.len() {
+                    hash = hash_text(hash, names[at]);
+                    at += 1;
+                }
+                hash
+            }
+            Members::Numbered(len) => mix(hash, len as u32),
+        }
+    }
 }
 
-impl Schema {
+const fn hash_text(hash: u32, text: &str) -> u32 {
+    let mut hash = mix(hash, text.len() as u32);
+    let mut at = 0;
+    while at < text.len() {
+        hash = mix(hash, text.as_bytes()[at] as u32);
+        at += 1;
+    }
+    hash
+}
+
+/// The types of an argument list, or of the fields of a struct, in order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Types<'a> {
+    /// No further one.
+    End,
+    /// A type, and those after it.
+    Then(&'a Type<'a>, &'a Types<'a>),
+}
+
+/// The types of an argument list of this process.
+pub type Schema = Types<'static>;
+
+impl<'a> Types<'a> {
     /// The hash that a callsite's gate carries; above those that would be no gate of an instance.
     pub const fn hash(&self) -> u32 {
         let mut hash = 0x811c_9dc5;
         let mut rest = self;
-        while let Schema::Then(head, tail) = rest {
+        while let Types::Then(head, tail) = rest {
             hash = mix(hash, head.hash());
             rest = tail;
         }
@@ -149,13 +240,27 @@ impl Schema {
     }
 
     /// The types in order.
-    pub fn types(&self) -> impl Iterator<Item = &'static Type<'static>> + use<> {
+    pub fn types(&self) -> impl Iterator<Item = &'a Type<'a>> + use<'a> {
         let mut rest = *self;
         std::iter::from_fn(move || match rest {
-            Schema::End => None,
-            Schema::Then(head, tail) => {
+            Types::End => None,
+            Types::Then(head, tail) => {
                 rest = *tail;
                 Some(head)
+            }
+        })
+    }
+}
+
+impl<'a> Bodies<'a> {
+    /// The types of each variant's fields.
+    pub(crate) fn iter(&'a self) -> impl Iterator<Item = &'a Types<'a>> {
+        let mut rest = self;
+        std::iter::from_fn(move || match rest {
+            Bodies::End => None,
+            Bodies::Then(fields, after) => {
+                rest = after;
+                Some(*fields)
             }
         })
     }

@@ -15,6 +15,9 @@
 //! | NaN and the infinities              | `"NaN"`, `"inf"`, `"-inf"`                                     |
 //! | `None`, `()`                        | `null`; `Some(x)` is `x`                                       |
 //! | lists, tuples                       | an array                                                       |
+//! | structs that derive `Encode`        | an object; of a tuple struct an array, or the one value itself |
+//! | enums that derive `Encode`          | `"Variant"`, or with fields `{"Variant":…}`                    |
+//! | secrets                             | `"[redacted]"`                                                 |
 //! | durations, addresses                | a string, as text shows them                                   |
 //! | errors                              | an array of strings: the error's message and its sources'      |
 //! | backtraces                          | an array of strings, the frames                                |
@@ -31,7 +34,7 @@ use super::keys::Rule;
 use super::time::Time;
 use super::timestamp::Clockface;
 use crate::level::Level;
-use crate::record::{FieldValue, MessageWriter, Record, Style, Value};
+use crate::record::{FieldValue, MessageWriter, Record, Struct, Style, Value};
 
 /// The largest integer of which a double, which is all that JavaScript has, knows also the neighbours: 2⁵³-1.
 const SAFE_INTEGER_MAX: u128 = (1 << 53) - 1;
@@ -208,7 +211,38 @@ impl Json {
             Value::List(list) => array(list.iter(), out, |value, out| self.value(&value, out)),
             Value::Tuple(parts) => array(parts.iter(), out, |value, out| self.value(&value, out)),
             Value::Error(chain) | Value::Backtrace(chain) => array(chain.iter(), out, string),
+            Value::Struct(value) => self.members(&value, out),
+            Value::Variant(variant) if variant.is_empty() => string(variant.name(), out),
+            Value::Variant(variant) => {
+                out.push(b'{');
+                string(variant.name(), out);
+                out.push(b':');
+                self.members(&variant, out);
+                out.push(b'}');
+            }
             _ => quoted(out, |text| value.write(text)),
+        }
+    }
+
+    /// An object, or without names an array; of one alone the value itself, and `null` of none.
+    fn members(&self, value: &Struct<'_>, out: &mut Vec<u8>) {
+        if value.is_named() && (!value.is_empty() || !value.is_whole()) {
+            out.push(b'{');
+            for (position, (name, value)) in value.fields().enumerate() {
+                if position > 0 {
+                    out.push(b',');
+                }
+                string(name.unwrap_or_default(), out);
+                out.push(b':');
+                self.value(&value, out);
+            }
+            return out.push(b'}');
+        }
+        let mut values = value.fields().map(|(_, value)| value);
+        match value.len() {
+            0 => out.extend_from_slice(b"null"),
+            1 => values.by_ref().for_each(|value| self.value(&value, out)),
+            _ => array(values, out, |value, out| self.value(&value, out)),
         }
     }
 

@@ -16,6 +16,8 @@ use super::dispatch::Books;
 /// See the module's documentation.
 #[derive(Debug)]
 pub(crate) struct Core {
+    /// The engine's own.
+    pub(crate) number: u64,
     pub(crate) transport: Transport,
     pub(crate) control: Control,
     pub(crate) books: Books,

@@ -30,6 +30,8 @@ use std::time::{Duration, Instant};
 use crate::callsite::Dictionary;
 use crate::clock::{self, WallClock};
 use crate::fault::guarded;
+#[cfg(not(treering_loom))]
+use crate::limit;
 use crate::os;
 use crate::sync::{Arc, Ordering};
 use crate::wake::HeavyFence;
@@ -295,7 +297,21 @@ impl Listener {
         let stamp = self.core.transport.shared.ticker.stamp();
         self.inlets.report_losses(of, stamp, &mut self.batch, &self.clock, &mut self.entries);
         self.tell_hook();
+        #[cfg(not(treering_loom))]
+        if closing {
+            self.tell_suppressed(stamp);
+        }
         if self.batch.is_empty() { Ok(()) } else { self.dispatch() }
+    }
+
+    /// Tells of calls that their limit kept back and no record told of.
+    #[cfg(not(treering_loom))]
+    fn tell_suppressed(&mut self, stamp: u64) {
+        let thread = self.batch.sharing_thread(os::thread_id());
+        for (callsite, calls) in limit::untold(self.core.number, self.entries.dictionary()) {
+            let arguments = own::callsite_arguments(calls, callsite);
+            self.batch.push_own(own::SUPPRESSED, &arguments, stamp, thread, &self.clock);
+        }
     }
 
     /// Tells the user's hook of the losses that the batch tells of.

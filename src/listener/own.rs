@@ -123,6 +123,23 @@ pub(super) static LEFT_OUT_ELSEWHERE: &Entry<'static> = &Entry {
     types: &[&Type::U64],
 };
 
+/// So many calls of one callsite were kept back by its limit and no record told of them, see [`callsite_arguments`].
+pub(super) static SUPPRESSED: &Entry<'_> = &Entry {
+    metadata: &own_metadata!(
+        Info,
+        "treering::limit",
+        &[
+            Piece::Argument(0, Spec::DISPLAY),
+            Piece::Literal(" more calls were suppressed by the limit at "),
+            Piece::Argument(3, Spec::DISPLAY),
+            Piece::Literal(":"),
+            Piece::Argument(1, Spec::DISPLAY)
+        ],
+        &[field("suppressed", 0), field("callsite", 2), field("file", 3), field("line", 1)]
+    ),
+    types: &[&Type::U64, &Type::U64, &Type::Str, &Type::Str],
+};
+
 /// How many records, then the line, the target and the file of their callsite.
 pub(super) fn callsite_arguments(records: u64, metadata: &Metadata<'_>) -> Vec<u64> {
     let mut words = vec![records, metadata.line.into()];

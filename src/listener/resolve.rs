@@ -13,6 +13,10 @@ impl Entries {
         Entries { dictionary, known: Vec::new() }
     }
 
+    pub(crate) fn dictionary(&self) -> &'static Dictionary {
+        self.dictionary
+    }
+
     /// What an id stands for. An id is in the dictionary before the first record that carries it is committed.
     #[inline]
     pub(crate) fn resolve(&mut self, id: u32) -> Option<&'static Entry<'static>> {

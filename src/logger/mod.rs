@@ -16,6 +16,7 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::filter::Filter;
 use crate::level::Level;
+use crate::limit::Limit;
 use crate::record::encode::Arguments;
 use crate::stats::Report;
 use crate::sync::Arc;
@@ -199,6 +200,18 @@ pub fn emit_to<A: Arguments>(logger: &Logger, callsite: &'static Callsite, mut a
             }
         });
     }
+}
+
+/// As `pass`, with `logger:`. A limit is the callsite's, whatever engines its calls name, but calls that the
+/// engine's filter refuses do not count.
+pub fn pass_to(limit: &'static Limit, logger: &Logger, gate: u64) -> Option<u64> {
+    let engine = &logger.engine;
+    let is_wanted = match gate {
+        // The gate of another instance of a generic function does as well: verdicts are by callsite.
+        NEW => busy(|_| DICTIONARY.wants(engine.number, limit.metadata())).unwrap_or(false),
+        gate => engine.verdicts.allows(id_of(gate)),
+    };
+    if is_wanted { limit.pass(engine.number) } else { None }
 }
 
 /// The callsite's gate does not know these argument types, or not yet.

@@ -13,6 +13,7 @@ use std::mem::ManuallyDrop;
 use std::sync::Weak;
 
 use crate::engine::Engine;
+use crate::limit;
 use crate::origin::Origin;
 use crate::os;
 use crate::record::Thread;
@@ -43,6 +44,9 @@ const SCRATCH_KEPT_MAX: usize = 16 * 1024;
 static NESTED: AtomicU64 = AtomicU64::new(0);
 /// Log calls in a child of `fork`, to engines of its parent.
 static FORKED: AtomicU64 = AtomicU64::new(0);
+
+/// Records of `log` whose places found no room in its table.
+static UNINTERNED: AtomicU64 = AtomicU64::new(0);
 
 /// What it means that a place is empty.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -328,10 +332,23 @@ pub(crate) fn count_forked() {
     FORKED.fetch_add(1, Ordering::Relaxed);
 }
 
+/// Counts a record of `log` whose place is not kept.
+#[cfg(feature = "log")]
+#[cold]
+pub(crate) fn count_uninterned() {
+    UNINTERNED.fetch_add(1, Ordering::Relaxed);
+}
+
 /// An engine's books with what is counted for the whole process beside them.
 pub(crate) fn beside(books: Report) -> Report {
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    Report { nested: count(&NESTED), forked: count(&FORKED), ..books }
+    Report {
+        nested: count(&NESTED),
+        forked: count(&FORKED),
+        suppressed: limit::suppressed(),
+        uninterned: count(&UNINTERNED),
+        ..books
+    }
 }
 
 /// In a child of `fork`: what the thread has is the parent's, and nothing that it did is counted here.
@@ -339,6 +356,8 @@ pub(crate) fn begin() {
     abandon();
     NESTED.store(0, Ordering::Relaxed);
     FORKED.store(0, Ordering::Relaxed);
+    UNINTERNED.store(0, Ordering::Relaxed);
+    limit::begin();
 }
 
 /// Leaks what the thread has: copies of rings that nobody drains, which may be in the middle of anything.

@@ -10,6 +10,8 @@ use crate::level::Level;
 use crate::os;
 use crate::overflow::{Choice, Custom, Decision, Full, Reason};
 use crate::record::encode::Arguments;
+#[cfg(feature = "log")]
+use crate::record::encode::made::Made;
 use crate::ring::{HEADER_WORDS, Payload, Producer, Refused};
 use crate::sync::{Arc, Ordering};
 use crate::wake::Room;
@@ -42,6 +44,26 @@ unsafe impl<A: Arguments> Payload for Encoded<'_, A> {
 
     fn write_cut(&self, into: &mut [u64]) -> usize {
         self.arguments.write_cut(self.scratch, into)
+    }
+}
+
+#[cfg(feature = "log")]
+#[expect(unsafe_code, reason = "passes an unsafe contract on")]
+// SAFETY: copies what was made before.
+unsafe impl Payload for Made<'_> {
+    #[inline]
+    fn words(&self) -> usize {
+        self.len_words()
+    }
+
+    #[inline]
+    unsafe fn write(&self, to: *mut u64) {
+        // SAFETY: the caller vouches for `words` words.
+        unsafe { self.write(to) };
+    }
+
+    fn write_cut(&self, into: &mut [u64]) -> usize {
+        self.write_cut(into)
     }
 }
 

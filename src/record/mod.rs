@@ -9,14 +9,17 @@ mod decode;
 pub(crate) mod encode;
 pub(crate) mod portable;
 mod render;
+mod secret;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use decode::{Chain, DecodeError, Elements, List, Optional, Text, Tuple, Value, Values};
+pub use decode::{Chain, DecodeError, Elements, List, Optional, Struct, Text, Tuple, Value, Values};
+pub use encode::Encode;
 pub use portable::{Decoder, PortableError};
 pub(crate) use render::MessageWriter;
+pub use secret::Secret;
 
 pub use crate::callsite::Style;
 pub use crate::clock::Timestamp;

@@ -12,7 +12,8 @@
 
 use std::fmt::{self, Binary, Debug, Display, LowerExp, LowerHex, Octal, UpperExp, UpperHex, Write};
 
-use super::decode::{Chain, Text, Value, Values};
+use super::decode::{Chain, Struct, Text, Value, Values};
+use super::secret::REDACTED;
 use super::{FieldValue, Message, Record};
 use crate::callsite::{Align, Count, Kind, Piece, Spec, Style};
 
@@ -252,8 +253,9 @@ fn print(value: &Value<'_>, shape: &Shape, out: &mut dyn Write) -> fmt::Result {
         Value::Error(chain) => print_chain(chain, ": ", shape, out),
         Value::Backtrace(frames) => print_chain(frames, "; ", shape, out),
         Value::Missing => out.write_str("…"),
+        Value::Redacted => out.write_str(REDACTED),
         Value::Undecodable(error) => write!(out, "<undecodable: {error}>"),
-        Value::Option(_) | Value::List(_) | Value::Tuple(_) => {
+        Value::Option(_) | Value::List(_) | Value::Tuple(_) | Value::Struct(_) | Value::Variant(_) => {
             let shape =
                 if shape.kind == Kind::Display { &Shape { kind: Kind::Debug, ..*shape } } else { shape };
             match (shape.kind, shape.alternate) {
@@ -338,9 +340,26 @@ impl Debug for Nested<'_> {
                 }
                 parts.finish()
             }
+            Value::Struct(value) | Value::Variant(value) => debug_struct(value, shape, f),
             leaf => print(leaf, shape, f),
         }
     }
+}
+
+/// As `#[derive(Debug)]` prints it; what is not in the record shows as `..`.
+fn debug_struct(value: &Struct<'_>, shape: &Shape, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if value.is_named() {
+        let mut fields = f.debug_struct(value.name());
+        for (name, value) in value.fields() {
+            fields.field(name.unwrap_or_default(), &Nested { value: &value, shape });
+        }
+        return if value.is_whole() { fields.finish() } else { fields.finish_non_exhaustive() };
+    }
+    let mut fields = f.debug_tuple(value.name());
+    for (_, value) in value.fields() {
+        fields.field(&Nested { value: &value, shape });
+    }
+    if value.is_whole() { fields.finish() } else { fields.finish_non_exhaustive() }
 }
 
 /// The last entry of a list that was cut.

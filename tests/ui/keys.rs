@@ -1,6 +1,6 @@
 fn main() {
     let a = 1;
-    treering::info!(every: 100, "sampled");
+    treering::info!(each: 100, "sampled");
     treering::info!(name: "event", "named");
     treering::info!(parent: None, "in a span");
     treering::info!(target: "a", target: "b", "twice");

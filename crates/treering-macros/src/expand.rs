@@ -20,7 +20,14 @@
 //! }
 //! ```
 //!
-//! The *argument list* has a slot for each field, then, in the order of the message, one for each placeholder and
+//! A limit stands between the gate and the arguments, in a static of its own:
+//!
+//! ```text
+//!     static LIMIT: Limit = Limit::every(&METADATA, 100);
+//!     if let Some(suppressed) = pass(&LIMIT) { … }          // with `logger:`, within a `match` that binds it
+//! ```
+//!
+//! The *argument list* has a slot for each field, then one for what a limit kept back, then, in the order of the message, one for each placeholder and
 //! for each width or precision that is an argument; pieces and fields name slots by position. The tiers of
 //! `record::encode` choose a slot's type by that of its value.
 //!
@@ -31,9 +38,9 @@
 
 use proc_macro::{Ident, Span, TokenStream, TokenTree};
 
-use crate::grammar::{self, Call, Error, Style, Text};
+use crate::grammar::{self, Call, Error, Limit, Style, Text};
 use crate::message::{Binding, Message, Piece};
-use crate::tokens::Tokens;
+use crate::tokens::{Root, Tokens};
 
 /// The code for a call.
 pub(crate) fn expand(call: &Call) -> TokenStream {
@@ -47,7 +54,7 @@ pub(crate) fn expand(call: &Call) -> TokenStream {
 }
 
 /// `compile_error!`, pointing at what the user wrote. `root` is `$crate`.
-pub(crate) fn compile_error(root: &Ident, error: &Error) -> TokenStream {
+pub(crate) fn compile_error(root: &Root, error: &Error) -> TokenStream {
     let mut code = Tokens::new(root);
     code.code("$compile_error !").braces(|code| code.string(&error.sentence));
     let locate = |mut tree: TokenTree| {
@@ -56,6 +63,10 @@ pub(crate) fn compile_error(root: &Ident, error: &Error) -> TokenStream {
     };
     TokenStream::from(code).into_iter().map(locate).collect()
 }
+
+/// Our own variables, beside those of the bindings.
+const LOGGER: &str = "__treering_logger";
+const SUPPRESSED: &str = "__treering_suppressed";
 
 struct Expansion<'a> {
     call: &'a Call,
@@ -74,7 +85,10 @@ impl Expansion<'_> {
                 code.code("static __TREERING_CALLSITE : $Callsite = $Callsite::new");
                 code.parens(|code| code.code("& __TREERING_METADATA")).code(";");
                 code.code("let __treering_gate = $gate").parens(|code| code.code("& __TREERING_CALLSITE"));
-                code.code("; if $enabled (__treering_gate)").braces(|code| self.bind(code))
+                code.code("; if $enabled (__treering_gate)").braces(|code| match &self.call.limit {
+                    Some(limit) => self.limit(limit, code),
+                    None => self.bind(code),
+                })
             })
         })
     }
@@ -107,11 +121,17 @@ impl Expansion<'_> {
             });
             code.code(",");
         }
+        if self.tells_of_suppressed() {
+            code.code("$Field").braces(|code| {
+                code.code("name :").string("suppressed").code(", argument :").number(self.call.fields.len());
+                code.code(", style : $Style::Value")
+            });
+        }
         code
     }
 
     fn pieces<'t>(&self, code: &'t mut Tokens) -> &'t mut Tokens {
-        let mut slot = self.call.fields.len();
+        let mut slot = self.call.fields.len() + usize::from(self.tells_of_suppressed());
         match &self.message {
             Message::Eager { .. } => {
                 code.code("$Piece::Argument").parens(|code| code.number(slot).code(", $Spec::DISPLAY"));
@@ -133,26 +153,62 @@ impl Expansion<'_> {
         code
     }
 
-    /// Evaluates the logger and the arguments.
+    /// Asks the limit, before any argument is evaluated. It counts by engine, so that the logger is known first.
+    fn limit<'t>(&self, limit: &Limit, code: &'t mut Tokens) -> &'t mut Tokens {
+        let span = ours(Some(&limit.key.clone().into()));
+        code.code("static __TREERING_LIMIT : $Limit = $Limit").operator("::", span);
+        code.tree(Ident::new(&limit.key.to_string(), span));
+        code.parens(|code| code.code("& __TREERING_METADATA ,").trees(&limit.value.0)).code(";");
+        match &self.call.logger {
+            Some(logger) => self.bind_to(&[(LOGGER.to_owned(), &logger.0)], code, |this, code| {
+                this.pass("$pass_to", "& __TREERING_LIMIT , __treering_logger , __treering_gate", code);
+            }),
+            None => self.pass("$pass", "& __TREERING_LIMIT", code),
+        }
+    }
+
+    fn pass<'t>(&self, pass: &str, arguments: &str, code: &'t mut Tokens) -> &'t mut Tokens {
+        let told = if self.tells_of_suppressed() { SUPPRESSED } else { "_" };
+        code.code("if let $Option::Some").parens(|code| code.code(told)).code("=");
+        code.code(pass).parens(|code| code.code(arguments)).braces(|code| self.bind(code))
+    }
+
+    fn tells_of_suppressed(&self) -> bool {
+        self.call.limit.as_ref().is_some_and(Limit::is_told)
+    }
+
+    /// Evaluates the arguments, and with them the logger, unless a limit has asked for it before.
     fn bind<'t>(&self, code: &'t mut Tokens) -> &'t mut Tokens {
-        if self.bindings.is_empty() && self.call.logger.is_none() {
+        let logger = self.call.logger.iter().filter(|_| self.call.limit.is_none());
+        let logger = logger.map(|logger| (LOGGER.to_owned(), &logger.0));
+        let others = self.bindings.iter().enumerate().map(|(at, binding)| (variable(at), &binding.value));
+        let bound: Vec<_> = logger.chain(others).collect();
+        if bound.is_empty() {
             return self.emit(code);
         }
+        self.bind_to(&bound, code, |this, code| {
+            this.emit(code);
+        })
+    }
+
+    /// Binds references to values, each evaluated once, for what `then` writes.
+    fn bind_to<'t>(
+        &self,
+        bound: &[(String, &Vec<TokenTree>)],
+        code: &'t mut Tokens,
+        then: impl FnOnce(&Self, &mut Tokens),
+    ) -> &'t mut Tokens {
         code.code("match").parens(|code| {
-            let logger = self.call.logger.iter().map(|logger| &logger.0);
-            for value in logger.chain(self.bindings.iter().map(|binding| &binding.value)) {
-                code.code("&").parens(|code| code.trees(value)).code(",");
-            }
-            code
+            bound
+                .iter()
+                .fold(code, |code, (_, value)| code.code("&").parens(|code| code.trees(value)).code(","))
         });
         code.braces(|code| {
-            code.parens(|code| {
-                if self.call.logger.is_some() {
-                    code.code("__treering_logger ,");
-                }
-                (0..self.bindings.len()).fold(code, |code, at| code.code(&variable(at)).code(","))
-            });
-            code.code("=>").braces(|code| self.emit(code))
+            code.parens(|code| bound.iter().fold(code, |code, (name, _)| code.code(name).code(",")));
+            code.code("=>").braces(|code| {
+                then(self, code);
+                code
+            })
         })
     }
 
@@ -165,7 +221,7 @@ impl Expansion<'_> {
         }
         code.code(if self.call.logger.is_some() { "$emit_to" } else { "$emit" }).parens(|code| {
             if self.call.logger.is_some() {
-                code.code("__treering_logger ,");
+                code.code(LOGGER).code(",");
             }
             nest(slots.into_iter(), code.code("& __TREERING_CALLSITE ,")).code(", __treering_gate")
         });
@@ -183,8 +239,13 @@ impl Expansion<'_> {
         for (at, field) in self.call.fields.iter().enumerate() {
             slot(&|code| match field.style {
                 Style::Value => self.choose("& & & & $FieldSlot", at, code),
-                Style::Display => self.place("{}", &[at], code),
-                Style::Debug => self.place("{:?}", &[at], code),
+                Style::Display => self.place("& $Slot", "{}", &[at], code),
+                Style::Debug => self.place("& $DebugSlot", "{:?}", &[at], code),
+            });
+        }
+        if self.tells_of_suppressed() {
+            slot(&|code| {
+                code.code(SUPPRESSED);
             });
         }
         match &self.message {
@@ -202,7 +263,8 @@ impl Expansion<'_> {
                             code.code("$Formatted::new");
                             code.parens(|code| self.format_one(template, &values, code));
                         }
-                        template => self.place(template, &values, code),
+                        template if hole.is_debug() => self.place("& $DebugSlot", template, &values, code),
+                        template => self.place("& $Slot", template, &values, code),
                     });
                     for count in &values[1..] {
                         slot(&|code| {
@@ -223,8 +285,8 @@ impl Expansion<'_> {
     }
 
     /// A slot that is printed by a placeholder; `values` are the value, and width and precision that are arguments.
-    fn place(&self, template: &str, values: &[usize], code: &mut Tokens) {
-        code.parens(|code| code.code("& $Slot").parens(|code| self.reference(values[0], code)));
+    fn place(&self, slot: &str, template: &str, values: &[usize], code: &mut Tokens) {
+        code.parens(|code| code.code(slot).parens(|code| self.reference(values[0], code)));
         code.code(". treering_slot").parens(|code| self.format_one(template, values, code));
     }
 
@@ -274,7 +336,7 @@ fn variable(at: usize) -> String {
 }
 
 /// `(first, (second, ()))`: lists of any length, each a type of its own.
-fn nest(mut slots: impl Iterator<Item = Tokens>, code: &mut Tokens) -> &mut Tokens {
+pub(crate) fn nest(mut slots: impl Iterator<Item = Tokens>, code: &mut Tokens) -> &mut Tokens {
     match slots.next() {
         Some(first) => code.parens(|code| nest(slots, code.append(first).code(","))),
         None => code.code("()"),

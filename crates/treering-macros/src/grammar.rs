@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! call      = { key "," } { field "," } [ message { "," argument } ] [ "," ]
-//! key       = ( "target" | "logger" ) ":" expression
+//! key       = ( "target" | "logger" | limit ) ":" expression
+//! limit     = "every" | "once" | "at_most" | "sample" one at most, a constant
 //! field     = [ sigil ] path                          shorthand: the path is the name and the value
 //!           | ( path | string ) "=" [ sigil ] expression
 //! sigil     = "%" | "?"                               as Display prints it; as Debug prints it
@@ -18,16 +19,34 @@ use proc_macro::{Delimiter, Group, Ident, Literal, Spacing, Span, TokenTree};
 
 use crate::literal::unquote;
 use crate::message::plain;
+use crate::tokens::Root;
 
 /// One log call.
 pub(crate) struct Call {
     /// `$crate`, from the shell.
-    pub(crate) root: Ident,
+    pub(crate) root: Root,
     pub(crate) level: Group,
     pub(crate) target: Option<Expression>,
     pub(crate) logger: Option<Expression>,
+    pub(crate) limit: Option<Limit>,
     pub(crate) fields: Vec<Field>,
     pub(crate) message: Option<Message>,
+}
+
+/// What lets only some calls through.
+pub(crate) struct Limit {
+    /// Its key, which is the name of its constructor.
+    pub(crate) key: Ident,
+    pub(crate) value: Expression,
+}
+
+impl Limit {
+    const KEYS: [&str; 4] = ["every", "once", "at_most", "sample"];
+
+    /// Whether records say how many calls were kept back before: of a call that passes once none ever were.
+    pub(crate) fn is_told(&self) -> bool {
+        self.key.to_string() != "once"
+    }
 }
 
 pub(crate) struct Field {
@@ -72,8 +91,9 @@ pub(crate) struct Error {
 
 impl Call {
     /// Reads what stands between the parentheses. `root` is `$crate`.
-    pub(crate) fn parse(root: Ident, level: Group, trees: Vec<TokenTree>) -> Result<Call, Error> {
-        let mut call = Call { root, level, target: None, logger: None, fields: Vec::new(), message: None };
+    pub(crate) fn parse(root: Root, level: Group, trees: Vec<TokenTree>) -> Result<Call, Error> {
+        let mut call =
+            Call { root, level, target: None, logger: None, limit: None, fields: Vec::new(), message: None };
         let mut parser = Parser { trees, at: 0 };
         if parser.is_at_end() {
             return Err(Error::new(
@@ -101,43 +121,59 @@ impl Call {
     /// What follows the name of a key.
     fn key(&mut self, key: &Ident, parser: &mut Parser) -> Result<(), Error> {
         let name = key.to_string();
-        let known = match name.as_str() {
-            "target" => &mut self.target,
-            "logger" => &mut self.logger,
-            "name" => {
-                return Err(Error::new(
-                    key.span(),
-                    "`name:` names events and spans in tracing; a record of treering is known by its message: for a \
-                 field of this name write `name = …`",
-                ));
-            }
-            "parent" => {
-                return Err(Error::new(
-                    key.span(),
-                    "`parent:` belongs to spans, which treering leaves to tracing: for a field of this name write \
-                 `parent = …`",
-                ));
-            }
-            _ => {
-                let sentence = format!(
-                    "no key is called `{name}:`; there are `target:` and `logger:`, and a field is written `{name} = …`"
-                );
-                return Err(Error::new(key.span(), sentence));
-            }
+        let is_there = match name.as_str() {
+            "target" => self.target.is_some(),
+            "logger" => self.logger.is_some(),
+            limit if Limit::KEYS.contains(&limit) => match &self.limit {
+                Some(other) if other.key.to_string() != name => {
+                    let other = &other.key;
+                    return Err(Error::new(
+                        key.span(),
+                        format!("`{other}:` and `{name}:` are both limits, and a call has one"),
+                    ));
+                }
+                other => other.is_some(),
+            },
+            _ => return Err(Error::new(key.span(), unknown_key(&name))),
         };
-        if known.is_some() {
+        if is_there {
             return Err(Error::new(key.span(), format!("`{name}:` stands here twice")));
         }
         if !self.fields.is_empty() {
             return Err(Error::new(key.span(), format!("`{name}:` is a key: keys stand before the fields")));
         }
-        *known = Some(parser.expression(&format!("a value after `{name}:`"))?);
+        let value = parser.expression(&format!("a value after `{name}:`"))?;
+        match name.as_str() {
+            "target" => self.target = Some(value),
+            "logger" => self.logger = Some(value),
+            _ => self.limit = Some(Limit { key: key.clone(), value }),
+        }
         parser.comma("the fields or the message")
     }
 }
 
+/// Says what is wrong with a key that we do not know.
+fn unknown_key(name: &str) -> String {
+    match name {
+        "name" => {
+            "`name:` names events and spans in tracing; a record of treering is known by its message: for a \
+                   field of this name write `name = …`"
+                .to_owned()
+        }
+        "parent" => {
+            "`parent:` belongs to spans, which treering leaves to tracing: for a field of this name write \
+                     `parent = …`"
+                .to_owned()
+        }
+        _ => format!(
+            "no key is called `{name}:`; there are `target:`, `logger:`, `every:`, `once:`, `at_most:` and \
+             `sample:`, and a field is written `{name} = …`"
+        ),
+    }
+}
+
 impl Error {
-    fn new(span: Span, sentence: impl Into<String>) -> Self {
+    pub(crate) fn new(span: Span, sentence: impl Into<String>) -> Self {
         Error { span, sentence: sentence.into() }
     }
 }

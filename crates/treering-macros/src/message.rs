@@ -143,6 +143,10 @@ impl Hole {
         self.placeholder.kind.is_pointer()
     }
 
+    pub(crate) fn is_debug(&self) -> bool {
+        self.placeholder.kind.is_debug()
+    }
+
     /// The placeholder as a format string of its own, over [`bindings`](Hole::bindings) in their order.
     pub(crate) fn template(&self) -> String {
         let spec = &self.placeholder;

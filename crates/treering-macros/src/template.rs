@@ -69,6 +69,11 @@ impl Kind {
         Kind { spelling: "p", name: "Pointer" },
     ];
 
+    /// `{:?}`, `{:x?}`, `{:X?}`
+    pub(crate) fn is_debug(self) -> bool {
+        self.spelling.ends_with('?')
+    }
+
     /// `{:p}`: an address, which says nothing later on.
     pub(crate) fn is_pointer(self) -> bool {
         self.spelling == "p"

@@ -3,29 +3,41 @@
 //! What we write ourselves is spanned *mixed site*, as in `macro_rules!`: variables of ours and of the user cannot
 //! meet, whatever their names.
 
+use std::rc::Rc;
+
 use proc_macro::{Delimiter, Group, Ident, Literal, Punct, Spacing, Span, TokenStream, TokenTree};
+
+/// The path of the engine's crate, by whatever name the user's crate knows it.
+pub(crate) type Root = Rc<[TokenTree]>;
 
 /// Tokens of an expansion, in order.
 pub(crate) struct Tokens {
     trees: Vec<TokenTree>,
-    /// `$crate`: the engine's crate, by whatever name the user's crate knows it.
-    root: Ident,
+    root: Root,
 }
 
 impl Tokens {
-    pub(crate) fn new(root: &Ident) -> Self {
+    pub(crate) fn new(root: &Root) -> Self {
         Tokens { trees: Vec::new(), root: root.clone() }
     }
 
-    /// Words, operators and `(word)`s, with a space between each two. `$a::b` stands for `$crate::__private::a::b`.
+    /// Nothing yet, over the same root.
+    pub(crate) fn sibling(&self) -> Tokens {
+        Tokens::new(&self.root)
+    }
+
+    /// Words, lifetimes, operators and `(word)`s, with a space between each two. `$a::b` stands for `$crate::__private::a::b`.
     pub(crate) fn code(&mut self, code: &str) -> &mut Self {
         code.split_ascii_whitespace().fold(self, |code, part| {
             if let Some(path) = part.strip_prefix('$') {
                 let root = code.root.clone();
-                let code = code.tree(root).operator("::", Span::mixed_site()).word("__private");
+                let code = code.trees(&root).operator("::", Span::mixed_site()).word("__private");
                 path.split("::").fold(code, |code, part| code.operator("::", Span::mixed_site()).word(part))
             } else if let Some(inner) = part.strip_prefix('(').and_then(|part| part.strip_suffix(')')) {
                 code.parens(|code| code.code(inner))
+            } else if let Some(lifetime) = part.strip_prefix('\'') {
+                code.trees.push(Punct::new('\'', Spacing::Joint).into());
+                code.word(lifetime)
             } else if part.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_') {
                 code.word(part)
             } else {

@@ -8,7 +8,7 @@
 
 mod views;
 
-pub use views::{Chain, Elements, List, Optional, Text, Tuple};
+pub use views::{Chain, Elements, List, Optional, Struct, Text, Tuple};
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
@@ -107,6 +107,12 @@ pub enum Value<'a> {
     List(List<'a>),
     /// A tuple.
     Tuple(Tuple<'a>),
+    /// A struct that derives [`Encode`](crate::Encode).
+    Struct(Struct<'a>),
+    /// A value of an enum that derives [`Encode`](crate::Encode): its variant.
+    Variant(Struct<'a>),
+    /// Not in the record, as it must not be shown: a [`Secret`](crate::Secret).
+    Redacted,
     /// Absent, as the record was too long for its ring and was cut before it.
     Missing,
     /// The words are not such a value.
@@ -310,10 +316,8 @@ fn read<'a>(kind: &'a Type<'a>, words: &mut &'a [u64], depth: usize) -> Result<V
         Type::I128 => Value::I128(double(words)? as i128),
         Type::F32 => Value::F32(f32::from_bits(small(words)?)),
         Type::F64 => Value::F64(f64::from_bits(word(words)?)),
-        Type::Unit => match word(words)? {
-            0 => Value::Unit,
-            _ => return Err(DecodeError::Range),
-        },
+        Type::Unit => zero(words).map(|()| Value::Unit)?,
+        Type::Redacted => zero(words).map(|()| Value::Redacted)?,
         Type::Str => Value::Str(Text::read(words)?),
         Type::Text => Value::Text(Text::read(words)?),
         Type::Error => Value::Error(Chain::read(words)?),
@@ -328,6 +332,8 @@ fn read<'a>(kind: &'a Type<'a>, words: &mut &'a [u64], depth: usize) -> Result<V
         Type::Option(inner) => Value::Option(Optional::read(inner, words, depth)?),
         Type::List(element) => Value::List(List::read(element, words, depth)?),
         Type::Tuple(types) => Value::Tuple(Tuple::read(types, words, depth)?),
+        Type::Struct(shape, fields) => Value::Struct(Struct::read(shape, fields, words, depth)?),
+        Type::Enum(shapes, bodies) => Value::Variant(Struct::read_variant(shapes, bodies, words, depth)?),
     })
 }
 
@@ -375,6 +381,11 @@ fn word(words: &mut &[u64]) -> Result<u64, DecodeError> {
     let (word, rest) = words.split_first().ok_or(DecodeError::Short)?;
     *words = rest;
     Ok(*word)
+}
+
+/// The word of what has no other.
+fn zero(words: &mut &[u64]) -> Result<(), DecodeError> {
+    if word(words)? == 0 { Ok(()) } else { Err(DecodeError::Range) }
 }
 
 fn small<T: TryFrom<u64>>(words: &mut &[u64]) -> Result<T, DecodeError> {

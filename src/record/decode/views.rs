@@ -5,10 +5,10 @@
 use std::fmt;
 
 use super::{
-    DecodeError, Value, bool_of, bytes, counts, read_nested, read_or_mark, read_packed, take, whole_chars,
-    word,
+    DecodeError, Value, bool_of, bytes, counts, read_nested, read_or_mark, read_packed, small, take,
+    whole_chars, word, zero,
 };
-use crate::callsite::Type;
+use crate::callsite::{Bodies, Members, Shape, Type, Types};
 
 /// A string in a record, which may have been cut.
 ///
@@ -384,5 +384,139 @@ impl<'a> Tuple<'a> {
 impl fmt::Debug for Tuple<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+/// A struct in a record, or the variant of an enum: a name, and fields.
+///
+/// ```
+/// use treering::handler::{Batch, Handler, HandlerError};
+///
+/// #[derive(treering::Encode)]
+/// struct Order { id: u64, venue: &'static str }
+///
+/// struct Example;
+/// impl Handler for Example {
+///     fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+///         for record in batch {
+///             if let Some(treering::record::Value::Struct(order)) = record.field("order").map(|field| field.value()) {
+///                 assert_eq!((order.name(), order.len(), order.is_whole()), ("Order", 2, true));
+///                 assert_eq!(order.field("venue").and_then(|venue| venue.as_str()), Some("XNAS"));
+///                 let names: Vec<_> = order.fields().map(|(name, _)| name.unwrap()).collect();
+///                 assert_eq!(names, ["id", "venue"]);
+///             }
+///         }
+///         Ok(())
+///     }
+/// }
+/// # let (logger, guard) = treering::builder().handler(Example).start().unwrap();
+/// let order = Order { id: 7, venue: "XNAS" };
+/// treering::info!(logger: logger, order, "filled");
+/// # let report = guard.stop(std::time::Duration::from_secs(5)).unwrap();
+/// # assert!(report.is_lossless(), "{report:#?}");
+/// ```
+#[derive(Clone, Copy)]
+pub struct Struct<'a> {
+    shape: &'a Shape<'a>,
+    types: &'a Types<'a>,
+    words: &'a [u64],
+}
+
+impl<'a> Struct<'a> {
+    /// A struct; one without fields has a word of its own.
+    pub(super) fn read(
+        shape: &'a Shape<'a>,
+        types: &'a Types<'a>,
+        words: &mut &'a [u64],
+        depth: usize,
+    ) -> Result<Self, DecodeError> {
+        if *types == Types::End {
+            zero(words)?;
+        }
+        Struct::read_fields(shape, types, words, depth)
+    }
+
+    /// The position of a variant, and its fields if it has any.
+    pub(super) fn read_variant(
+        shapes: &'a [Shape<'a>],
+        bodies: &'a Bodies<'a>,
+        words: &mut &'a [u64],
+        depth: usize,
+    ) -> Result<Self, DecodeError> {
+        let position: usize = small(words)?;
+        let shape = shapes.get(position).ok_or(DecodeError::Range)?;
+        let has_fields = |shape: &&Shape<'_>| shape.members.len() > 0;
+        let types = if has_fields(&shape) {
+            let before = shapes[..position].iter().filter(has_fields).count();
+            bodies.iter().nth(before).ok_or(DecodeError::Type)?
+        } else {
+            &Types::End
+        };
+        Struct::read_fields(shape, types, words, depth)
+    }
+
+    fn read_fields(
+        shape: &'a Shape<'a>,
+        types: &'a Types<'a>,
+        words: &mut &'a [u64],
+        depth: usize,
+    ) -> Result<Self, DecodeError> {
+        let start = *words;
+        let mut fields = 0;
+        for field in types.types() {
+            read_nested(field, words, depth)?;
+            fields += 1;
+        }
+        if fields != shape.members.len() {
+            return Err(DecodeError::Type);
+        }
+        Ok(Struct { shape, types, words: &start[..start.len() - words.len()] })
+    }
+
+    /// The name of the struct, or of the variant.
+    pub fn name(&self) -> &'a str {
+        self.shape.name
+    }
+
+    /// How many fields the record has of it.
+    pub fn len(&self) -> usize {
+        self.shape.members.len()
+    }
+
+    /// Whether the record has no field of it.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether none of its fields is `#[encode(skip)]`.
+    pub fn is_whole(&self) -> bool {
+        self.shape.is_whole
+    }
+
+    /// Whether its fields have names.
+    pub(crate) fn is_named(&self) -> bool {
+        matches!(self.shape.members, Members::Named(_))
+    }
+
+    /// Its fields in order, each with its name, unless they are those of a tuple.
+    pub fn fields(&self) -> impl Iterator<Item = (Option<&'a str>, Value<'a>)> + use<'a> {
+        let mut words = self.words;
+        let members = self.shape.members;
+        let name = move |at: usize| match members {
+            Members::Named(names) => names.get(at).copied(),
+            Members::Numbered(_) => None,
+        };
+        self.types.types().enumerate().map(move |(at, field)| (name(at), read_or_mark(field, &mut words)))
+    }
+
+    /// The field with this name.
+    pub fn field(&self, name: &str) -> Option<Value<'a>> {
+        self.fields().find(|(candidate, _)| *candidate == Some(name)).map(|(_, value)| value)
+    }
+}
+
+impl fmt::Debug for Struct<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Struct").field("name", &self.name()).finish_non_exhaustive()
     }
 }

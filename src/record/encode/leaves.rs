@@ -10,8 +10,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Argument, Encode, put, put_bytes, put_bytes_cut, storable};
+use super::{Argument, Encode, Plain, put, put_bytes, put_bytes_cut, storable};
 use crate::callsite::Type;
+use crate::record::Secret;
 
 /// Implements both traits for a `Copy` type that is handed over as itself and lies in the given words.
 macro_rules! fixed {
@@ -25,6 +26,8 @@ macro_rules! fixed {
                 *self
             }
         }
+
+        impl Plain for $type {}
 
         // SAFETY: the words listed are those counted and those written.
         unsafe impl Argument for $type {
@@ -156,6 +159,8 @@ macro_rules! non_zero {
                 self.get()
             }
         }
+
+        impl Plain for NonZero<$type> {}
     )+};
 }
 
@@ -197,6 +202,11 @@ unsafe impl Encode for Cow<'_, str> {
         Chars(self)
     }
 }
+
+impl Plain for str {}
+impl Plain for String {}
+impl Plain for Cow<'_, str> {}
+impl<T: ?Sized> Plain for Secret<T> {}
 
 // SAFETY: a count word and the words of the stored bytes.
 unsafe impl Argument for Chars<'_> {
@@ -352,6 +362,8 @@ macro_rules! pointer {
                 (**self).hold()
             }
         }
+
+        impl<T: Plain + ?Sized> Plain for $pointer {}
     )+};
 }
 

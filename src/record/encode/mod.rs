@@ -15,9 +15,12 @@
 //! in order. How each type lies is drawn in docs/record-format.md; [`tiers`] chooses between held and text.
 #![allow(unsafe_code, reason = "writes words through a pointer into reserved space")]
 
+pub(crate) mod derived;
 mod eager;
 mod leaves;
 mod list;
+#[cfg(feature = "log")]
+pub(crate) mod made;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tiers;
@@ -31,11 +34,16 @@ use crate::callsite::{Schema, Type};
 /// A type whose values are copied into the record and formatted later.
 ///
 /// Implemented for integers, floats, `bool`, `char`, `()`, strings, `Duration`, IP and socket addresses, and for
-/// options, tuples of up to eight, slices, arrays, vectors and references of such.
+/// options, tuples of up to eight, slices, arrays, vectors and references of such. For types of your own:
+/// [`#[derive(Encode)]`](macro@crate::Encode).
 ///
 /// # Safety
 /// `hold`, and everything that the held value's [`Argument`] does, must run no code of others, must not panic, and
 /// must see the same content as long as the borrow lasts: no interior mutability. The held value is not eager.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be kept in a record as it is",
+    note = "add `#[derive(treering::Encode)]` to it; or `#[encode(skip)]` to the field of a type that derives it"
+)]
 pub unsafe trait Encode {
     /// What is handed over: a scalar by value, a string as pointer and length.
     type Held<'a>: Argument
@@ -45,6 +53,10 @@ pub unsafe trait Encode {
     /// Borrows what a record needs.
     fn hold(&self) -> Self::Held<'_>;
 }
+
+/// An [`Encode`] type that the listener prints, by any spec, as the type's own formatting traits do. Of the others it
+/// prints what `#[derive(Debug)]` would; what their `Display` says is formatted at the call.
+pub trait Plain: Encode {}
 
 /// One value on its way into a ring.
 ///

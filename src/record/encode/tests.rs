@@ -13,13 +13,13 @@ use crate::record::testing::write;
 
 /// A placeholder's expression.
 macro_rules! place {
-    ($spec:literal, $value:expr) => {
+    ($slot:ident $spec:literal, $value:expr) => {
         match &$value {
             a0 => {
                 #[allow(unused_imports, reason = "one of them is")]
                 use $crate::record::encode::tiers::{DeferredPlace as _, EagerPlace as _};
                 type_and_text(
-                    (&$crate::record::encode::tiers::Slot(a0)).treering_slot(format_args!($spec, *a0)),
+                    (&$crate::record::encode::tiers::$slot(a0)).treering_slot(format_args!($spec, *a0)),
                 )
             }
         }
@@ -83,30 +83,38 @@ const CHAIN: &str = "\u{5}\0\0\0outer\u{5}\0\0\0cause";
 
 #[test]
 fn placeholders_are_deferred_by_their_static_type_and_else_text() {
-    assert_eq!(place!("{}", 5_u64).0, Type::U64);
-    assert_eq!(place!("{}", 5).0, Type::I32);
-    assert_eq!(place!("{}", &&5.0).0, Type::F64);
-    assert_eq!(place!("{:>5}", "x").0, Type::Str);
-    assert_eq!(place!("{}", String::new()).0, Type::Str);
-    assert_eq!(place!("{:?}", [1_u8, 2]).0, Type::List(&Type::U8));
-    assert_eq!(place!("{:?}", vec![Some("x")]).0, Type::List(&Type::Option(&Type::Str)));
-    assert_eq!(place!("{:?}", (1_u8, Duration::ZERO)).0, Type::Tuple(&[&Type::U8, &Type::Duration]));
-    assert_eq!(place!("{}", "::1".parse::<IpAddr>().unwrap()).0, Type::IpAddr);
-    assert_eq!(place!("{:>8}", Both), (Type::Text, "   shown".into()));
-    assert_eq!(place!("{:?}", Both), (Type::Text, "inspected".into()));
-    assert_eq!(place!("{:?}", Some(Both)), (Type::Text, "Some(inspected)".into()));
+    assert_eq!(place!(Slot "{}", 5_u64).0, Type::U64);
+    assert_eq!(place!(Slot "{}", 5).0, Type::I32);
+    assert_eq!(place!(Slot "{}", &&5.0).0, Type::F64);
+    assert_eq!(place!(Slot "{:>5}", "x").0, Type::Str);
+    assert_eq!(place!(Slot "{}", String::new()).0, Type::Str);
+    assert_eq!(place!(DebugSlot "{:?}", [1_u8, 2]).0, Type::List(&Type::U8));
+    assert_eq!(place!(DebugSlot "{:?}", vec![Some("x")]).0, Type::List(&Type::Option(&Type::Str)));
+    assert_eq!(
+        place!(DebugSlot "{:?}", (1_u8, Duration::ZERO)).0,
+        Type::Tuple(&[&Type::U8, &Type::Duration])
+    );
+    assert_eq!(place!(Slot "{}", "::1".parse::<IpAddr>().unwrap()).0, Type::IpAddr);
+    assert_eq!(place!(Slot "{:>8}", Both), (Type::Text, "   shown".into()));
+    assert_eq!(place!(DebugSlot "{:?}", Both), (Type::Text, "inspected".into()));
+    assert_eq!(place!(DebugSlot "{:?}", Some(Both)), (Type::Text, "Some(inspected)".into()));
 }
 
 #[test]
 fn placeholders_of_a_generic_type_follow_its_bounds() {
     fn shown<T: fmt::Display>(value: T) -> Type<'static> {
-        place!("{}", value).0
+        place!(Slot "{}", value).0
     }
+    // It may derive `Encode`, and then only its own `Display` knows.
     fn encoded<T: fmt::Display + Encode>(value: T) -> Type<'static> {
-        place!("{}", value).0
+        place!(Slot "{}", value).0
+    }
+    fn inspected<T: fmt::Debug + Encode>(value: T) -> Type<'static> {
+        place!(DebugSlot "{:?}", value).0
     }
     assert_eq!(shown(5_u64), Type::Text);
-    assert_eq!(encoded(5_u64), Type::U64);
+    assert_eq!(encoded(5_u64), Type::Text);
+    assert_eq!(inspected(5_u64), Type::U64);
 }
 
 #[test]
@@ -156,7 +164,7 @@ fn a_display_that_returns_an_error_leaves_its_text_and_a_mark() {
             Err(fmt::Error)
         }
     }
-    assert_eq!(place!("{}!", Broken).1, "half<formatting failed>");
+    assert_eq!(place!(Slot "{}!", Broken).1, "half<formatting failed>");
     assert_eq!(field!(Broken).1, "half<formatting failed>");
 }
 
@@ -226,5 +234,5 @@ fn backtraces_are_their_frames_with_the_place_behind_the_name() {
     assert!(here.contains(" at ") && here.contains("encode/tests.rs:"), "{here}");
     assert!(frames[0].starts_with("0: "), "{frames:?}");
     assert_eq!(field!(Backtrace::disabled()), (Type::Backtrace, "\u{12}\0\0\0disabled backtrace".into()));
-    assert_eq!(place!("{}", Backtrace::disabled()), (Type::Text, "disabled backtrace".into()));
+    assert_eq!(place!(Slot "{}", Backtrace::disabled()), (Type::Text, "disabled backtrace".into()));
 }

@@ -18,7 +18,8 @@
 //! ```text
 //! (&$p::Slot(a0)).treering_slot($p::format_args!("{:>8.3}", *a0))
 //! ```
-//! gives `<T as Encode>::Held<'_>`, or [`Formatted`] for any other type.
+//! gives `<T as Encode>::Held<'_>` for a [`Plain`] type, or [`Formatted`] for any other. Where the spec is one of
+//! `Debug`'s, `DebugSlot` stands in its place, and gives a held value for any `Encode` type.
 //!
 //! **A field without sigil**:
 //!
@@ -40,11 +41,15 @@ use std::backtrace::Backtrace;
 use std::error::Error;
 use std::fmt::{self, Debug, Display};
 
-use super::{Encode, Failure, Formatted, Frames, Inspected, Shown};
+use super::{Encode, Failure, Formatted, Frames, Inspected, Plain, Shown};
 
-/// A value for a placeholder.
+/// A value for a placeholder, printed by another trait than `Debug`.
 #[derive(Debug)]
 pub struct Slot<'a, T: ?Sized>(pub &'a T);
+
+/// A value for a placeholder, printed by `Debug`.
+#[derive(Debug)]
+pub struct DebugSlot<'a, T: ?Sized>(pub &'a T);
 
 /// First choice for a placeholder: formatted by the listener.
 pub trait DeferredPlace<'a> {
@@ -55,27 +60,34 @@ pub trait DeferredPlace<'a> {
     fn treering_slot(&self, text: fmt::Arguments<'_>) -> Self::Held;
 }
 
-impl<'a, T: Encode + ?Sized> DeferredPlace<'a> for Slot<'a, T> {
-    type Held = T::Held<'a>;
-
-    #[inline(always)]
-    fn treering_slot(&self, _: fmt::Arguments<'_>) -> T::Held<'a> {
-        self.0.hold()
-    }
-}
-
 /// Last choice for a placeholder: formatted at the call.
 pub trait EagerPlace {
     /// The text, to be made before space is reserved.
     fn treering_slot<'f>(&self, text: fmt::Arguments<'f>) -> Formatted<'f>;
 }
 
-impl<T: ?Sized> EagerPlace for &Slot<'_, T> {
-    #[inline(always)]
-    fn treering_slot<'f>(&self, text: fmt::Arguments<'f>) -> Formatted<'f> {
-        Formatted::new(text)
-    }
+macro_rules! place {
+    ($slot:ident, $deferred:ident) => {
+        impl<'a, T: $deferred + ?Sized> DeferredPlace<'a> for $slot<'a, T> {
+            type Held = T::Held<'a>;
+
+            #[inline(always)]
+            fn treering_slot(&self, _: fmt::Arguments<'_>) -> T::Held<'a> {
+                self.0.hold()
+            }
+        }
+
+        impl<T: ?Sized> EagerPlace for &$slot<'_, T> {
+            #[inline(always)]
+            fn treering_slot<'f>(&self, text: fmt::Arguments<'f>) -> Formatted<'f> {
+                Formatted::new(text)
+            }
+        }
+    };
 }
+
+place!(Slot, Plain);
+place!(DebugSlot, Encode);
 
 /// A value for a plain `{}` of a message.
 ///
@@ -130,8 +142,8 @@ pub trait Printable {}
 pub trait Inspectable {}
 
 macro_rules! plain_place {
-    ($slot:ident, $trait:ident, $field:ident, $text:ident, $refused:ident, $bound:ident) => {
-        impl<'a, T: Encode + $trait + ?Sized> EncodeField<'a> for &&$slot<'a, T> {
+    ($slot:ident, $deferred:ident, $trait:ident, $field:ident, $text:ident, $refused:ident, $bound:ident) => {
+        impl<'a, T: $deferred + $trait + ?Sized> EncodeField<'a> for &&$slot<'a, T> {
             type Held = T::Held<'a>;
 
             #[inline(always)]
@@ -162,8 +174,8 @@ macro_rules! plain_place {
     };
 }
 
-plain_place!(ShownSlot, Display, DisplayField, Shown, RefusedShown, Printable);
-plain_place!(InspectedSlot, Debug, DebugField, Inspected, RefusedInspected, Inspectable);
+plain_place!(ShownSlot, Plain, Display, DisplayField, Shown, RefusedShown, Printable);
+plain_place!(InspectedSlot, Encode, Debug, DebugField, Inspected, RefusedInspected, Inspectable);
 
 /// A value for a field without sigil.
 #[derive(Debug)]

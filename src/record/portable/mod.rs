@@ -78,10 +78,21 @@ mod nest {
     pub(super) const OPTION: u8 = 64;
     pub(super) const LIST: u8 = 65;
     pub(super) const TUPLE: u8 = 66;
+    pub(super) const STRUCT: u8 = 67;
+    pub(super) const ENUM: u8 = 68;
+}
+
+/// Bits of a shape's byte of flags.
+mod shape_flag {
+    /// No field of it is left out.
+    pub(super) const WHOLE: u8 = 1;
+    /// Its fields have names.
+    pub(super) const NAMED: u8 = 2;
+    pub(super) const ALL: u8 = WHOLE | NAMED;
 }
 
 /// Enumerations are written as positions in these tables, which only grow at their ends.
-const LEAVES: [Type<'static>; 26] = [
+const LEAVES: [Type<'static>; 27] = [
     Type::Bool,
     Type::Char,
     Type::U8,
@@ -108,6 +119,7 @@ const LEAVES: [Type<'static>; 26] = [
     Type::SocketAddrV6,
     Type::SocketAddr,
     Type::Backtrace,
+    Type::Redacted,
 ];
 const KINDS: [Kind; 10] = [
     Kind::Display,

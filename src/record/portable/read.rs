@@ -4,9 +4,9 @@ use bumpalo::Bump;
 
 use super::{
     ALIGNS, BYTES_MAX, DEPTH_MAX, KINDS, LEAVES, MAGIC, PARTS_MAX, PortableError, STYLES, VERSION, count,
-    flag, level_of, nest, piece, spec_flag,
+    flag, level_of, nest, piece, shape_flag, spec_flag,
 };
-use crate::callsite::{Count, Entry, Field, Metadata, Piece, Spec, Type};
+use crate::callsite::{Bodies, Count, Entry, Field, Members, Metadata, Piece, Shape, Spec, Type, Types};
 use crate::record::{Thread, Timestamp};
 
 /// What a portable record says. Texts lie in its bytes, lists in the arena.
@@ -211,9 +211,39 @@ impl<'a> Reader<'a> {
             nest::OPTION => Type::Option(self.kind(left, depth + 1)?),
             nest::LIST => Type::List(self.kind(left, depth + 1)?),
             nest::TUPLE => Type::Tuple(self.parts(|reader| reader.kind(left, depth + 1))?),
+            nest::STRUCT => {
+                let shape = self.shape()?;
+                Type::Struct(self.arena.alloc(shape), self.types(left, depth)?)
+            }
+            nest::ENUM => {
+                let shapes = self.parts(Reader::shape)?;
+                let bodies = self.parts(|reader| reader.types(left, depth))?;
+                let link = |rest, fields: &&'a _| Bodies::Then(fields, self.arena.alloc(rest));
+                Type::Enum(shapes, self.arena.alloc(bodies.iter().rev().fold(Bodies::End, link)))
+            }
             leaf => *LEAVES.get(usize::from(leaf)).ok_or(PortableError::Malformed("type"))?,
         };
         Ok(self.arena.alloc(kind))
+    }
+
+    fn shape(&mut self) -> Result<Shape<'a>, PortableError> {
+        let name = self.text()?;
+        let flags = self.byte()?;
+        if flags & !shape_flag::ALL != 0 {
+            return Err(PortableError::Malformed("shape of a type"));
+        }
+        let members = if flags & shape_flag::NAMED != 0 {
+            Members::Named(self.parts(Reader::text)?)
+        } else {
+            Members::Numbered(self.size()?)
+        };
+        Ok(Shape { name, members, is_whole: flags & shape_flag::WHOLE != 0 })
+    }
+
+    fn types(&mut self, left: &mut usize, depth: usize) -> Result<&'a Types<'a>, PortableError> {
+        let kinds = self.parts(|reader| reader.kind(left, depth + 1))?;
+        let link = |rest, kind: &&'a _| Types::Then(kind, self.arena.alloc(rest));
+        Ok(self.arena.alloc(kinds.iter().rev().fold(Types::End, link)))
     }
 
     fn choice<T: Copy>(&mut self, table: &[T], what: &'static str) -> Result<T, PortableError> {

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::{BYTES_MAX, Decoder, PARTS_MAX, PortableError};
 use crate::callsite::{Count, Entry, Field, Metadata, Piece, Spec, Style, Type};
 use crate::level::Level;
+use crate::record::Secret;
 use crate::record::encode::{Encode, Failure};
 use crate::record::testing::Owned;
 use crate::record::tests::{a_spec, a_string, a_type, some_words};
@@ -195,8 +196,44 @@ fn values_of_all_types_keep_their_types() {
     ];
     same((addresses.hold(), (addresses[0].ip().hold(), (Duration::from_nanos(7).hold(), ()))), 3);
     same((Some("text").hold(), (None::<u8>.hold(), (vec!["a", "bc"].hold(), ([1_u16, 2, 3].hold(), ())))), 4);
+    let secret = Secret("hunter2");
+    same((derived::a_struct(), (derived::variant(0), (derived::variant(1), (secret.hold(), ())))), 4);
     let chain = std::io::Error::other("disk full");
     same((Failure::new(&chain), ()), 1);
+}
+
+/// What a derive makes, by hand.
+mod derived {
+    use crate::callsite::{Members, Shape};
+    use crate::record::encode::derived::{Named, OneOf, Redacted, Struct, Variant};
+
+    pub(super) struct Type;
+
+    impl Named for Type {
+        const SHAPES: &'static [Shape<'static>] = &[
+            Shape { name: "Unit", members: Members::Numbered(0), is_whole: true },
+            Shape { name: "Whole", members: Members::Named(&["id", "secret"]), is_whole: false },
+        ];
+    }
+
+    pub(super) struct Other;
+
+    impl Named for Other {
+        const SHAPES: &'static [Shape<'static>] =
+            &[Shape { name: "Pair", members: Members::Numbered(2), is_whole: true }];
+    }
+
+    type Inner = Struct<Other, (u8, (u16, ()))>;
+    type Fields = OneOf<(u64, (Redacted, ())), ()>;
+
+    pub(super) fn a_struct() -> Struct<Other, (u8, (Inner, ()))> {
+        Struct::new((1, (Struct::new((2, (3, ()))), ())))
+    }
+
+    pub(super) fn variant(position: u32) -> Variant<Type, Fields> {
+        let fields = if position == 1 { OneOf::First((7, (Redacted, ()))) } else { OneOf::Rest(()) };
+        Variant::new(position, fields)
+    }
 }
 
 fn same<A: crate::record::encode::Arguments>(arguments: A, count: usize) {

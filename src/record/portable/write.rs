@@ -2,9 +2,9 @@
 
 use super::{
     ALIGNS, BYTES_MAX, KINDS, LEAVES, MAGIC, PARTS_MAX, PortableError, STYLES, VERSION, count, flag, nest,
-    piece, spec_flag,
+    piece, shape_flag, spec_flag,
 };
-use crate::callsite::{Count, Field, Piece, Spec, Type};
+use crate::callsite::{Count, Field, Members, Piece, Shape, Spec, Type, Types};
 use crate::record::Record;
 
 impl Record<'_> {
@@ -187,6 +187,17 @@ impl Writer<'_> {
                 self.byte(nest::TUPLE);
                 self.parts(parts, |out, part| out.kind(part, left))
             }
+            Type::Struct(shape, fields) => {
+                self.byte(nest::STRUCT);
+                self.shape(shape)?;
+                self.types(fields, left)
+            }
+            Type::Enum(shapes, bodies) => {
+                self.byte(nest::ENUM);
+                self.parts(shapes, Writer::shape)?;
+                self.size(bodies.iter().count())?;
+                bodies.iter().try_for_each(|fields| self.types(fields, left))
+            }
             // By name, so that a new type does not compile before it has its place in the table.
             Type::Bool
             | Type::Char
@@ -213,9 +224,30 @@ impl Writer<'_> {
             | Type::SocketAddrV4
             | Type::SocketAddrV6
             | Type::SocketAddr
-            | Type::Backtrace => {
+            | Type::Backtrace
+            | Type::Redacted => {
                 self.position(&LEAVES, kind);
                 Ok(())
+            }
+        }
+    }
+
+    fn types(&mut self, types: &Types<'_>, left: &mut usize) -> Result<(), PortableError> {
+        self.size(types.types().count())?;
+        types.types().try_for_each(|kind| self.kind(kind, left))
+    }
+
+    fn shape(&mut self, shape: &Shape<'_>) -> Result<(), PortableError> {
+        self.text(shape.name)?;
+        let whole = if shape.is_whole { shape_flag::WHOLE } else { 0 };
+        match shape.members {
+            Members::Named(names) => {
+                self.byte(whole | shape_flag::NAMED);
+                self.parts(names, |out, name| out.text(name))
+            }
+            Members::Numbered(len) => {
+                self.byte(whole);
+                self.size(len)
             }
         }
     }

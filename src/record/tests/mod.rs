@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use super::encode::{Arguments, Encode, Failure, Formatted};
 use super::render::print_argument;
 use super::testing::{Owned, write};
-use super::{DecodeError, MessageWriter, Value, Values};
-use crate::callsite::{Align, Count, Field, Kind, Piece, Spec, Style, Type};
+use super::{DecodeError, MessageWriter, Secret, Value, Values};
+use crate::callsite::{Align, Bodies, Count, Field, Kind, Members, Piece, Schema, Shape, Spec, Style, Type};
 use crate::level::Level;
 
 fn encoded<A: Arguments>(arguments: A) -> (Vec<&'static Type<'static>>, Vec<u64>) {
@@ -60,9 +60,45 @@ pub(in crate::record) fn a_type() -> impl Strategy<Value = &'static Type<'static
         prop_oneof![
             inner.clone().prop_map(move |inner| leak(Type::Option(inner))),
             inner.clone().prop_map(move |inner| leak(Type::List(inner))),
-            prop::collection::vec(inner, 0..4).prop_map(move |parts| leak(Type::Tuple(parts.leak()))),
+            prop::collection::vec(inner.clone(), 0..4).prop_map(move |parts| leak(Type::Tuple(parts.leak()))),
+            prop::collection::vec(inner.clone(), 0..4).prop_map(move |parts| {
+                let shape = a_shape(parts.len());
+                leak(Type::Struct(Box::leak(Box::new(shape)), a_schema(&parts)))
+            }),
+            // Of two variants the first has fields; the types of a third are one too many.
+            prop::collection::vec(inner, 0..4).prop_map(move |parts| {
+                let shapes = Box::leak(Box::new([a_shape(parts.len()), a_shape(0)]));
+                let end = Box::leak(Box::new(Bodies::Then(&Schema::End, &Bodies::End)));
+                leak(Type::Enum(shapes, Box::leak(Box::new(Bodies::Then(a_schema(&parts), end)))))
+            }),
+            Just(&Type::Redacted),
         ]
     })
+}
+
+/// Names for so many fields, or one too few.
+fn a_shape(fields: usize) -> Shape<'static> {
+    let members = match fields {
+        2 => Members::Named(&["one", "two"]),
+        3 => Members::Named(&["one", "two"]),
+        _ => Members::Numbered(fields),
+    };
+    Shape { name: "Name", members, is_whole: fields.is_multiple_of(2) }
+}
+
+fn a_schema(types: &[&'static Type<'static>]) -> &'static Schema {
+    types.iter().rev().fold(&Schema::End, |rest, head| Box::leak(Box::new(Schema::Then(head, rest))))
+}
+
+#[test]
+fn no_byte_of_a_secret_is_in_a_record() {
+    let secret = "hunter2hunter2hunter2";
+    let (some, list) = (Some(Secret(secret)), [Secret(secret)]);
+    let (_, words) = encoded((Secret(secret).hold(), (some.hold(), (list.hold(), ()))));
+    assert_eq!(words, [0, 1, 0, 1 | 1 << 32, 0], "tags, counts and zeros");
+    // Were it the value, it would be seen.
+    let (_, words) = encoded((secret.hold(), ()));
+    assert_eq!(words.len(), 1 + secret.len().div_ceil(8));
 }
 
 /// Words that are often tags, counts and small numbers.
