@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use support::{Gate, LONG, SOON, each};
 use treering::format::Format;
-use treering::handler::{Batch, Capture, File, Handler, HandlerError};
+use treering::handler::{Batch, Capture, File, FlushPolicy, Handler, HandlerError};
 use treering::record::Record;
 use treering::{Level, LevelFilter, Logger, Overflow, Report, debug, error, filter, info, trace, warn};
 
@@ -925,7 +925,9 @@ fn what_a_fallback_held_from_earlier_batches_and_lost_has_failed() {
     let (primary, fallback) = (Mood::refusing(lost), Mood::refusing(lost));
     let buffer = Buffer { mood: fallback.clone(), held: Vec::new(), max: 10 };
     let builder = treering::builder().wait(treering::Wait::Manual).error_hook(|_| {});
-    let (logger, guard) = builder.handler(Picky(primary).or(buffer)).start().unwrap();
+    let seldom = FlushPolicy::new().when_idle(false).held_at_most(LONG);
+    let chain = Picky(primary).or(buffer).flush_policy(seldom);
+    let (logger, guard) = builder.handler(chain).start().unwrap();
     for n in 0..35_u64 {
         info!(logger: logger, "{n}");
         guard.poll().unwrap(); // a batch of its own
