@@ -70,6 +70,8 @@
 //!
 //! `gzip` and `zstd` add `handler::Compression`: files that rolled are compressed.
 //!
+//! `config` adds `init_from` and `config::Config`: settings, handlers and formats as a TOML file says.
+//!
 //! `log` lets `init()` take the records of the crate `log`: what libraries log goes through the same rings and filters.
 //!
 //! `signals` adds `stop_on_signals()`: SIGTERM and SIGINT end the process when its records are out.
@@ -117,6 +119,8 @@ pub mod __private;
 mod builder;
 mod callsite;
 mod clock;
+#[cfg(all(feature = "config", not(treering_loom)))]
+pub mod config;
 #[cfg(not(treering_loom))]
 mod engine;
 mod error;
@@ -156,6 +160,8 @@ mod wake;
 
 #[cfg(not(treering_loom))]
 pub use builder::{Builder, Guard, builder};
+#[cfg(feature = "config")]
+pub use config::init_from;
 pub use error::Error;
 #[cfg(not(treering_loom))]
 pub use global::{

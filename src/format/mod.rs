@@ -85,6 +85,20 @@ pub trait Format: Send {
 }
 
 /// A level's name in small letters.
+impl<F: Format + ?Sized> Format for Box<F> {
+    fn format(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
+        (**self).format(record, out);
+    }
+
+    fn key(&self) -> Option<String> {
+        (**self).key()
+    }
+
+    fn colors_wanted(&mut self, yes: bool) {
+        (**self).colors_wanted(yes);
+    }
+}
+
 fn lower(level: Level) -> &'static str {
     match level {
         Level::Error => "error",
