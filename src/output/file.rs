@@ -235,6 +235,7 @@ fn open_or_create<F: Files>(files: &F, path: &Path, how: &How) -> io::Result<F::
 #[cfg(test)]
 mod tests {
     use super::super::System;
+    use super::super::testing::Model;
     use super::*;
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
@@ -308,6 +309,19 @@ mod tests {
             lines.write().unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap(), after);
             assert_eq!(lines.out().length(), after.len() as u64);
+        }
+    }
+
+    #[test]
+    fn a_line_that_another_process_is_just_writing_is_not_torn() {
+        const PATH: &str = "/log/app.log";
+        // Calls: to open, its facts, the lock, what the path names, its last byte, its facts again, the last byte again.
+        for (before_call, is_torn) in [(4, false), (5, false), (7, true)] {
+            let model = Model::default();
+            model.put(PATH, "one\ntw");
+            model.append_before(before_call, PATH, "o\n");
+            let file = Appended::open(model, Path::new(PATH), &How::default()).unwrap();
+            assert_eq!(file.is_torn(), is_torn, "the rest of the line came before call {before_call}");
         }
     }
 

@@ -179,6 +179,12 @@ impl<W: Write> Lines<W> {
         self.records
     }
 
+    /// How many lines wait, records and notes.
+    #[inline]
+    pub(crate) fn count(&self) -> usize {
+        self.held.len()
+    }
+
     /// Whether no line waits, record or note.
     pub(crate) fn is_empty(&self) -> bool {
         self.held.is_empty()

@@ -42,6 +42,8 @@ struct State {
     /// How many calls there were.
     calls: usize,
     fault: Option<Fault>,
+    /// What another process appends to this file before a call.
+    meanwhile: Option<(usize, PathBuf, String)>,
     /// The locks that open files have, by the numbers of the files.
     locks: Vec<(usize, usize, Lock)>,
     /// How many files were opened, and how many of them are open.
@@ -98,6 +100,10 @@ impl State {
     fn call(&mut self) -> io::Result<Verdict> {
         let call = self.calls;
         self.calls += 1;
+        if let Some((_, path, text)) = self.meanwhile.take_if(|(at, ..)| *at == call) {
+            let inode = self.names[&path];
+            self.inodes[inode].bytes.extend_from_slice(text.as_bytes());
+        }
         let refused = |code| Err(io::Error::from_raw_os_error(code));
         match self.fault {
             Some(Fault::Once(at, code)) if call == at => refused(code),
@@ -143,6 +149,12 @@ impl Model {
     pub(crate) fn set_fault(&self, fault: Option<Fault>) {
         let mut state = self.0.lock();
         (state.fault, state.calls) = (fault, 0);
+    }
+
+    /// Somebody else appends this to a file before that call, counted from the next one.
+    pub(crate) fn append_before(&self, call: usize, path: &str, text: &str) {
+        let mut state = self.0.lock();
+        state.meanwhile = Some((state.calls + call, path.into(), text.to_owned()));
     }
 
     /// The next process finds what the last one left.

@@ -205,10 +205,11 @@ fn parse(text: &str, stamp: &str, ending: &'static str) -> Option<Suffix> {
     has_shape.then(|| Suffix { stamp: own.to_owned(), number, ending })
 }
 
-/// A number from 1, as we write it: digits, without a leading zero.
+/// A number from 1, as we write it: digits, without a leading zero, and few enough for the next number to be one, too.
 fn number(text: &str) -> Option<u64> {
+    const DIGITS_MAX: usize = 18;
     let is_ours = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
-    if is_ours { text.parse().ok() } else { None }
+    if is_ours && text.len() <= DIGITS_MAX { text.parse().ok() } else { None }
 }
 
 #[cfg(test)]
@@ -260,6 +261,9 @@ mod tests {
             " 1",
             "x",
             "18446744073709551616",
+            "18446744073709551615",
+            "1000000000000000000",
+            "2026-11-22.18446744073709551615",
             "2026-11-2",
             "2026-11-222",
             "2026-11-22.0",
@@ -321,6 +325,13 @@ mod tests {
             assert_eq!(place.file_name().unwrap(), expected);
             model.put(place.to_str().unwrap(), "");
         }
+    }
+
+    #[test]
+    fn behind_the_highest_number_that_is_ours_the_next_one_has_its_place() {
+        let highest = format!("app.log.{DAY}.{}", "9".repeat(18));
+        let place = archive().make_room(&model(&[&highest]), DAY).unwrap();
+        assert_eq!(place, Path::new(&format!("/log/app.log.{DAY}.1{}", "0".repeat(18))));
     }
 
     #[test]

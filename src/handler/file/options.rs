@@ -32,7 +32,7 @@ pub struct FileOptions {
     pub(super) truncates: bool,
     pub(super) sync: SyncPolicy,
     /// The header line with its newline; empty for none.
-    pub(super) header: Vec<u8>,
+    pub(super) header: String,
     pub(super) rotation: Option<Rotation>,
 }
 
@@ -90,7 +90,7 @@ impl FileOptions {
     }
 
     /// A line, without its newline, that each file begins with. It is written before the first record of a file that
-    /// is empty. Default: none.
+    /// is empty. It may have no control character but tabs. Default: none.
     ///
     /// ```
     /// # let directory = tempfile::tempdir().unwrap();
@@ -99,7 +99,7 @@ impl FileOptions {
     /// # Ok::<(), treering::Error>(())
     /// ```
     pub fn header(mut self, line: &str) -> Self {
-        self.header = if line.is_empty() { Vec::new() } else { format!("{line}\n").into_bytes() };
+        self.header = if line.is_empty() { String::new() } else { format!("{line}\n") };
         self
     }
 
@@ -117,11 +117,13 @@ impl FileOptions {
         self
     }
 
-    /// Opens `path`, and creates it if there is nothing.
+    /// Opens `path`, and creates it if there is nothing. A relative path is of the working directory at this moment,
+    /// whatever that becomes.
     ///
     /// # Errors
     /// Where the system refuses (the file must be readable too, to see whether its last line is whole), for what is
-    /// neither a regular file nor a character device, and for a [`Rotation`] that cannot be.
+    /// neither a regular file nor a character device, and for a [`Rotation`] or a [`header`](FileOptions::header) that
+    /// cannot be.
     ///
     /// ```
     /// use treering::handler::{File, Rotation};
@@ -129,9 +131,22 @@ impl FileOptions {
     /// assert!(error.is_config());
     /// ```
     pub fn open(self, path: impl AsRef<Path>) -> Result<File, Error> {
+        self.check_header()?;
         let path = path.as_ref();
-        let writer = Writer::open(System, path, self)?;
-        Ok(File { writer, name: path.display().to_string() })
+        let name = path.display().to_string();
+        let path = std::path::absolute(path).map_err(|error| Error::io("open", path, error))?;
+        Ok(File { writer: Writer::open(System, &path, self)?, name })
+    }
+
+    /// It goes to a terminal as it is, and must be no more than a line.
+    fn check_header(&self) -> Result<(), Error> {
+        let header = self.header.strip_suffix('\n').unwrap_or_default();
+        match header.chars().find(|c| c.is_control() && *c != '\t') {
+            Some(control) => {
+                Err(Error::config(format!("the header has {control:?}: it is one line of text")))
+            }
+            None => Ok(()),
+        }
     }
 }
 

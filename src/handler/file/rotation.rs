@@ -15,6 +15,12 @@ const SECONDS_PER_HOUR: i64 = 3600;
 const SECONDS_PER_DAY: i64 = 86_400;
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
+/// The longest interval, a century: times far beyond any record's would be out of the range of the arithmetic.
+const INTERVAL_MAX: i64 = 36_525 * SECONDS_PER_DAY;
+
+/// A record may come so late, and its clock was still right.
+const LATE_MAX: i64 = SECONDS_PER_HOUR;
+
 /// So many rolled files are kept unless asked otherwise: a limit that nobody set must not fill a disk.
 const KEEP_FILES: usize = 10;
 
@@ -73,6 +79,8 @@ pub(super) struct Period {
     shown: i64,
     /// The first second after 1970-01-01 that it has no more.
     end: i64,
+    /// Who says that it is earlier than this second has had its clock set back since, by more than a record may be late.
+    earliest: i64,
 }
 
 /// A day of the week.
@@ -149,7 +157,7 @@ impl Rotation {
     }
 
     /// Rolls with the first record of each piece of this length, a whole number of minutes of which a whole number makes a
-    /// day, or a whole number of days. Pieces of a day begin with the day, those of several days count from 1970-01-01:
+    /// day, or a whole number of days, up to a century. Pieces of a day begin with the day, those of several days count from 1970-01-01:
     /// so each process that is asked has the same.
     ///
     /// ```
@@ -313,7 +321,8 @@ impl Rotation {
         let second = (time.as_nanos() / NANOS_PER_SECOND) as i64;
         let shown = interval.start_of(clocks::shown_until(&self.zone, second));
         let end = clocks::first_to_show(&self.zone, shown + interval.seconds, second);
-        Some(Period { shown, end })
+        let earliest = end - interval.seconds - interval.seconds.max(LATE_MAX);
+        Some(Period { shown, end, earliest })
     }
 
     /// The name of a piece of time: `2026-11-22`, `2026-11-22_13`, `2026-11-22_13-37`; empty if it does not roll by time.
@@ -349,9 +358,11 @@ impl Interval {
     fn check(self) -> Result<(), Error> {
         let is_even = |of: i64, by: i64| by > 0 && of % by == 0;
         let is_of_a_day = is_even(self.seconds, SECONDS_PER_MINUTE) && is_even(SECONDS_PER_DAY, self.seconds);
-        if self.seconds == 0 || !(is_of_a_day || self.is_of_days()) {
+        let is_of_days = self.is_of_days() && (1..=INTERVAL_MAX).contains(&self.seconds);
+        if !(is_of_a_day || is_of_days) {
             return Err(Error::config(
-                "every(…) wants minutes of which a whole number makes a day, such as 15 or 360, or whole days",
+                "every(…) wants minutes of which a whole number makes a day, such as 15 or 360, or whole days, \
+                 36525 at most",
             ));
         }
         Ok(())
@@ -368,9 +379,10 @@ impl Interval {
 }
 
 impl Period {
-    /// Whether this time is later than all of it.
-    pub(super) fn ends_before(&self, time: Timestamp) -> bool {
-        (time.as_nanos() / NANOS_PER_SECOND) as i64 >= self.end
+    /// Whether a record of this time is not for its file: it is later, or so much earlier that it is not just late.
+    pub(super) fn is_over_at(&self, time: Timestamp) -> bool {
+        let second = (time.as_nanos() / NANOS_PER_SECOND) as i64;
+        second >= self.end || second < self.earliest
     }
 }
 
@@ -388,7 +400,7 @@ mod tests {
     /// The name of the piece that this second lies in, and its end.
     fn piece(rotation: &Rotation, second: i64) -> (String, i64) {
         let period = rotation.period_of(at(second)).unwrap();
-        assert!(!period.ends_before(at(second)) && period.ends_before(at(period.end)));
+        assert!(!period.is_over_at(at(second)) && period.is_over_at(at(period.end)));
         assert_eq!(rotation.period_of(at(period.end - 1)), Some(period));
         (rotation.stamp(Some(period)), period.end)
     }
@@ -450,6 +462,8 @@ mod tests {
             (Rotation::new().every(Duration::from_hours(36)), "every"),
             (Rotation::new().every(Duration::from_millis(60_500)), "every"),
             (Rotation::new().every(Duration::MAX), "every"),
+            (Rotation::new().every(Duration::from_secs(i64::MAX as u64 / 86_400 * 86_400)), "every"),
+            (Rotation::new().every(Duration::from_secs(36_526 * 86_400)), "every"),
         ];
         for (rotation, expected) in wrong {
             let error = rotation.check().unwrap_err();

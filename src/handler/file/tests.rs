@@ -59,3 +59,15 @@ fn a_device_that_is_always_full_loses_each_record_and_says_so() {
     let many = offer(&mut file, (0..5000).map(|number| number.to_string()));
     assert!(lost(many) + file.held() == 5000);
 }
+
+#[test]
+fn a_header_is_one_line_and_tampers_with_no_terminal() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("app.log");
+    for header in ["two\nlines", "two\r", "\u{1b}[31mred", "\0", "\u{85}"] {
+        let error = File::options().header(header).open(&path).unwrap_err();
+        assert!(error.is_config() && error.to_string().contains("header"), "{header:?}: {error}");
+        assert!(!path.exists(), "{header:?}");
+    }
+    File::options().header("#time\tlevel\tmessage é").open(&path).unwrap();
+}

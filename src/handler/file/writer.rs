@@ -103,7 +103,7 @@ impl<F: Files> Writer<F> {
             files,
             path: path.to_owned(),
             how,
-            header,
+            header: header.into_bytes(),
             stream: Stream::new(Lines::from(file), path.to_owned()),
             control,
             look_interval: LOOK_INTERVAL,
@@ -165,8 +165,11 @@ impl<F: Files> Writer<F> {
         if self.stream.tell_gap() {
             self.roll_if_due(record.time);
         }
+        let lines = self.stream.lines.count();
         self.stream.push(record);
-        self.roll_if_due(record.time);
+        if self.stream.lines.count() > lines {
+            self.roll_if_due(record.time); // a format may have nothing to say of it
+        }
         if self.stream.lines.is_full() {
             self.write();
         }
@@ -341,8 +344,8 @@ impl<F: Files> Writer<F> {
     fn roll_before_last(&mut self, time: Timestamp) {
         let now = clock::now();
         let Some(roller) = self.roller.as_mut().filter(|roller| roller.rolling.is_due(now)) else { return };
-        roller.rolling.postpone(now);
         let Some(last) = self.stream.lines.pop() else { return };
+        roller.rolling.postpone(now);
         self.write();
         if self.stream.lines.is_empty() && self.lock_names() {
             if self.is_ours(now) {
@@ -486,8 +489,8 @@ impl Roller {
             self.begin(time);
             return false;
         }
-        let is_late = self.period.is_some_and(|period| period.ends_before(time));
-        is_late || self.rotation.is_too_long(after) || control.wants_roll()
+        let is_over = self.period.is_some_and(|period| period.is_over_at(time));
+        is_over || self.rotation.is_too_long(after) || control.wants_roll()
     }
 
     /// The open file's first record was made then.

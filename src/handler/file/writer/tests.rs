@@ -410,7 +410,7 @@ fn a_record_is_in_the_file_of_its_interval_however_long_nothing_was_logged() {
     for (day, text) in [(0, "1"), (0, "2"), (1, "3"), (1, "four"), (1, "five"), (1, "six"), (9, "seven")] {
         log_at(&mut writer, TIME + day * DAY, [text.to_owned()]);
     }
-    log_at(&mut writer, TIME, ["late".to_owned()]); // its file is closed: where it arrives
+    log_at(&mut writer, TIME + 8 * DAY, ["late".to_owned()]); // its file is closed: where it arrives
     let names: Vec<_> = model.all().into_iter().collect();
     let names: Vec<_> = names.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
     assert_eq!(
@@ -422,6 +422,69 @@ fn a_record_is_in_the_file_of_its_interval_however_long_nothing_was_logged() {
             ("/log/app.log.2023-11-15.1", "six\n"),
         ]
     );
+}
+
+#[test]
+fn a_clock_that_was_far_ahead_and_is_set_right_stops_no_roll() {
+    const HOUR: u64 = 3600;
+    let model = Model::default();
+    let mut writer = open(&model, options().rotate(Rotation::new().hourly())).unwrap();
+    let ahead = TIME + 100 * 24 * HOUR; // 2024-02-22T22:13:20Z
+    let times = [(ahead, "ahead"), (ahead - HOUR, "late"), (TIME, "right"), (TIME + HOUR, "next")];
+    for (second, text) in times {
+        log_at(&mut writer, second, [text.to_owned()]);
+    }
+    let files: Vec<_> = model.all().into_iter().collect();
+    let files: Vec<_> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let expected = [
+        (PATH, "next\n"),
+        ("/log/app.log.2023-11-14_22", "right\n"),
+        ("/log/app.log.2024-02-22_22", "ahead\nlate\n"),
+    ];
+    assert_eq!(files, expected);
+}
+
+#[test]
+fn of_short_intervals_a_record_may_be_an_hour_late() {
+    let model = Model::default();
+    let mut writer = open(&model, options().rotate(Rotation::new().minutely())).unwrap();
+    for (second, text) in [(TIME, "now"), (TIME - 3600, "late"), (TIME - 3700, "set back")] {
+        log_at(&mut writer, second, [text.to_owned()]);
+    }
+    assert_eq!((model.text(PATH).as_str(), model.all().len()), ("set back\n", 2));
+}
+
+#[test]
+fn a_record_that_the_format_leaves_out_neither_puts_a_roll_off_nor_makes_one() {
+    let model = Model::default();
+    let mut writer = open(&model, options().rotate(Rotation::new())).unwrap();
+    writer.roller.as_mut().unwrap().rolling = BackOff::new();
+    writer.stream.set_format(SkipsEmpty);
+    log(&mut writer, &["one"]);
+    writer.control.roll();
+    log(&mut writer, &["", "two"]);
+    assert_eq!((model.text("/log/app.log.1").as_str(), model.text(PATH).as_str()), ("one\n", "two\n"));
+    let run = Run::at(Timestamp::from_nanos(TIME), ["three", ""].map(str::to_owned));
+    let records: Vec<_> = run.all().iter().collect();
+    writer.take(&records[0]);
+    writer.control.roll();
+    writer.take(&records[1]);
+    log(&mut writer, &["four"]);
+    assert_eq!(
+        (model.text("/log/app.log.1").as_str(), model.text(PATH).as_str()),
+        ("two\nthree\n", "four\n")
+    );
+}
+
+/// As [`Plain`], but that it has nothing to say of some records.
+struct SkipsEmpty;
+
+impl Format for SkipsEmpty {
+    fn format(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
+        if record.message().to_string() != "" {
+            Plain.format(record, out);
+        }
+    }
 }
 
 #[test]
