@@ -1,5 +1,5 @@
-//! What a record says beside time, level, target, message and fields, where it is asked for: one list for all formats
-//! with keys.
+//! What a record says beside time, level, target, message and fields, where it is asked for: one list, and one set of
+//! settings, for all formats with keys.
 
 use crate::record::Record;
 
@@ -46,6 +46,69 @@ impl Details {
         }
     }
 }
+
+/// The settings of a format with keys, for its `impl`. It has a `clockface` and `details`.
+macro_rules! settings {
+    ($format:literal) => {
+        /// How the time is shown. Default: [`Time::utc`], with nanoseconds.
+        ///
+        /// ```
+        #[doc = concat!(" use treering::format::{", $format, ", Time};")]
+        #[doc = concat!(" let format = ", $format, "::new().time(Time::utc().micros());")]
+        /// ```
+        #[must_use]
+        pub fn time(mut self, time: Time) -> Self {
+            self.clockface = Clockface::new(&time);
+            self
+        }
+
+        /// Whether the thread is told: its name, if it has one, as `thread`, and its number as `thread_id`. Default: no.
+        ///
+        /// ```
+        #[doc = concat!(" let format = treering::format::", $format, "::new().threads(true);")]
+        /// ```
+        #[must_use]
+        pub fn threads(mut self, yes: bool) -> Self {
+            self.details.threads = yes;
+            self
+        }
+
+        /// Whether the place of the call in the source is told: `file` and `line`. Default: no.
+        ///
+        /// ```
+        #[doc = concat!(" let format = treering::format::", $format, "::new().location(true);")]
+        /// ```
+        #[must_use]
+        pub fn location(mut self, yes: bool) -> Self {
+            self.details.location = yes;
+            self
+        }
+
+        /// Whether the module of the call is told: `module`. Default: no, as it is the target, unless the call names
+        /// another.
+        ///
+        /// ```
+        #[doc = concat!(" let format = treering::format::", $format, "::new().module(true);")]
+        /// ```
+        #[must_use]
+        pub fn module(mut self, yes: bool) -> Self {
+            self.details.module = yes;
+            self
+        }
+
+        /// Whether the process's number is told: `process_id`. Default: no.
+        ///
+        /// ```
+        #[doc = concat!(" let format = treering::format::", $format, "::new().process_id(true);")]
+        /// ```
+        #[must_use]
+        pub fn process_id(mut self, yes: bool) -> Self {
+            self.details.process_id = yes;
+            self
+        }
+    };
+}
+pub(super) use settings;
 
 #[cfg(test)]
 mod tests {

@@ -28,7 +28,7 @@
 use std::fmt::{self, Write as _};
 
 use super::Format;
-use super::details::{Detail, Details};
+use super::details::{Detail, Details, settings};
 use super::escape::InQuotes;
 use super::keys::Rule;
 use super::time::Time;
@@ -79,17 +79,7 @@ impl Json {
         }
     }
 
-    /// How the time is shown. Default: [`Time::utc`], with nanoseconds.
-    ///
-    /// ```
-    /// use treering::format::{Json, Time};
-    /// let format = Json::new().time(Time::utc().micros());
-    /// ```
-    #[must_use]
-    pub fn time(mut self, time: Time) -> Self {
-        self.clockface = Clockface::new(&time);
-        self
-    }
+    settings!("Json");
 
     /// Whether fields stand beside `message` rather than in an object `fields`. One whose name is a key of this format
     /// gets `_2` behind it, as does the second of two with one name: `level_2`. Default: no.
@@ -112,51 +102,6 @@ impl Json {
     #[must_use]
     pub fn big_integers_as_strings(mut self, yes: bool) -> Self {
         self.big_integers_as_strings = yes;
-        self
-    }
-
-    /// Whether the thread is told: its name, if it has one, as `thread`, and its number as `thread_id`. Default: no.
-    ///
-    /// ```
-    /// let format = treering::format::Json::new().threads(true);
-    /// ```
-    #[must_use]
-    pub fn threads(mut self, yes: bool) -> Self {
-        self.details.threads = yes;
-        self
-    }
-
-    /// Whether the place of the call in the source is told: `file` and `line`. Default: no.
-    ///
-    /// ```
-    /// let format = treering::format::Json::new().location(true);
-    /// ```
-    #[must_use]
-    pub fn location(mut self, yes: bool) -> Self {
-        self.details.location = yes;
-        self
-    }
-
-    /// Whether the module of the call is told: `module`. Default: no, as it is the target, unless the call names
-    /// another.
-    ///
-    /// ```
-    /// let format = treering::format::Json::new().module(true);
-    /// ```
-    #[must_use]
-    pub fn module(mut self, yes: bool) -> Self {
-        self.details.module = yes;
-        self
-    }
-
-    /// Whether the process's number is told: `process_id`. Default: no.
-    ///
-    /// ```
-    /// let format = treering::format::Json::new().process_id(true);
-    /// ```
-    #[must_use]
-    pub fn process_id(mut self, yes: bool) -> Self {
-        self.details.process_id = yes;
         self
     }
 

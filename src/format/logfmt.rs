@@ -11,7 +11,7 @@
 use std::fmt::{self, Write as _};
 
 use super::Format;
-use super::details::{Detail, Details};
+use super::details::{Detail, Details, settings};
 use super::escape::{Quoted, Spelling, is_word};
 use super::keys::Rule;
 use super::time::Time;
@@ -50,62 +50,7 @@ impl Logfmt {
         Logfmt { clockface: Clockface::new(&Time::utc()), details: Details::default() }
     }
 
-    /// How the time is shown. Default: [`Time::utc`], with nanoseconds.
-    ///
-    /// ```
-    /// use treering::format::{Logfmt, Time};
-    /// let format = Logfmt::new().time(Time::utc().micros());
-    /// ```
-    #[must_use]
-    pub fn time(mut self, time: Time) -> Self {
-        self.clockface = Clockface::new(&time);
-        self
-    }
-
-    /// Whether the thread is told: its name, if it has one, as `thread`, and its number as `thread_id`. Default: no.
-    ///
-    /// ```
-    /// let format = treering::format::Logfmt::new().threads(true);
-    /// ```
-    #[must_use]
-    pub fn threads(mut self, yes: bool) -> Self {
-        self.details.threads = yes;
-        self
-    }
-
-    /// Whether the place of the call in the source is told: `file` and `line`. Default: no.
-    ///
-    /// ```
-    /// let format = treering::format::Logfmt::new().location(true);
-    /// ```
-    #[must_use]
-    pub fn location(mut self, yes: bool) -> Self {
-        self.details.location = yes;
-        self
-    }
-
-    /// Whether the module of the call is told: `module`. Default: no, as it is the target, unless the call names
-    /// another.
-    ///
-    /// ```
-    /// let format = treering::format::Logfmt::new().module(true);
-    /// ```
-    #[must_use]
-    pub fn module(mut self, yes: bool) -> Self {
-        self.details.module = yes;
-        self
-    }
-
-    /// Whether the process's number is told: `process_id`. Default: no.
-    ///
-    /// ```
-    /// let format = treering::format::Logfmt::new().process_id(true);
-    /// ```
-    #[must_use]
-    pub fn process_id(mut self, yes: bool) -> Self {
-        self.details.process_id = yes;
-        self
-    }
+    settings!("Logfmt");
 }
 
 impl Default for Logfmt {

@@ -106,7 +106,8 @@ impl Pattern {
 
 impl Format for Pattern {
     fn key(&self) -> Option<String> {
-        Some(format!("{self:?}"))
+        let Pattern { parts, paint, scratch: _ } = self;
+        Some(format!("Pattern{:?}", (parts, paint)))
     }
 
     fn format(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {

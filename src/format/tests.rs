@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
-use super::{Colors, Format, Json, Logfmt, Pattern, Text};
+use super::{Colors, Format, Json, Logfmt, Pattern, Text, Time};
 use crate::callsite::{Align, Count, Entry, Field, Kind, Metadata, Piece, Spec, Style, Type};
 use crate::level::Level;
 use crate::record::{Record, Thread, Timestamp};
@@ -47,6 +47,38 @@ fn every_line_is_one_line_and_says_what_was_logged() {
         }
         let result = catch_unwind(AssertUnwindSafe(|| callsite.check(seed)));
         assert!(result.is_ok(), "see above; again by TREERING_FUZZ_SEED={seed}");
+    }
+}
+
+#[test]
+fn a_key_tells_of_settings_and_not_of_the_records_before() {
+    use crate::record::encode::Encode;
+    use crate::record::testing::Owned;
+
+    let field = Field { name: "path", argument: 0, style: Style::Debug };
+    let record = Owned::new(Level::Info, "app", &[], &[field], ("/tmp/x".hold(), ()));
+    let keys = |mut format: Box<dyn Format>| {
+        let before = format.key();
+        format.format(&record.record(), &mut Vec::new());
+        [before, format.key()]
+    };
+    let pattern = || Pattern::new(PATTERN).unwrap();
+    let micros = || Time::utc().micros();
+    let formats: [[Box<dyn Format>; 2]; 8] = [
+        [Box::new(Text::new()), Box::new(Text::new().time(micros()))],
+        [Box::new(Text::new().threads(true)), Box::new(Text::new().location(true))],
+        [Box::new(Text::new().indented(true)), Box::new(Text::new().colors(Colors::Always))],
+        [Box::new(Json::new()), Box::new(Json::new().time(micros()))],
+        [Box::new(Json::new().flat(true)), Box::new(Json::new().module(true))],
+        [Box::new(Logfmt::new()), Box::new(Logfmt::new().time(micros()))],
+        [Box::new(pattern()), Box::new(pattern().colors(Colors::Always))],
+        [Box::new(Pattern::new("{time}").unwrap()), Box::new(Pattern::new("{time}").unwrap().time(micros()))],
+    ];
+    let mut all = std::collections::BTreeSet::new();
+    for format in formats.into_iter().flatten() {
+        let [before, after] = keys(format);
+        assert_eq!(before, after);
+        assert!(all.insert(before.clone()), "two formats have the key {before:?}");
     }
 }
 

@@ -200,7 +200,8 @@ impl Format for Text {
     }
 
     fn key(&self) -> Option<String> {
-        Some(format!("{self:?}"))
+        let Text { clockface, threads, location, indented, paint, scratch: _ } = self;
+        Some(format!("Text{:?}", (clockface, threads, location, indented, paint)))
     }
 
     fn colors_wanted(&mut self, yes: bool) {

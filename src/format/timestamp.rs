@@ -12,7 +12,6 @@ use crate::record::Timestamp;
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 /// Writes stamps, and remembers what stands around the fraction in the second of the last one.
-#[derive(Debug)]
 pub(super) struct Clockface {
     zone: Zone,
     /// Before the fraction, and after it.
@@ -98,6 +97,14 @@ fn eight_digits(number: u32) -> [u8; 8] {
     let tens = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
     let ones = tens | (twos - 10 * tens) << 8;
     (ones | 0x3030_3030_3030_3030).to_le_bytes()
+}
+
+/// What was set and nothing of the last stamp: keys of formats are made of it.
+impl fmt::Debug for Clockface {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Clockface { zone, directives, precision, second: _, texts: _ } = self;
+        write!(f, "Clockface({zone:?}, {directives:?}, {precision:?})")
+    }
 }
 
 impl fmt::Display for Timestamp {
