@@ -675,6 +675,40 @@ fn a_handler_that_fails_and_panics_to_the_end_can_be_replaced() {
     assert!(faults.iter().any(|fault| fault.contains("when it was dropped: at the drop")), "{faults:#?}");
 }
 
+#[test]
+fn a_handler_that_is_refused_and_panics_when_it_is_dropped_harms_nobody() {
+    struct Grenade;
+
+    impl Handler for Grenade {
+        fn handle(&mut self, _: &Batch<'_>) -> Result<(), HandlerError> {
+            Ok(())
+        }
+
+        fn name(&self) -> String {
+            "main".to_owned()
+        }
+    }
+
+    impl Drop for Grenade {
+        fn drop(&mut self) {
+            panic!("at the drop");
+        }
+    }
+
+    let capture = Capture::new();
+    let (logger, guard) = treering::builder().handler(capture.clone().named("main")).start().unwrap();
+    for n in 0..3_u64 {
+        let taken = guard.handlers().add(Grenade, SOON).unwrap_err();
+        assert!(taken.is_config() && taken.to_string().contains("named \"main\" already"), "{taken}");
+        let unknown = guard.handlers().replace("other", Grenade, SOON).unwrap_err();
+        assert!(unknown.is_config() && unknown.to_string().contains("no handler is named"), "{unknown}");
+        info!(logger: logger, "{n}");
+    }
+    let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
+    assert_eq!((numbers(&capture), report.listener_panics), (vec![0, 1, 2], 0));
+}
+
 /// How a [`Picky`] handler fails, and what it got.
 #[derive(Clone, Default)]
 struct Mood {

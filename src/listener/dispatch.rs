@@ -198,12 +198,16 @@ impl Handlers {
         let at = self.find(&name);
         match (what, at) {
             (What::Add(handler), None) => self.runners.push(Runner::new(handler, books.open(name))),
-            (What::Add(_), Some(_)) => {
+            (What::Add(refused), Some(_)) => {
+                discard(refused);
                 return Ok(Err(Error::config(format!(
                     "a handler is named {name:?} already: replace it, or name the new one otherwise"
                 ))));
             }
-            (_, None) => return Ok(Err(self.knows_no(&name))),
+            (refused, None) => {
+                discard(refused);
+                return Ok(Err(self.knows_no(&name)));
+            }
             (What::Remove, Some(at)) => {
                 self.runners[at].detach(books, faults)?;
                 self.runners.remove(at).drop_handler(faults);
