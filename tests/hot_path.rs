@@ -5,7 +5,9 @@
 //! that is not installed says so and passes.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #![allow(unsafe_code, reason = "a global allocator that counts")]
-#![allow(clippy::print_stdout, reason = "figures beside their budgets, and why a test was skipped")]
+#![allow(clippy::print_stdout, reason = "figures beside their budgets")]
+
+mod support;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -142,7 +144,7 @@ fn tool(name: &str, arguments: &[&str]) -> Option<String> {
             Some(String::from_utf8_lossy(&output.stdout).into_owned())
         }
         Err(error) => {
-            println!("SKIPPED: {name} cannot be run here: {error}");
+            support::not_tried(&format!("{name}: {error}"));
             None
         }
     }
@@ -250,7 +252,7 @@ fn a_call_takes_few_instructions() {
         let output = match valgrind {
             Ok(output) => output,
             Err(error) => {
-                println!("SKIPPED: valgrind cannot be run here: {error}");
+                support::not_tried(&format!("valgrind: {error}"));
                 return None;
             }
         };
@@ -306,5 +308,5 @@ fn no_call_of_steady_traffic_wakes_the_listener() {
         println!("{after} wakes after the traffic, which the machine kept waiting for {silence} ms; again");
     }
     assert!(has_woken, "a call after half a second of silence wakes the listener");
-    println!("SKIPPED: this machine is too busy for steady traffic");
+    support::not_tried("system calls under steady traffic, as this machine is too busy");
 }

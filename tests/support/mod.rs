@@ -116,6 +116,12 @@ pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// Says what this run did not try. Past the harness, which shows what a test prints only if it fails.
+pub(crate) fn not_tried(what: &str) {
+    let line = format!("not tried: {what}\n");
+    std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).unwrap();
+}
+
 /// What is set in a process that [`in_child`] starts: the test's name.
 const CHILD: &str = "TREERING_TEST_CHILD";
 
