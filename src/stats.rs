@@ -296,6 +296,10 @@ impl Cursor {
         self.handed.load(Ordering::Relaxed) & Self::COUNT
     }
 
+    pub(crate) fn is_closed(&self) -> bool {
+        self.handed.load(Ordering::Relaxed) & Self::CLOSED != 0
+    }
+
     pub(crate) fn exhaust(&self) {
         self.handed.fetch_or(Self::EXHAUSTED, Ordering::Relaxed);
     }

@@ -3,12 +3,14 @@
 mod support;
 
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use proptest::prelude::*;
 use support::{Each, SOON};
 use treering::format::Json;
-use treering::handler::{Capture, File, FlightRecorder, Handler, HandlerError};
+use treering::handler::{Batch, Capture, File, FlightRecorder, Handler, HandlerError};
 use treering::{Guard, Level, LevelFilter, Logger, Overflow, debug, error, info, trace, warn};
 
 fn engine(handler: impl Handler + 'static) -> (Logger, Guard) {
@@ -143,7 +145,7 @@ fn what_the_handler_does_not_accept_is_kept_too() {
             record.target() != "noisy"
         }
 
-        fn handle(&mut self, batch: &treering::handler::Batch<'_>) -> Result<(), HandlerError> {
+        fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
             self.0.handle(batch)
         }
     }
@@ -160,7 +162,7 @@ fn what_the_handler_does_not_accept_is_kept_too() {
 
 #[test]
 fn a_handler_that_fails_loses_what_it_failed_at_and_nothing_else() {
-    let (seen, mut n) = (std::sync::Arc::new(std::sync::Mutex::new(Vec::new())), 0);
+    let (seen, mut n) = (Arc::new(std::sync::Mutex::new(Vec::new())), 0);
     let sees = seen.clone();
     let handler = Each(move |record: &treering::Record<'_>| {
         n += 1;
@@ -184,7 +186,7 @@ fn a_handler_that_fails_loses_what_it_failed_at_and_nothing_else() {
 struct OffUntilTrigger<H>(H);
 
 impl<H: Handler> Handler for OffUntilTrigger<H> {
-    fn handle(&mut self, batch: &treering::handler::Batch<'_>) -> Result<(), HandlerError> {
+    fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
         self.0.handle(batch)
     }
 
@@ -212,6 +214,169 @@ fn a_handler_that_hangs_is_left_alone_at_the_deadline_with_balanced_books() {
     report.assert_balanced();
     assert_eq!(report.handlers.iter().next().unwrap().in_flight, 11);
     gate.open();
+}
+
+#[test]
+fn a_handler_that_fails_at_each_kept_record_is_soon_left_alone_and_told_how_many_it_was_not_shown() {
+    const KEPT: u64 = 1000;
+    #[derive(Clone, Default)]
+    struct Fails {
+        calls: Arc<AtomicU64>,
+        skipped: Arc<AtomicU64>,
+        works: Arc<AtomicBool>,
+    }
+
+    impl Handler for Fails {
+        fn handle(&mut self, _: &Batch<'_>) -> Result<(), HandlerError> {
+            self.calls.fetch_add(1, Ordering::SeqCst);
+            if self.works.load(Ordering::SeqCst) { Ok(()) } else { Err(HandlerError::new("no")) }
+        }
+
+        fn skipped(&mut self, records: u64) {
+            self.skipped.fetch_add(records, Ordering::SeqCst);
+        }
+
+        fn max_level(&self) -> LevelFilter {
+            LevelFilter::OFF
+        }
+    }
+
+    let fails = Fails::default();
+    let (logger, guard) = engine(FlightRecorder::new(fails.clone()));
+    (0..KEPT).for_each(|n| debug!(logger: logger, "{n}"));
+    error!(logger: logger, "trigger");
+    guard.flush(SOON).unwrap();
+    let calls = fails.calls.load(Ordering::SeqCst);
+    assert!((10..15).contains(&calls), "ten failures in a row are enough: {calls} calls");
+    fails.works.store(true, Ordering::SeqCst);
+    let mut more = 0;
+    support::eventually("it works again", || {
+        error!(logger: logger, "another");
+        guard.flush(SOON).unwrap();
+        more += 1;
+        guard.stats().handlers.iter().any(|handler| handler.delivered > 0)
+    });
+    let [offered, filtered, delivered, failed] = books(&guard);
+    assert_eq!((offered, filtered, delivered), (KEPT + 1 + more, 0, 1));
+    assert_eq!(failed, calls + fails.skipped.load(Ordering::SeqCst));
+}
+
+/// Stands at a gate before each record; a test learns how many it got, and when it is dropped.
+struct Slow {
+    gate: support::Gate,
+    records: Arc<AtomicU64>,
+    is_dropped: Arc<AtomicBool>,
+}
+
+impl Handler for Slow {
+    fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+        for _ in batch {
+            self.records.fetch_add(1, Ordering::SeqCst);
+            self.gate.pass();
+        }
+        Ok(())
+    }
+
+    fn max_level(&self) -> LevelFilter {
+        LevelFilter::OFF
+    }
+}
+
+impl Drop for Slow {
+    fn drop(&mut self) {
+        self.is_dropped.store(true, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn after_a_deadline_no_more_kept_records_are_handed_over() {
+    let gate = support::Gate::closed();
+    let (records, is_dropped) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
+    let slow = Slow { gate: gate.clone(), records: records.clone(), is_dropped: is_dropped.clone() };
+    let (logger, guard) = engine(FlightRecorder::new(slow));
+    for n in 0..10 {
+        debug!(logger: logger, "{n}");
+    }
+    error!(logger: logger, "error");
+    gate.wait_for_guest();
+    let report = guard.stop(Duration::from_millis(50)).unwrap();
+    report.assert_balanced();
+    drop((logger, guard));
+    gate.open();
+    support::eventually("the engine is gone", || is_dropped.load(Ordering::SeqCst));
+    assert_eq!(records.load(Ordering::SeqCst), 1, "the one that it was at");
+}
+
+#[test]
+fn limits_that_no_memory_has_are_as_good_as_none() {
+    for (records, bytes) in [(usize::MAX, 1 << 20), (1 << 40, 1 << 20), (1000, usize::MAX)] {
+        let capture = Capture::new().level(Level::Info);
+        let (logger, guard) = engine(FlightRecorder::new(capture.clone()).records(records).bytes(bytes));
+        for n in 0..100 {
+            debug!(logger: logger, "{n}");
+        }
+        error!(logger: logger, "error");
+        assert_eq!(books(&guard), [101, 0, 101, 0]);
+        assert_eq!(capture.len(), 102);
+    }
+}
+
+#[test]
+fn what_is_kept_on_purpose_keeps_nobody_waiting() {
+    let capture = Capture::new().level(Level::Info);
+    let (logger, guard) = engine(FlightRecorder::new(capture.clone()).or(Capture::new()).named("recorder"));
+    debug!(logger: logger, "kept");
+    guard.wait_idle(SOON).unwrap();
+    assert_eq!(guard.stats().handlers["recorder"].held, 1);
+    error!(logger: logger, "error");
+    guard.wait_idle(SOON).unwrap();
+    assert_eq!(capture.len(), 3);
+    assert_eq!(books(&guard), [2, 0, 2, 0]);
+}
+
+#[test]
+fn a_level_given_to_the_recorder_says_what_reaches_it() {
+    let capture = Capture::new().level(Level::Info);
+    let (logger, guard) = engine(FlightRecorder::new(capture.clone()).level(Level::Debug));
+    trace!(logger: logger, "not kept");
+    debug!(logger: logger, "kept");
+    error!(logger: logger, "error");
+    guard.handlers().set_level("capture", Level::Info, SOON).unwrap();
+    debug!(logger: logger, "no longer kept");
+    error!(logger: logger, "another");
+    assert_eq!(books(&guard), [5, 2, 3, 0]);
+    assert_eq!(messages(&capture), [&note(1, 0), "kept", "error", "another"]);
+}
+
+#[test]
+fn a_handler_that_cannot_say_what_it_holds_harms_no_kept_record() {
+    struct Mute(Capture);
+
+    impl Handler for Mute {
+        fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+            self.0.handle(batch)
+        }
+
+        fn held(&self) -> u64 {
+            panic!("held")
+        }
+
+        fn max_level(&self) -> LevelFilter {
+            LevelFilter::OFF
+        }
+    }
+
+    let capture = Capture::new();
+    let (logger, guard) = engine(FlightRecorder::new(Mute(capture.clone())).records(2));
+    for round in 0..3 {
+        for n in 0..3 {
+            debug!(logger: logger, "{n}");
+        }
+        error!(logger: logger, "error");
+        guard.flush(SOON).unwrap();
+        assert_eq!(messages(&capture)[round * 3..], ["1", "2", "error"]);
+    }
+    assert_eq!(books(&guard), [12, 3, 9, 0]);
 }
 
 #[test]

@@ -1022,6 +1022,55 @@ impl Handler for Gone {
 }
 
 #[test]
+fn after_a_deadline_neither_of_the_two_is_called_again() {
+    /// Refuses each record, but stands at a gate before that.
+    struct Slow {
+        gate: Gate,
+        calls: Arc<AtomicU64>,
+        is_dropped: Arc<AtomicBool>,
+    }
+
+    impl Handler for Slow {
+        fn handle(&mut self, _: &Batch<'_>) -> Result<(), HandlerError> {
+            self.calls.fetch_add(1, Ordering::SeqCst);
+            self.gate.pass();
+            Err(HandlerError::new("no"))
+        }
+
+        fn flush(&mut self) -> Result<(), HandlerError> {
+            self.calls.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        }
+    }
+
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            self.is_dropped.store(true, Ordering::SeqCst);
+        }
+    }
+
+    let (gate, calls, is_dropped) =
+        (Gate::closed(), Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
+    let slow = Slow { gate: gate.clone(), calls: calls.clone(), is_dropped: is_dropped.clone() };
+    let (spare, asked) = (Capture::new(), Arc::<AtomicU64>::default());
+    let asks = asked.clone();
+    let fallback = spare.clone().filter(move |_| {
+        asks.fetch_add(1, Ordering::SeqCst);
+        true
+    });
+    let builder = treering::builder().wait(treering::Wait::Park).overflow(Overflow::block(LONG));
+    let (logger, guard) = builder.error_hook(|_| ()).handler(slow.or(fallback)).start().unwrap();
+    (0..5_u64).for_each(|n| info!(logger: logger, "{n}"));
+    gate.wait_for_guest();
+    let report = guard.stop(Duration::from_millis(50)).unwrap();
+    report.assert_balanced();
+    drop((logger, guard));
+    gate.open();
+    support::eventually("the engine is gone", || is_dropped.load(Ordering::SeqCst));
+    assert_eq!((calls.load(Ordering::SeqCst), asked.load(Ordering::SeqCst), spare.len()), (1, 0, 0));
+}
+
+#[test]
 fn a_fallback_may_have_a_fallback() {
     let down = |text: &'static str| Picky(Mood::refusing(|_| Some(HandlerError::new("down")))).named(text);
     let last = Capture::new();

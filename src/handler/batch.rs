@@ -81,9 +81,16 @@ pub struct Batch<'a> {
     pub(crate) chosen: &'a [u32],
     /// How far the handler came.
     pub(crate) cursor: &'a Cursor,
+    /// That of the handler around this one, which hands these out in its own call.
+    pub(super) within: Option<&'a Batch<'a>>,
 }
 
 impl<'a> Batch<'a> {
+    /// Whether more of its records may be handed out: until a stop's deadline passes.
+    pub(super) fn is_open(&self) -> bool {
+        !self.cursor.is_closed() && self.within.is_none_or(Batch::is_open)
+    }
+
     /// How many records there are: those that pass the handler's level and that it accepts.
     ///
     /// ```
@@ -192,13 +199,14 @@ impl<'a> Iterator for Records<'a> {
     type Item = Record<'a>;
 
     fn next(&mut self) -> Option<Record<'a>> {
-        let Batch { contents, chosen, cursor } = self.batch;
+        let Batch { contents, chosen, cursor, within } = self.batch;
         let Some(position) = chosen.get(self.at) else {
             cursor.exhaust();
             return None;
         };
         self.at += 1;
         // If it may not advance a stop's deadline has passed: what is left was counted as abandoned.
-        cursor.advance(self.at).then(|| contents.record(&contents.items[*position as usize]))
+        let is_open = cursor.advance(self.at) && within.is_none_or(Batch::is_open);
+        is_open.then(|| contents.record(&contents.items[*position as usize]))
     }
 }

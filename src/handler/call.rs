@@ -1,4 +1,4 @@
-//! The boundary behind which a handler may fail.
+//! The boundary behind which a handler may fail, and what a failure costs.
 
 use std::time::Duration;
 
@@ -40,4 +40,50 @@ pub(crate) fn call_handler(
         Err(panic) => (Cost::Current, format!("panicked: {panic}")),
     };
     Err(Failure { cost, text, took: since.map_or(Duration::ZERO, |since| clock::now() - since) })
+}
+
+/// What a call did with the records that it was shown: with so many of them it is done, and what it lost.
+pub(crate) struct Outcome {
+    pub(crate) taken: usize,
+    pub(crate) loss: Loss,
+}
+
+/// Records that a call cost.
+#[derive(Clone, Copy)]
+pub(crate) enum Loss {
+    /// So many.
+    Of(u64),
+    /// The last one of those taken.
+    OfLast,
+    /// Whatever the handler had and holds no more: it failed without saying how far it came.
+    OfWhatVanished,
+}
+
+impl Outcome {
+    /// `handed`: how many of those shown it asked for. `buffers`: it has held records before.
+    pub(crate) fn of(failure: Option<&Failure>, shown: usize, handed: usize, buffers: bool) -> Self {
+        // It may have failed before it asked for the first record: that one is what it costs.
+        let last_handed = handed.clamp(1, shown);
+        let (taken, loss) = match failure.map(|failure| failure.cost) {
+            None => (shown, Loss::Of(0)),
+            Some(Cost::Lost(records)) => (shown, Loss::Of(records)),
+            Some(Cost::After(settled)) if settled < shown => (settled + 1, Loss::OfLast),
+            Some(Cost::After(_)) => (shown, Loss::Of(0)),
+            // A handler that buffers may have failed to let go of more than this one.
+            Some(Cost::Current) if buffers => (last_handed, Loss::OfWhatVanished),
+            Some(Cost::Current) => (last_handed, Loss::OfLast),
+        };
+        Outcome { taken, loss }
+    }
+}
+
+impl Loss {
+    /// What a call without a batch cost of the records that the handler held.
+    pub(crate) fn of_held(failure: Option<&Failure>) -> Self {
+        match failure.map(|failure| failure.cost) {
+            None => Loss::Of(0),
+            Some(Cost::Lost(records)) => Loss::Of(records),
+            Some(Cost::Current | Cost::After(_)) => Loss::OfWhatVanished,
+        }
+    }
 }

@@ -17,14 +17,10 @@
 
 use std::fmt;
 
-use super::{
-    Batch, Contents, Cost, Failure, Handler, HandlerError, Quarantine, Routed, call_handler, informed,
-};
-use crate::clock;
-use crate::fault::guarded;
+use super::inner::{Given, Inner};
+use super::{Batch, Handler, HandlerError, Routed};
 use crate::level::LevelFilter;
 use crate::record::Record;
-use crate::stats::Cursor;
 
 /// A handler with another one behind it: what [`Handler::or`] returns.
 ///
@@ -59,47 +55,22 @@ use crate::stats::Cursor;
 /// # Ok::<(), treering::Error>(())
 /// ```
 pub struct Or {
-    primary: Side,
-    fallback: Side,
+    primary: Inner,
+    fallback: Inner,
     /// Records that the fallback took since somebody asked.
     diverted: u64,
 }
 
-/// One of the two, with what the listener would know of it.
-struct Side {
-    handler: Routed,
-    /// How far it came in the call it is in.
-    cursor: Cursor,
-    quarantine: Quarantine,
-    /// Records that it was not shown and was not told of yet.
-    untold: u64,
-    /// It has held records before: an error of its may cost more than the record it was on.
-    buffers: bool,
-}
-
-/// What became of records that a side was given.
-#[derive(Default)]
-struct Given {
-    /// Those that it refused, or was not shown, in order.
-    refused: Vec<u32>,
-    /// How many more it lost, without saying which.
-    lost: u64,
-    /// It was shown some of them.
-    was_called: bool,
-    /// What there is to tell of it.
-    news: Option<String>,
-}
-
 impl Or {
     pub(super) fn new(primary: Routed, fallback: Routed) -> Self {
-        Or { primary: Side::new(primary), fallback: Side::new(fallback), diverted: 0 }
+        Or { primary: Inner::new(primary), fallback: Inner::new(fallback), diverted: 0 }
     }
 
     /// Hands records to the primary, and brings out what it takes. What it refuses is for the fallback, what it loses is
     /// lost for good.
     fn offer_primary(&mut self, batch: &Batch<'_>) -> Given {
-        let mut given = self.primary.give(batch.contents, batch.chosen);
-        if !given.was_called {
+        let mut given = self.primary.give(Some(batch), batch.contents, batch.chosen);
+        if !given.was_called || !batch.is_open() {
             return given;
         }
         let within = given.lost;
@@ -122,9 +93,14 @@ impl Or {
     }
 
     /// Hands records to the fallback. What it does not want is lost, as what it refuses.
-    fn offer_fallback(&mut self, contents: Contents<'_>, records: &[u32]) -> Given {
-        let wanted = self.fallback.wanted(contents, records);
-        let Given { refused, lost, news, .. } = self.fallback.give(contents, &wanted);
+    fn offer_fallback(&mut self, batch: &Batch<'_>, records: &[u32]) -> Given {
+        let contents = batch.contents;
+        let mut is_wanted = |at: &u32| {
+            let item = &contents.items[*at as usize];
+            item.own || self.fallback.wants(&contents.record(item)).unwrap_or(false)
+        };
+        let wanted: Vec<_> = records.iter().copied().filter(&mut is_wanted).collect();
+        let Given { refused, lost, news, .. } = self.fallback.give(Some(batch), contents, &wanted);
         let taken = (wanted.len() as u64).saturating_sub(refused.len() as u64 + lost);
         self.diverted += taken;
         let unwanted = records.len() - wanted.len();
@@ -132,119 +108,9 @@ impl Or {
     }
 }
 
-impl Side {
-    fn new(handler: Routed) -> Self {
-        Side { handler, cursor: Cursor::new(), quarantine: Quarantine::default(), untold: 0, buffers: false }
-    }
-
-    fn is_left_alone(&self) -> bool {
-        self.quarantine.until().is_some_and(|until| clock::now() < until)
-    }
-
-    fn held(&self) -> u64 {
-        guarded(|| self.handler.held()).unwrap_or(0)
-    }
-
-    /// Which of these records pass its level and its filter.
-    fn wanted(&mut self, contents: Contents<'_>, records: &[u32]) -> Vec<u32> {
-        let max_level = guarded(|| self.handler.max_level()).unwrap_or(LevelFilter::ALL);
-        let mut is_wanted = |at: &u32| {
-            let item = &contents.items[*at as usize];
-            let mut accepts = || guarded(|| self.handler.accepts(&contents.record(item))).unwrap_or(false);
-            item.own || (max_level.allows(item.entry.metadata.level) && accepts())
-        };
-        records.iter().copied().filter(|at| is_wanted(at)).collect()
-    }
-
-    /// Calls it until all of the records are taken or refused, or it is left alone.
-    fn give(&mut self, contents: Contents<'_>, records: &[u32]) -> Given {
-        let mut given = Given::default();
-        let mut rest = records;
-        while !rest.is_empty() {
-            if self.is_left_alone() {
-                self.quarantine.skip(rest.len() as u64);
-                self.untold += rest.len() as u64;
-                given.refused.extend(rest);
-                break;
-            }
-            given.was_called = true;
-            self.cursor.reset();
-            let held = self.held();
-            let batch = Batch { contents, chosen: rest, cursor: &self.cursor };
-            let is_failing = self.quarantine.is_failing();
-            let called =
-                call_handler(is_failing, || informed(&mut self.handler, &mut self.untold).handle(&batch));
-            let failure = called.err();
-            let handed = self.cursor.handed().clamp(1, rest.len());
-            let (done, refused, lost) = match failure.as_ref().map(|failure| failure.cost) {
-                None => (rest.len(), None, 0),
-                Some(Cost::Lost(lost)) => (rest.len(), None, lost),
-                Some(Cost::After(settled)) => (rest.len().min(settled + 1), rest.get(settled).copied(), 0),
-                Some(Cost::Current) if self.buffers => {
-                    (handed, None, (held + handed as u64).saturating_sub(self.held()))
-                }
-                Some(Cost::Current) => (handed, Some(rest[handed - 1]), 0),
-            };
-            let failed = lost + refused.iter().count() as u64;
-            given.refused.extend(refused);
-            given.lost += lost;
-            rest = &rest[done..];
-            let news = self.learn((held + done as u64).saturating_sub(failed), failure);
-            given.news = given.news.or(news);
-        }
-        given
-    }
-
-    /// Brings out what it holds, unless it is left alone.
-    fn flush(&mut self) -> Given {
-        if self.is_left_alone() { Given::default() } else { self.finish(|handler| handler.flush()) }
-    }
-
-    fn finish(&mut self, finish: impl FnOnce(&mut dyn Handler) -> Result<(), HandlerError>) -> Given {
-        let held = self.held();
-        let is_failing = self.quarantine.is_failing();
-        let called = call_handler(is_failing, || finish(informed(&mut self.handler, &mut self.untold)));
-        let failure = called.err();
-        let lost = self.lost_of(held, failure.as_ref());
-        let news = self.learn(held.saturating_sub(lost), failure);
-        Given { lost, news, ..Given::default() }
-    }
-
-    /// Neither a failure nor a success of this says whether records get through.
-    fn tend(&mut self) -> Given {
-        if self.is_left_alone() {
-            return Given::default();
-        }
-        let held = self.held();
-        let failure = call_handler(false, || self.handler.tend()).err();
-        let lost = self.lost_of(held, failure.as_ref());
-        Given { lost, news: failure.map(|failure| failure.text), ..Given::default() }
-    }
-
-    /// What a call without records cost of those that it `held` before.
-    fn lost_of(&self, held: u64, failure: Option<&Failure>) -> u64 {
-        match failure.map(|failure| failure.cost) {
-            None => 0,
-            Some(Cost::Lost(lost)) => lost,
-            Some(Cost::Current | Cost::After(_)) => held.saturating_sub(self.held()),
-        }
-    }
-
-    /// What the end of a call says of it, of which `kept` records were not lost: delivered, or held. Returns what there is
-    /// to tell: the first failure in a row, and the end of a quarantine.
-    fn learn(&mut self, kept: u64, failure: Option<Failure>) -> Option<String> {
-        let held = self.held();
-        self.buffers |= held > 0;
-        let was_failing = self.quarantine.is_failing();
-        let mut news = None;
-        if kept > held {
-            let skipped = self.quarantine.delivered();
-            news = skipped.map(|skipped| format!("works again; {skipped} records were not shown to it"));
-        } else if let Some(Failure { took, .. }) = &failure {
-            self.quarantine.failed(*took, clock::now());
-        }
-        failure.filter(|_| !was_failing).map(|failure| failure.text).or(news)
-    }
+/// Brings out what it holds, unless it is left alone.
+fn flush(inner: &mut Inner) -> Given {
+    if inner.is_left_alone() { Given::default() } else { inner.finish(|handler| handler.flush()) }
 }
 
 /// What the engine is told of a call: how many records are lost for good, and the news of both sides.
@@ -264,15 +130,15 @@ impl Handler for Or {
         // From now on all of it is in hand: nobody outside can tell how far it came.
         batch.cursor.exhaust();
         let primary = self.offer_primary(batch);
-        let fallback = match &primary.refused[..] {
-            [] => Given::default(),
-            refused => self.offer_fallback(batch.contents, refused),
-        };
+        if primary.refused.is_empty() || !batch.is_open() {
+            return outcome(primary, Given::default());
+        }
+        let fallback = self.offer_fallback(batch, &primary.refused);
         outcome(primary, fallback)
     }
 
     fn flush(&mut self) -> Result<(), HandlerError> {
-        outcome(self.primary.flush(), self.fallback.flush())
+        outcome(flush(&mut self.primary), flush(&mut self.fallback))
     }
 
     fn close(&mut self) -> Result<(), HandlerError> {
@@ -291,12 +157,16 @@ impl Handler for Or {
 
     /// To the one that gets what comes next, as far as anybody can know.
     fn remark(&mut self, record: &Record<'_>) {
-        let side = if self.primary.is_left_alone() { &mut self.fallback } else { &mut self.primary };
-        side.handler.remark(record);
+        let next = if self.primary.is_left_alone() { &mut self.fallback } else { &mut self.primary };
+        next.handler.remark(record);
     }
 
     fn held(&self) -> u64 {
         self.primary.held() + self.fallback.held()
+    }
+
+    fn kept(&self) -> u64 {
+        self.primary.kept() + self.fallback.kept()
     }
 
     fn discarded(&mut self) -> u64 {

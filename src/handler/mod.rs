@@ -10,6 +10,7 @@ mod capture;
 mod console;
 mod fallback;
 mod file;
+mod inner;
 mod policy;
 mod quarantine;
 #[cfg(not(treering_loom))]
@@ -24,7 +25,7 @@ mod texts;
 
 pub use batch::{Batch, Records};
 pub(crate) use batch::{Contents, Item};
-pub(crate) use call::{Failure, call_handler, informed};
+pub(crate) use call::{Failure, Loss, Outcome, call_handler, informed};
 pub use capture::{Capture, Captured, CapturedValue};
 pub use console::Console;
 pub use fallback::Or;
@@ -206,6 +207,46 @@ pub trait Handler: Send {
 
     /// How many records were taken but have not left the process yet.
     fn held(&self) -> u64 {
+        0
+    }
+
+    /// How many of those that it [holds](Handler::held) wait for something else than a flush, as what a [`FlightRecorder`]
+    /// keeps waits for a trigger. No flush is made for their sake, and [`wait_idle`](crate::wait_idle) does not wait for
+    /// them.
+    ///
+    /// ```
+    /// use treering::handler::{Batch, Handler, HandlerError};
+    ///
+    /// /// Keeps ten messages for the end.
+    /// #[derive(Default)]
+    /// struct FirstWords(Vec<String>);
+    ///
+    /// impl Handler for FirstWords {
+    ///     fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+    ///         let room = 10 - self.0.len();
+    ///         self.0.extend(batch.iter().take(room).map(|record| record.message().to_string()));
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn close(&mut self) -> Result<(), HandlerError> {
+    ///         self.0.drain(..).for_each(|message| println!("{message}"));
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn held(&self) -> u64 {
+    ///         self.0.len() as u64
+    ///     }
+    ///
+    ///     fn kept(&self) -> u64 {
+    ///         self.held()
+    ///     }
+    /// }
+    /// # let (logger, guard) = treering::builder().handler(FirstWords::default()).start().unwrap();
+    /// # treering::info!(logger: logger, "a");
+    /// # guard.wait_idle(std::time::Duration::from_secs(5)).unwrap();
+    /// # assert_eq!(guard.stats().handlers["FirstWords"].held, 1);
+    /// ```
+    fn kept(&self) -> u64 {
         0
     }
 
@@ -437,6 +478,10 @@ impl<H: Handler + ?Sized> Handler for Box<H> {
 
     fn held(&self) -> u64 {
         (**self).held()
+    }
+
+    fn kept(&self) -> u64 {
+        (**self).kept()
     }
 
     fn discarded(&mut self) -> u64 {

@@ -15,13 +15,13 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use super::batch::Contents;
-use super::{Batch, Cost, Filter, Handler, HandlerError, Item, Texts, both, call_handler};
+use super::inner::{Given, Inner};
+use super::{Batch, Filter, Handler, HandlerError, Item, Routed, Texts};
 use crate::callsite::{Entry, EntryOf, Field, Piece, Spec, Style, Type, own_metadata};
 use crate::fault::guarded;
 use crate::level::{Level, LevelFilter};
 use crate::os;
 use crate::record::{Record, Thread, Timestamp};
-use crate::stats::Cursor;
 use crate::sync::Arc;
 
 /// Stands before the records that were kept.
@@ -64,8 +64,15 @@ const EMITTED: &Entry<'static> = &Entry {
 /// handler the copy of their arguments, but nothing is formatted and nothing written.
 ///
 /// **Memory**: at most [`bytes`](FlightRecorder::bytes) for arguments, and 76 bytes for each of
-/// [`records`](FlightRecorder::records), taken when the first record is kept, and never more; beside them the names of
-/// the threads that the records came from.
+/// [`records`](FlightRecorder::records), taken as records come, and not given back; beside them the names of the threads
+/// that the records came from.
+///
+/// **A level or a filter** on the recorder itself, `FlightRecorder::new(handler).level(…)` or later by
+/// [`set_level`](crate::HandlerControl::set_level), says what reaches it: what that holds back is not kept. What passes at
+/// once is for the handler inside to say.
+///
+/// **A handler that fails** ten times in a row gets nothing for a while, as one of the engine's own would; what it is not
+/// shown then has failed, kept or not.
 ///
 /// Records that came through a [queue](crate::queue) are not kept: those that the handler is not given count as overwritten.
 ///
@@ -91,15 +98,11 @@ const EMITTED: &Entry<'static> = &Entry {
 /// # Ok::<(), treering::Error>(())
 /// ```
 pub struct FlightRecorder {
-    handler: Box<dyn Handler>,
+    handler: Inner,
     kept: Kept,
     trigger: LevelFilter,
     predicate: Option<Filter>,
     emits_at_close: bool,
-    /// How far the handler came with what it was given.
-    cursor: Cursor,
-    /// The handler has held records before: what an error cost is what it holds no more.
-    buffers: bool,
     /// The positions of those that are handed over next; empty between calls.
     next: Vec<u32>,
     /// Records let go since the engine asked last.
@@ -115,13 +118,11 @@ impl FlightRecorder {
     /// ```
     pub fn new(handler: impl Handler + 'static) -> Self {
         FlightRecorder {
-            handler: Box::new(handler),
+            handler: Inner::new(Routed::of(handler)),
             kept: Kept::new(10_000, 1024 * 1024),
             trigger: Level::Error.into(),
             predicate: None,
             emits_at_close: false,
-            cursor: Cursor::new(),
-            buffers: false,
             next: Vec::new(),
             discarded: 0,
         }
@@ -192,20 +193,20 @@ impl FlightRecorder {
 
     /// What is done with one record: kept, or put to those that are handed over next, after all that is kept if it
     /// is a trigger.
-    fn sort(&mut self, contents: Contents<'_>, position: u32, losses: &mut Losses) {
+    fn sort(&mut self, batch: &Batch<'_>, position: u32, losses: &mut Losses) {
+        let contents = batch.contents;
         let item = &contents.items[position as usize];
         let record = contents.record(item);
         let is_trigger = !item.own && self.is_trigger(&record, losses);
         if is_trigger {
-            self.hand_over(contents, losses);
-            self.emit(record.time, record.stamp, losses);
+            self.hand_over(batch, losses);
+            self.emit(Some(batch), record.time, record.stamp, losses);
         }
         if is_trigger || item.own {
             self.next.push(position);
             return;
         }
-        let handler = &mut self.handler;
-        match guarded(|| handler.max_level().allows(record.level()) && handler.accepts(&record)) {
+        match self.handler.wants(&record) {
             Ok(true) => self.next.push(position),
             Ok(false) => self.discarded += self.kept.push(contents, item),
             Err(panic) => losses.add(1, panic),
@@ -223,48 +224,28 @@ impl FlightRecorder {
     }
 
     /// Gives the handler what is kept, behind a line that says so.
-    fn emit(&mut self, time: Timestamp, stamp: u64, losses: &mut Losses) {
-        let mut kept = std::mem::replace(&mut self.kept, Kept::new(0, 0));
-        let overwritten = std::mem::take(&mut kept.overwritten);
-        if !kept.items.is_empty() || overwritten > 0 {
-            let thread = Thread::new(os::thread_id(), None);
-            let arguments = &[kept.items.len() as u64, overwritten];
-            let note = Record { entry: EMITTED, arguments, time, stamp, thread: &thread, truncated: false };
-            if let Err(panic) = guarded(|| self.handler.remark(&note)) {
-                losses.add(0, panic);
-            }
-            self.next.extend(0..kept.items.len() as u32);
-            self.hand_over(kept.contents(), losses);
-            kept.clear();
+    fn emit(&mut self, within: Option<&Batch<'_>>, time: Timestamp, stamp: u64, losses: &mut Losses) {
+        let kept = self.kept.items.len();
+        let overwritten = std::mem::take(&mut self.kept.overwritten);
+        if kept == 0 && overwritten == 0 {
+            return;
         }
-        self.kept = kept;
+        let thread = Thread::new(os::thread_id(), None);
+        let arguments = &[kept as u64, overwritten];
+        let note = Record { entry: EMITTED, arguments, time, stamp, thread: &thread, truncated: false };
+        if let Err(panic) = guarded(|| self.handler.handler.remark(&note)) {
+            losses.add(0, panic);
+        }
+        self.next.extend(0..kept as u32);
+        losses.take(self.handler.give(within, self.kept.contents(), &self.next));
+        self.next.clear();
+        self.kept.clear();
     }
 
-    /// Gives the handler what is next, and what is left of it again after an error, as the engine would.
-    fn hand_over(&mut self, contents: Contents<'_>, losses: &mut Losses) {
-        let chosen = std::mem::take(&mut self.next);
-        let mut rest = &chosen[..];
-        while !rest.is_empty() {
-            let had = self.handler.held();
-            self.cursor.reset();
-            let batch = Batch { contents, chosen: rest, cursor: &self.cursor };
-            let Err(failure) = call_handler(false, || self.handler.handle(&batch)) else { break };
-            let (done, lost) = match failure.cost {
-                Cost::Lost(records) => (rest.len(), records),
-                Cost::After(settled) => (settled + 1, u64::from(settled < rest.len())),
-                Cost::Current => {
-                    let done = self.cursor.handed().max(1);
-                    let held = self.handler.held();
-                    self.buffers |= had > 0 || held > 0;
-                    (done, if self.buffers { (had + done as u64).saturating_sub(held) } else { 1 })
-                }
-            };
-            losses.add(lost, failure.text);
-            rest = rest.get(done..).unwrap_or(&[]);
-        }
-        self.next = chosen;
+    /// Gives the handler what is next.
+    fn hand_over(&mut self, batch: &Batch<'_>, losses: &mut Losses) {
+        losses.take(self.handler.give(Some(batch), batch.contents, &self.next));
         self.next.clear();
-        self.buffers |= self.handler.held() > 0;
     }
 }
 
@@ -272,20 +253,16 @@ impl Handler for FlightRecorder {
     fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
         // All of the batch is on its way from here on, to the handler or to what is kept.
         batch.cursor.exhaust();
-        self.next.clear();
         let mut losses = Losses::default();
-        for position in batch.chosen {
-            if batch.iter().next().is_none() {
-                break; // a stop's deadline has passed, and what was on its way has its fate
-            }
-            self.sort(batch.contents, *position, &mut losses);
+        for position in batch.chosen.iter().take_while(|_| batch.is_open()) {
+            self.sort(batch, *position, &mut losses);
         }
-        self.hand_over(batch.contents, &mut losses);
+        self.hand_over(batch, &mut losses);
         losses.tell()
     }
 
     fn flush(&mut self) -> Result<(), HandlerError> {
-        self.handler.flush()
+        Losses::from(self.handler.finish(|handler| handler.flush())).tell()
     }
 
     fn close(&mut self) -> Result<(), HandlerError> {
@@ -293,49 +270,51 @@ impl Handler for FlightRecorder {
         if self.emits_at_close
             && let Some(last) = self.kept.items.back()
         {
-            self.emit(last.time, last.stamp, &mut losses);
+            self.emit(None, last.time, last.stamp, &mut losses);
         }
         self.discarded += self.kept.items.len() as u64;
         self.kept.clear();
-        match guarded(|| self.handler.close()) {
-            Ok(result) => both(losses.tell(), result),
-            Err(panic) => both(losses.tell(), Err(HandlerError::lost(0, panic))),
-        }
+        losses.take(self.handler.finish(|handler| handler.close()));
+        losses.tell()
     }
 
     fn skipped(&mut self, records: u64) {
-        self.handler.skipped(records);
+        self.handler.untold += records;
     }
 
     fn tend(&mut self) -> Result<(), HandlerError> {
-        self.handler.tend()
+        Losses::from(self.handler.tend()).tell()
     }
 
     fn remark(&mut self, record: &Record<'_>) {
-        self.handler.remark(record);
+        self.handler.handler.remark(record);
     }
 
     fn held(&self) -> u64 {
         self.kept.items.len() as u64 + self.handler.held()
     }
 
+    fn kept(&self) -> u64 {
+        self.kept.items.len() as u64 + self.handler.kept()
+    }
+
     fn discarded(&mut self) -> u64 {
-        std::mem::take(&mut self.discarded) + self.handler.discarded()
+        std::mem::take(&mut self.discarded) + self.handler.handler.discarded()
     }
 
     fn diverted(&mut self) -> u64 {
-        self.handler.diverted()
+        self.handler.handler.diverted()
     }
 
     fn name(&self) -> String {
-        self.handler.name()
+        self.handler.handler.name()
     }
 }
 
 impl fmt::Debug for FlightRecorder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FlightRecorder")
-            .field("handler", &self.handler.name())
+            .field("handler", &self.handler.handler)
             .field("kept", &self.kept.items.len())
             .field("records", &self.kept.records_max)
             .field("bytes", &(self.kept.words_max * size_of::<u64>()))
@@ -361,7 +340,7 @@ struct Kept {
 impl Kept {
     fn new(records_max: usize, bytes_max: usize) -> Self {
         Kept {
-            records_max,
+            records_max: records_max.min(u32::MAX as usize), // positions are 32 bits
             words_max: bytes_max / size_of::<u64>(),
             items: VecDeque::new(),
             threads: VecDeque::new(),
@@ -379,14 +358,12 @@ impl Kept {
         if self.records_max == 0 || words.len() > self.words_max {
             return self.let_go();
         }
-        if self.items.capacity() == 0 {
-            self.items.reserve_exact(self.records_max);
-            self.threads.reserve_exact(self.records_max);
-            self.words.reserve_exact(self.words_max);
-        }
         while self.items.len() == self.records_max || self.words.len() + words.len() > self.words_max {
             self.drop_oldest();
         }
+        make_room(&mut self.items, 1, self.records_max);
+        make_room(&mut self.threads, 1, self.records_max);
+        make_room(&mut self.words, words.len(), self.words_max);
         self.items.push_back(Item {
             start: 0,
             words: words.len(),
@@ -439,6 +416,15 @@ impl Kept {
     }
 }
 
+/// Makes room for so many more, which are not too many. What is allocated is doubled, but is never for more than `max`.
+fn make_room<T>(queue: &mut VecDeque<T>, more: usize, max: usize) {
+    let needed = queue.len() + more;
+    if needed > queue.capacity() {
+        let capacity = queue.capacity().saturating_mul(2).max(needed).min(max);
+        queue.reserve_exact(capacity - queue.len());
+    }
+}
+
 /// What the handler could not deliver in one call, and the first reason.
 #[derive(Default)]
 struct Losses {
@@ -452,8 +438,28 @@ impl Losses {
         self.text.get_or_insert(text);
     }
 
+    fn take(&mut self, Given { refused, lost, failure, news, .. }: Given) {
+        self.records += refused.len() as u64 + lost;
+        self.text = self.text.take().or(failure).or(news);
+    }
+
     fn tell(self) -> Result<(), HandlerError> {
-        self.text.map_or(Ok(()), |text| Err(HandlerError::lost(self.records, text)))
+        match (self.records, self.text) {
+            (0, None) => Ok(()),
+            (records, text) => {
+                let text =
+                    text.unwrap_or_else(|| "it is left alone, as it failed again and again".to_owned());
+                Err(HandlerError::lost(records, text))
+            }
+        }
+    }
+}
+
+impl From<Given> for Losses {
+    fn from(given: Given) -> Self {
+        let mut losses = Losses::default();
+        losses.take(given);
+        losses
     }
 }
 
@@ -487,10 +493,11 @@ mod tests {
                 recorder.handle(&Run::of(Level::Error, ["trigger"]).all()).unwrap();
             }
             let Kept { items, threads, words, .. } = &recorder.kept;
-            assert_eq!((items.capacity(), threads.capacity(), words.capacity()), (100, 100, 512));
+            assert!(items.capacity() <= 100 && threads.capacity() <= 100 && words.capacity() <= 512);
             assert!(recorder.next.capacity() <= 128, "{}", recorder.next.capacity());
             assert!(recorder.held() <= 100);
         }
+        assert_eq!(recorder.kept.words.capacity(), 512, "and no less, where there is more");
         assert!(handler.records().iter().any(|record| record.message().starts_with('x')));
     }
 

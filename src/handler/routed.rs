@@ -13,6 +13,8 @@ pub(crate) type Filter = Box<dyn FnMut(&Record<'_>) -> bool + Send>;
 /// A handler with a [name](Handler::named), a [level](Handler::level), a [filter](Handler::filter) or a
 /// [flush policy](Handler::flush_policy) that was given to it: what these methods return.
 ///
+/// What the handler has of its own, such as [`File::format`](super::File::format), is set before these.
+///
 /// While it is attached to an engine all of these are the engine's, and [`HandlerControl`](crate::HandlerControl) changes
 /// level and filter.
 ///
@@ -110,6 +112,10 @@ impl Handler for Routed {
 
     fn held(&self) -> u64 {
         self.handler.held()
+    }
+
+    fn kept(&self) -> u64 {
+        self.handler.kept()
     }
 
     fn discarded(&mut self) -> u64 {

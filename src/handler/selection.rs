@@ -41,9 +41,13 @@ impl Selection {
             told.get_or_insert(panic);
             self.failed += 1;
             if self.failed == PANICS_MAX {
-                let unasked = contents.items[at..].iter();
-                self.failed +=
-                    unasked.filter(|item| max_level.allows(item.entry.metadata.level)).count() as u64;
+                for (position, item) in contents.items.iter().enumerate().skip(at) {
+                    if item.own {
+                        chosen.push(position as u32);
+                    } else {
+                        self.failed += u64::from(max_level.allows(item.entry.metadata.level));
+                    }
+                }
                 break;
             }
         }
@@ -69,7 +73,7 @@ impl Selection {
         cursor: &'a Cursor,
     ) -> Batch<'a> {
         let rest = &self.chosen[nth..];
-        Batch { contents, chosen: &rest[..max.min(rest.len())], cursor }
+        Batch { contents, chosen: &rest[..max.min(rest.len())], cursor, within: None }
     }
 }
 
@@ -108,5 +112,24 @@ impl<H: Handler> Selects for H {
                 chosen.push(position);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::handler::Capture;
+    use crate::handler::testing::Run;
+    use crate::level::Level;
+
+    #[test]
+    fn the_engines_own_records_pass_a_filter_that_panics_at_everything() {
+        let run = Run::of(Level::Info, (0..30).map(|n| n.to_string())).own_from(25);
+        let mut routed = Capture::new().filter(|_| panic!("on purpose"));
+        let mut selection = Selection::default();
+        let told = selection.make(&mut routed, run.all().contents, LevelFilter::ALL);
+        assert_eq!(told.as_deref(), Some("on purpose"));
+        assert_eq!((selection.filtered, selection.failed), (0, 25));
+        assert_eq!(selection.chosen, [25, 26, 27, 28, 29]);
     }
 }

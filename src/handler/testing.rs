@@ -73,6 +73,12 @@ impl Run {
         run
     }
 
+    /// From this position on the records are the engine's own.
+    pub(crate) fn own_from(mut self, position: usize) -> Self {
+        self.items[position..].iter_mut().for_each(|item| item.own = true);
+        self
+    }
+
     /// What the listener would hand over to a handler of this level.
     pub(crate) fn batch(&self, handler: &impl Handler) -> Batch<'_> {
         let max_level = handler.max_level();
@@ -85,7 +91,7 @@ impl Run {
     pub(crate) fn all(&self) -> Batch<'_> {
         let contents =
             Contents { items: &self.items, words: &self.words, threads: &self.threads, texts: &self.texts };
-        Batch { contents, chosen: &self.all, cursor: &self.cursor }
+        Batch { contents, chosen: &self.all, cursor: &self.cursor, within: None }
     }
 }
 

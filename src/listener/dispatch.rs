@@ -14,8 +14,8 @@ use crate::clock::{self, Deadline};
 use crate::error::Error;
 use crate::fault::{Faults, discard, guarded};
 use crate::handler::{
-    Contents, Cost, FAILURES_MAX, Failure, FlushPolicy, Handler, Item, Quarantine, Routed, Selection, Texts,
-    call_handler, informed,
+    Contents, FAILURES_MAX, Failure, FlushPolicy, Handler, Item, Loss, Outcome, Quarantine, Routed,
+    Selection, Texts, call_handler, informed,
 };
 use crate::level::LevelFilter;
 use crate::origin::Origin;
@@ -298,7 +298,7 @@ impl Handlers {
         self.runners.iter_mut().try_for_each(|runner| runner.finish(Finish::Flush, books, faults))
     }
 
-    /// Whether none of them holds records, as far as it says.
+    /// Whether none of them holds records that a flush may bring out, as far as it says.
     pub(crate) fn hold_nothing(&self) -> bool {
         self.runners.iter().all(|runner| runner.holds_since.is_none())
     }
@@ -342,7 +342,7 @@ struct Runner {
     /// What it gets of the batch in hand, and how many of these are not settled yet.
     selection: Selection,
     in_hand: usize,
-    /// Since when it holds records, or when it was last flushed and held some still.
+    /// Since when it holds records that a flush may bring out, or when it was last flushed and held some still.
     holds_since: Option<Instant>,
     /// The last flush let nothing go: the next one can wait.
     is_stuck: bool,
@@ -427,11 +427,12 @@ impl Runner {
             #[cfg(test)]
             testing::pass(testing::Bug::Called);
             self.tell_first(failure.as_ref(), "", faults);
-            let outcome = self.judge(failure.as_ref().map(|failure| failure.cost), shown);
-            self.in_hand -= outcome.taken;
-            let delivered = self.settle(outcome.taken, outcome.loss, books)?;
+            let handed = self.counters.cursor.handed();
+            let Outcome { taken, loss } = Outcome::of(failure.as_ref(), shown, handed, self.buffers);
+            self.in_hand -= taken;
+            let delivered = self.settle(taken, loss, books)?;
             self.learn(delivered, failure, faults);
-            self.unflushed += outcome.taken;
+            self.unflushed += taken;
             self.is_stuck = false;
             if self.unflushed == policy.records {
                 self.flush(books, faults)?;
@@ -496,26 +497,6 @@ impl Runner {
             let name = &self.counters.name;
             faults.report(format_args!("handler {name} failed to the end; {skipped} records were skipped"));
         }
-    }
-
-    /// What a call did with the records it was shown.
-    fn judge(&self, cost: Option<Cost>, shown: usize) -> Outcome {
-        let (taken, loss) = match cost {
-            None => (shown, Loss::Of(0)),
-            Some(Cost::Lost(records)) => (shown, Loss::Of(records)),
-            Some(Cost::After(settled)) if settled < shown => (settled + 1, Loss::Of(1)),
-            Some(Cost::After(_)) => (shown, Loss::Of(0)),
-            // It may have failed before it asked for the first record: that one is what it costs. A handler that buffers
-            // may have failed to let go of more than this one.
-            Some(Cost::Current) if self.buffers => (self.last_handed(shown), Loss::OfWhatVanished),
-            Some(Cost::Current) => (self.last_handed(shown), Loss::Of(1)),
-        };
-        Outcome { taken, loss }
-    }
-
-    /// How many records it was handed of those it was shown, or the first.
-    fn last_handed(&self, shown: usize) -> usize {
-        self.counters.cursor.handed().clamp(1, shown)
     }
 
     /// Whether the listener flushes it by itself: because it holds records and the listener runs idle, or has held them
@@ -623,10 +604,11 @@ impl Runner {
     /// purpose, and the rest was delivered but for what the handler holds now. Returns how many were delivered.
     fn settle(&mut self, taken: usize, loss: Loss, books: &Books) -> Result<u64, GivenUp> {
         let held = guarded(|| self.handler.held()).unwrap_or(0);
+        let kept = guarded(|| self.handler.kept()).unwrap_or(0);
         let discarded = guarded(|| self.handler.discarded()).unwrap_or(0);
         let diverted = guarded(|| self.handler.diverted()).unwrap_or(0);
         self.buffers |= held > 0;
-        self.holds_since = match (held, self.holds_since) {
+        self.holds_since = match (held.saturating_sub(kept), self.holds_since) {
             (0, _) => None,
             (_, None) => Some(clock::now()),
             (_, since) => since,
@@ -637,13 +619,18 @@ impl Runner {
         books.settle(|| {
             let had = counters.held.load(Ordering::Relaxed) + taken as u64;
             // A handler that miscounts must not make records out of nothing.
-            let (failed, held, discarded) = match loss {
-                Loss::Of(failed) => {
+            let told = match loss {
+                Loss::Of(records) => Some(records),
+                Loss::OfLast => Some(1),
+                Loss::OfWhatVanished => None,
+            };
+            let (failed, held, discarded) = match told {
+                Some(failed) => {
                     let failed = failed.min(had);
                     let held = held.min(had - failed);
                     (failed, held, discarded.min(had - failed - held))
                 }
-                Loss::OfWhatVanished => {
+                None => {
                     let held = held.min(had);
                     let discarded = discarded.min(had - held);
                     (had - held - discarded, held, discarded)
@@ -665,32 +652,6 @@ impl Runner {
 impl std::fmt::Debug for Runner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Runner").field("counters", &self.counters).finish_non_exhaustive()
-    }
-}
-
-/// How many records a call is done with, and what it lost.
-struct Outcome {
-    taken: usize,
-    loss: Loss,
-}
-
-/// Records that a call cost.
-#[derive(Clone, Copy)]
-enum Loss {
-    /// So many.
-    Of(u64),
-    /// Whatever the handler had and holds no more: it failed without saying how far it came.
-    OfWhatVanished,
-}
-
-impl Loss {
-    /// What a call without a batch cost of the records that the handler held.
-    fn of_held(failure: Option<&Failure>) -> Loss {
-        match failure.map(|failure| failure.cost) {
-            None => Loss::Of(0),
-            Some(Cost::Lost(records)) => Loss::Of(records),
-            Some(Cost::Current | Cost::After(_)) => Loss::OfWhatVanished,
-        }
     }
 }
 

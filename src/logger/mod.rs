@@ -68,7 +68,7 @@ impl Logger {
     }
 
     /// Waits until everything that was submitted before this call, by whatever thread, is settled, and the handlers hold
-    /// nothing: what [`stats`](Logger::stats) showed as submitted before is handed out or counted as lost, and has been
+    /// nothing but what they [keep on purpose](crate::handler::Handler::kept): what [`stats`](Logger::stats) showed as submitted before is handed out or counted as lost, and has been
     /// brought out of every handler or counted as failed. A failed record does not hold it up.
     ///
     /// More than [`flush`](Logger::flush), which asks each handler once to let go of what it holds and returns: this one
