@@ -219,7 +219,7 @@ fn advice(source: &io::Error) -> Option<&'static str> {
         return Some("links are not followed, name the file itself");
     }
     match source.kind() {
-        io::ErrorKind::NotFound => Some("create its directory first"),
+        io::ErrorKind::NotFound => Some("create its directory, or set create_directories"),
         io::ErrorKind::StorageFull => Some("make room, and it goes on by itself"),
         _ => None,
     }
@@ -287,7 +287,7 @@ mod tests {
         let missing = Error::io("open", "logs/app.log", io::Error::from_raw_os_error(libc::ENOENT));
         assert_eq!(
             missing.to_string(),
-            "cannot open logs/app.log: No such file or directory (os error 2): create its directory first"
+            "cannot open logs/app.log: No such file or directory (os error 2): create its directory, or set create_directories"
         );
         assert!(missing.source().is_some());
         let link = Error::io("open", "app.log", io::Error::from_raw_os_error(libc::ELOOP));

@@ -531,7 +531,9 @@ impl fmt::Display for Report {
                 records => write!(f, ", {records} of the dropped {reason}")?,
             }
         }
-        let is_clean = |handler: &&HandlerReport| handler.offered == handler.filtered + handler.delivered;
+        let is_clean = |handler: &&HandlerReport| {
+            handler.offered == handler.filtered + handler.delivered && handler.diverted == 0
+        };
         for handler in self.handlers.iter().filter(|handler| !is_clean(handler)) {
             write!(f, "; {handler}")?;
         }

@@ -787,6 +787,7 @@ fn what_a_primary_refuses_goes_to_its_fallback_and_nothing_else_does() {
     let books = &report.handlers["picky"];
     assert_eq!((books.offered, books.delivered, books.diverted), (1000, 1000, 200));
     assert!(books.to_string().ends_with(", 200 by the fallback"), "{books}");
+    assert!(report.to_string().ends_with(", 200 by the fallback"), "{report}");
     assert!(faults.lock().unwrap().iter().any(|fault| fault == "handler picky: three"), "{faults:?}");
 }
 

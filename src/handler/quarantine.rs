@@ -5,7 +5,7 @@
 //! then it is tried. If that fails, the next back-off begins; the quarantine ends when it delivers again.
 //!
 //! Nothing here calls a handler or reads a clock: who calls says what came of it and when. That is the listener, and a
-//! handler that has a [fallback](super::Or).
+//! handler that has another one [inside](super::inner).
 
 use std::time::{Duration, Instant};
 

@@ -98,7 +98,7 @@ const EMITTED: &Entry<'static> = &Entry {
 /// # Ok::<(), treering::Error>(())
 /// ```
 pub struct FlightRecorder {
-    handler: Inner,
+    inner: Inner,
     kept: Kept,
     trigger: LevelFilter,
     predicate: Option<Filter>,
@@ -118,7 +118,7 @@ impl FlightRecorder {
     /// ```
     pub fn new(handler: impl Handler + 'static) -> Self {
         FlightRecorder {
-            handler: Inner::new(Routed::of(handler)),
+            inner: Inner::new(Routed::of(handler)),
             kept: Kept::new(10_000, 1024 * 1024),
             trigger: Level::Error.into(),
             predicate: None,
@@ -206,7 +206,7 @@ impl FlightRecorder {
             self.next.push(position);
             return;
         }
-        match self.handler.wants(&record) {
+        match self.inner.wants(&record) {
             Ok(true) => self.next.push(position),
             Ok(false) => self.discarded += self.kept.push(contents, item),
             Err(panic) => losses.add(1, panic),
@@ -233,18 +233,18 @@ impl FlightRecorder {
         let thread = Thread::new(os::thread_id(), None);
         let arguments = &[kept as u64, overwritten];
         let note = Record { entry: EMITTED, arguments, time, stamp, thread: &thread, truncated: false };
-        if let Err(panic) = guarded(|| self.handler.handler.remark(&note)) {
+        if let Err(panic) = guarded(|| self.inner.handler.remark(&note)) {
             losses.add(0, panic);
         }
         self.next.extend(0..kept as u32);
-        losses.take(self.handler.give(within, self.kept.contents(), &self.next));
+        losses.take(self.inner.give(within, self.kept.contents(), &self.next));
         self.next.clear();
         self.kept.clear();
     }
 
     /// Gives the handler what is next.
     fn hand_over(&mut self, batch: &Batch<'_>, losses: &mut Losses) {
-        losses.take(self.handler.give(Some(batch), batch.contents, &self.next));
+        losses.take(self.inner.give(Some(batch), batch.contents, &self.next));
         self.next.clear();
     }
 }
@@ -262,7 +262,7 @@ impl Handler for FlightRecorder {
     }
 
     fn flush(&mut self) -> Result<(), HandlerError> {
-        Losses::from(self.handler.finish(|handler| handler.flush())).tell()
+        Losses::from(self.inner.finish(|handler| handler.flush())).tell()
     }
 
     fn close(&mut self) -> Result<(), HandlerError> {
@@ -274,47 +274,47 @@ impl Handler for FlightRecorder {
         }
         self.discarded += self.kept.items.len() as u64;
         self.kept.clear();
-        losses.take(self.handler.finish(|handler| handler.close()));
+        losses.take(self.inner.finish(|handler| handler.close()));
         losses.tell()
     }
 
     fn skipped(&mut self, records: u64) {
-        self.handler.untold += records;
+        self.inner.untold += records;
     }
 
     fn tend(&mut self) -> Result<(), HandlerError> {
-        Losses::from(self.handler.tend()).tell()
+        Losses::from(self.inner.tend()).tell()
     }
 
     fn remark(&mut self, record: &Record<'_>) {
-        self.handler.handler.remark(record);
+        self.inner.handler.remark(record);
     }
 
     fn held(&self) -> u64 {
-        self.kept.items.len() as u64 + self.handler.held()
+        self.kept.items.len() as u64 + self.inner.held()
     }
 
     fn kept(&self) -> u64 {
-        self.kept.items.len() as u64 + self.handler.kept()
+        self.kept.items.len() as u64 + self.inner.kept()
     }
 
     fn discarded(&mut self) -> u64 {
-        std::mem::take(&mut self.discarded) + self.handler.handler.discarded()
+        std::mem::take(&mut self.discarded) + self.inner.handler.discarded()
     }
 
     fn diverted(&mut self) -> u64 {
-        self.handler.handler.diverted()
+        self.inner.handler.diverted()
     }
 
     fn name(&self) -> String {
-        self.handler.handler.name()
+        self.inner.handler.name()
     }
 }
 
 impl fmt::Debug for FlightRecorder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FlightRecorder")
-            .field("handler", &self.handler.handler)
+            .field("handler", &self.inner.handler)
             .field("kept", &self.kept.items.len())
             .field("records", &self.kept.records_max)
             .field("bytes", &(self.kept.words_max * size_of::<u64>()))
