@@ -18,8 +18,9 @@ const NANOS_PER_SECOND: u64 = 1_000_000_000;
 /// The longest interval, a century: times far beyond any record's would be out of the range of the arithmetic.
 const INTERVAL_MAX: i64 = 36_525 * SECONDS_PER_DAY;
 
-/// A record may come so late, and its clock was still right.
-const LATE_MAX: i64 = SECONDS_PER_HOUR;
+/// A record that comes less late may have been made by a clock that was right: an hour, and one by which an interval is
+/// longer where the clocks of its zone are set back.
+const LATE_MAX: i64 = 2 * SECONDS_PER_HOUR;
 
 /// So many rolled files are kept unless asked otherwise: a limit that nobody set must not fill a disk.
 const KEEP_FILES: usize = 10;
@@ -549,6 +550,14 @@ mod tests {
             let shifts =
                 [("2026-10-25_00", "2026-10-25T05:00:00Z"), ("2026-10-25_06", "2026-10-25T11:00:00Z")];
             check(new("Europe/Berlin").every(Duration::from_hours(6)), "2026-10-24T22:00:00Z", &shifts);
+        }
+
+        #[test]
+        fn a_record_may_be_late_where_an_hour_comes_twice() {
+            let rotation = new("Europe/Berlin").hourly().check().unwrap();
+            let long = rotation.period_of(at(second("2026-10-25T00:30:00Z"))).unwrap();
+            assert!(!long.is_over_at(at(second("2026-10-24T23:00:00Z"))));
+            assert!(long.is_over_at(at(second("2026-10-24T22:00:00Z"))));
         }
 
         #[test]
