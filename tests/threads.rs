@@ -217,21 +217,6 @@ fn a_thread_that_registers_twice_has_one_ring() {
     assert_eq!((report.rings, report.submitted), (1, 3));
 }
 
-/// From now on this process gets no more memory than so many bytes.
-#[expect(unsafe_code, reason = "a call into the system")]
-fn limit_memory(bytes: u64) {
-    let limit = libc::rlimit { rlim_cur: bytes, rlim_max: libc::RLIM_INFINITY };
-    // SAFETY: the system reads the limit, during the call only.
-    let refused = unsafe { libc::setrlimit(libc::RLIMIT_AS, &limit) };
-    assert_eq!(refused, 0, "{}", std::io::Error::last_os_error());
-}
-
-/// Bytes of addresses that this process has mapped.
-fn mapped_bytes() -> u64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
-    statm.split(' ').next().unwrap().parse::<u64>().unwrap() * 4096
-}
-
 #[test]
 fn an_engine_that_the_system_refuses_a_thread_is_an_error_and_leaves_nothing_behind() {
     let test = "an_engine_that_the_system_refuses_a_thread_is_an_error_and_leaves_nothing_behind";

@@ -131,7 +131,7 @@ impl Books {
     }
 
     /// Runs `settle` under the book lock, unless a deadline has passed.
-    fn settle(&self, settle: impl FnOnce()) -> Result<(), GivenUp> {
+    pub(crate) fn settle(&self, settle: impl FnOnce()) -> Result<(), GivenUp> {
         if !self.origin.is_here() {
             return Err(GivenUp);
         }

@@ -11,6 +11,7 @@ mod change;
 mod control;
 mod core;
 mod dispatch;
+mod housekeeping;
 mod idle;
 mod merge;
 mod own;
@@ -23,6 +24,7 @@ pub(crate) use self::core::Core;
 pub(crate) use change::{Change, Request, What};
 pub(crate) use control::Control;
 pub(crate) use dispatch::{Books, GivenUp, Handlers, Records};
+pub(crate) use housekeeping::Housekeeping;
 pub use idle::Wait;
 
 use std::time::{Duration, Instant};
@@ -45,8 +47,6 @@ use resolve::Entries;
 const GRACE: Duration = none_under_loom(Duration::from_micros(2));
 /// Longer than any store waits in a store buffer.
 const NAP_AFTER_CHANGE: Duration = Duration::from_millis(1);
-/// How often losses of silent threads are looked for, and handlers look after themselves.
-const HOUSEKEEPING: Duration = Duration::from_millis(500);
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ pub(crate) struct Listener {
     idle: Idle,
     /// The highest flush ticket whose round is done.
     answered: u64,
-    next_housekeeping: Instant,
+    housekeeping: Housekeeping,
     /// A copy of the core's, which is written only where it changes.
     echoing: bool,
 }
@@ -105,7 +105,7 @@ impl Listener {
             fence,
             idle: Idle::new(wait),
             answered: 0,
-            next_housekeeping: clock::now() + HOUSEKEEPING,
+            housekeeping: Housekeeping::new(),
             echoing: false,
         }
     }
@@ -284,11 +284,9 @@ impl Listener {
 
     /// Tells of losses that no producer will tell of, or not soon.
     fn tell_losses(&mut self, closing: bool) -> Result<(), GivenUp> {
-        let now = clock::now();
         let of = if closing {
             LossesOf::AllThreads
-        } else if now >= self.next_housekeeping {
-            self.next_housekeeping = now + HOUSEKEEPING;
+        } else if self.housekeeping.is_due() {
             self.handlers.tend(&self.core.books, &self.core.faults)?;
             LossesOf::SilentThreads
         } else {
