@@ -276,7 +276,7 @@ impl Inlets {
             if of == LossesOf::ThreadsThatLeft && inlet.lease != Lease::Left {
                 continue; // the counts are in a cache line of the thread's
             }
-            let losses = Reason::ALL.map(|reason| inlet.ledger.counted(reason));
+            let losses = Reason::OF_RINGS.map(|reason| inlet.ledger.counted(reason));
             let lost = losses.iter().map(|losing| total(&losing.counts)).sum();
             let lost_before = std::mem::replace(&mut inlet.lost_before, lost);
             // Nor does who left lose more, and its ring is about to be another thread's.

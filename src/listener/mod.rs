@@ -15,6 +15,7 @@ mod housekeeping;
 mod idle;
 mod merge;
 mod own;
+mod preparation;
 mod pulse;
 mod resolve;
 #[cfg(test)]
@@ -35,11 +36,14 @@ use crate::fault::guarded;
 #[cfg(not(treering_loom))]
 use crate::limit;
 use crate::os;
+#[cfg(not(treering_loom))]
+use crate::prepare::Steps;
 use crate::sync::{Arc, Ordering};
 use crate::wake::HeavyFence;
 
 use idle::{Idle, PARK_MAX, Step, none_under_loom, spin};
 use merge::{Collected, Inlets, LossesOf};
+use preparation::Preparation;
 use resolve::Entries;
 
 /// Records younger than this wait for the next round, unless someone waits for this one: a thread that was between
@@ -55,6 +59,8 @@ pub(crate) struct Listener {
     inlets: Inlets,
     batch: Collected,
     entries: Entries,
+    /// `None` where there are no steps.
+    preparation: Option<Preparation>,
     handlers: Handlers,
     clock: WallClock,
     fence: HeavyFence,
@@ -100,6 +106,7 @@ impl Listener {
             inlets: Inlets::new(),
             batch: Collected::default(),
             entries: Entries::new(dictionary),
+            preparation: None,
             handlers,
             clock: WallClock::new(),
             fence,
@@ -108,6 +115,13 @@ impl Listener {
             housekeeping: Housekeeping::new(),
             echoing: false,
         }
+    }
+
+    /// Puts all batches through these steps before the handlers get them.
+    #[cfg(not(treering_loom))]
+    pub(crate) fn with_steps(mut self, steps: Steps) -> Self {
+        self.preparation = (!steps.is_empty()).then(|| Preparation::new(steps));
+        self
     }
 
     /// Takes turns until the engine is closed and everything was handed out, or a deadline passed.
@@ -330,7 +344,10 @@ impl Listener {
     }
 
     fn dispatch(&mut self) -> Result<(), GivenUp> {
-        self.handlers.dispatch(&mut self.batch, &mut self.inlets, &self.core.books, &self.core.faults)
+        let Listener { core, inlets, batch, preparation, handlers, .. } = self;
+        handlers.dispatch(batch, preparation.as_mut(), inlets, &core.books, &core.faults)?;
+        self.tell_hook();
+        Ok(())
     }
 
     /// Other handlers, if that was asked for.
