@@ -367,19 +367,24 @@ fn a_queue_that_is_closed_costs_its_handler_every_record_and_nobody_else() {
 }
 
 #[test]
-fn a_flight_recorder_counts_what_it_cannot_keep() {
+fn a_flight_recorder_keeps_what_came_through_a_queue() {
     let capture = Capture::new();
     let recorder = FlightRecorder::new(capture.clone().level(Level::Warn));
     let queue = queue();
     let (logger, guard) = builder().handler(QueueHandler::new(queue.clone())).start().unwrap();
-    info!(logger: logger, "before");
+    let peers = [1_u16, 2];
+    info!(logger: logger, peers, "before {}", "it");
+    info!(logger: logger, "and {:>4}", 7);
     error!(logger: logger, "the trigger");
     guard.stop(LONG).unwrap();
     let report = Listener::new(queue).handler(recorder).start().unwrap().stop(LONG).unwrap();
     report.assert_balanced();
-    assert_eq!(messages(&capture), ["0 kept records follow, 1 older ones were overwritten", "the trigger"]);
+    let note = "2 kept records follow, 0 older ones were overwritten";
+    assert_eq!(messages(&capture), [note, "before it", "and    7", "the trigger"]);
+    let before = &capture.records()[1];
+    assert_eq!((before.level(), before.field("peers").unwrap().text()), (Level::Info, "[1, 2]"));
     let recorder = report.handlers.iter().next().unwrap();
-    assert_eq!((recorder.offered, recorder.filtered, recorder.delivered), (2, 1, 1), "{recorder}");
+    assert_eq!((recorder.offered, recorder.filtered, recorder.delivered), (3, 0, 3), "{recorder}");
 }
 
 /// The number of the process, the number of the thread and the process's token, in a portable record.
