@@ -535,6 +535,7 @@ fn losses_at(ring: Words<'_>, at: &mut usize) -> Vec<Losing> {
     losses
 }
 
+#[inline] // for each record
 fn push_record(header: Header, stamp: u64, arguments: &[u64], index: usize, to: &mut Teller<'_>) {
     let Teller { batch, clock, entries } = to;
     let (thread, arguments) = match (header.has_thread, arguments) {
