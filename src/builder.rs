@@ -13,7 +13,9 @@ use crate::listener::Wait;
 use crate::logger::place::{self, Place};
 use crate::logger::{self, Flush, HandlerControl, Logger};
 use crate::overflow::{DropHook, Loss, Overflow, Policies};
+use crate::prepare::{Prepared, Steps};
 use crate::process;
+use crate::record::Record;
 use crate::ring::{CAPACITY_MAX_BYTES, CAPACITY_MIN_BYTES, memory_factor};
 use crate::stats::Report;
 use crate::sync::Arc;
@@ -53,6 +55,7 @@ pub struct Builder {
     ring_capacity: usize,
     memory_cap: usize,
     policies: Policies,
+    steps: Steps,
     wait: Wait,
     thread_name: String,
     affinity: Option<usize>,
@@ -77,6 +80,7 @@ pub fn builder() -> Builder {
         ring_capacity: RING_CAPACITY,
         memory_cap: MEMORY_CAP,
         policies: Policies::default(),
+        steps: Steps::default(),
         wait: Wait::default(),
         thread_name: "treering".to_owned(),
         affinity: None,
@@ -241,6 +245,31 @@ impl Builder {
         self
     }
 
+    /// Asks this of each record before the handlers get it: whether it is kept, changed, dropped for a reason, or cannot be
+    /// prepared. Further ones are asked in order, each of what those before it left. All handlers get what the last one left.
+    /// See [`prepare`](mod@crate::prepare), also for steps that are there already.
+    ///
+    /// Called on the listener's thread; it delays the handlers as long as it takes, and no caller. What is dropped is counted
+    /// in [`Report::prepared_away`]. An error or a panic costs that record only: it is counted in [`Report::unprepared`], told
+    /// to the [`error_hook`](Builder::error_hook), and in its place the stream has a record of `treering::loss`.
+    ///
+    /// Default: none, which costs nothing. With one, a copy of each record's words; with a change, see [`Change`](crate::Change).
+    ///
+    /// ```
+    /// use treering::{Change, Level, Prepared, prepare};
+    /// let builder = treering::builder()
+    ///     .prepare(prepare::redact(["password"]))
+    ///     .prepare(|record| match (record.target(), record.level()) {
+    ///         ("health", _) => Prepared::Drop("health checks"),
+    ///         ("legacy", Level::Error) => Change::new().level(Level::Warn).into(),
+    ///         _ => Prepared::Keep,
+    ///     });
+    /// ```
+    pub fn prepare(mut self, step: impl FnMut(&Record<'_>) -> Prepared + Send + 'static) -> Self {
+        self.steps.push(step);
+        self
+    }
+
     /// How the listener waits for records. Default: [`Wait::Adaptive`].
     ///
     /// ```
@@ -392,6 +421,7 @@ impl Builder {
             ring_capacity: ring_capacity / 64 * 64,
             memory_cap,
             policies: self.policies,
+            steps: self.steps,
             wait: self.wait,
             exit_timeout: self.exit_timeout,
             faults: self.faults,

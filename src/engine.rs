@@ -17,6 +17,7 @@ use crate::listener::{Books, Change, Control, Core, GivenUp, Handlers, Listener,
 use crate::origin::Origin;
 use crate::os;
 use crate::overflow::{DropHook, Policies};
+use crate::prepare::Steps;
 use crate::stats::Report;
 use crate::sync::{Arc, AtomicBool, AtomicU32, Loan, Mutex, Ordering, nap};
 use crate::transport::Transport;
@@ -85,6 +86,7 @@ pub(crate) struct Settings {
     pub(crate) ring_capacity: usize,
     pub(crate) memory_cap: usize,
     pub(crate) policies: Policies,
+    pub(crate) steps: Steps,
     pub(crate) wait: Wait,
     pub(crate) exit_timeout: Duration,
     pub(crate) faults: Faults,
@@ -141,7 +143,9 @@ impl Engine {
         }
         Arc::new(Engine {
             number,
-            listener: Loan::new(Listener::new(core.clone(), handlers, &DICTIONARY, settings.wait)),
+            listener: Loan::new(
+                Listener::new(core.clone(), handlers, &DICTIONARY, settings.wait).with_steps(settings.steps),
+            ),
             core,
             verdicts: Arc::new(Verdicts::new()),
             exit_timeout: Mutex::new(settings.exit_timeout),

@@ -25,6 +25,8 @@
 //!   [`shutdown()`] are for those whose guard lives elsewhere.
 //! - **To know**: a [`Report`] says what became of every record. Its books balance. Its [`progress`](stats::Progress) is
 //!   for health checks.
+//! - **To change records** before the handlers get them, or to drop or redact: [`Builder::prepare`], and
+//!   [what a step may do](mod@prepare).
 //! - **To send records on**: [`handler::QueueHandler`] into any [`queue`], and a [`Listener`] to take them out again.
 //! - **To write a handler or a format**: [`handler::Handler`], [`format::Format`], and the [`Record`] they get.
 //!
@@ -103,6 +105,10 @@
 #[doc = include_str!("../README.md")]
 mod readme {}
 
+#[cfg(doctest)]
+#[doc = include_str!("../docs/prepare.md")]
+mod prepare_page {}
+
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("treering stores words of 64 bits and is built and tested on 64-bit targets only");
 
@@ -145,6 +151,7 @@ mod origin;
 mod os;
 mod output;
 pub mod overflow;
+pub mod prepare;
 #[cfg(not(treering_loom))]
 mod process;
 #[cfg(not(treering_loom))]
@@ -168,7 +175,7 @@ pub use global::{
     flush, flush_async, handlers, init, register_thread, set_filter, shutdown, stats, wait_idle,
 };
 #[cfg(not(treering_loom))]
-pub use intake::{IntakeReport, Listener, Listening, Prepared};
+pub use intake::{IntakeReport, Listener, Listening};
 #[doc(inline)]
 pub use level::{Level, LevelFilter};
 pub use listener::Wait;
@@ -176,6 +183,8 @@ pub use listener::Wait;
 pub use logger::{Flush, HandlerControl, Logger};
 #[doc(inline)]
 pub use overflow::Overflow;
+#[doc(inline)]
+pub use prepare::{Change, Prepared};
 #[doc(inline)]
 pub use record::{Encode, Record, Secret};
 #[cfg(all(feature = "signals", not(treering_loom)))]

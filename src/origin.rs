@@ -6,11 +6,17 @@
 //! process's own, its list of engines and the dictionary, is kept usable by [`process`](crate::process).
 
 #[cfg(not(treering_loom))]
-use crate::sync::{AtomicU32, Ordering};
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+#[cfg(not(treering_loom))]
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
 /// How many forks lie between the first process and this one.
 #[cfg(not(treering_loom))]
 static GENERATION: AtomicU32 = AtomicU32::new(0);
+/// See [`token`]; 0 as long as nobody asked.
+#[cfg(not(treering_loom))]
+static TOKEN: AtomicU64 = AtomicU64::new(0);
 
 /// See the module's documentation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,4 +58,23 @@ fn generation() -> u32 {
 #[cfg(not(treering_loom))]
 pub(crate) fn begin() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
+}
+
+/// What tells this process from those that have its number, elsewhere or later: a random number, never 0. A child of
+/// `fork` has it too, and a number of its own.
+#[cfg(not(treering_loom))]
+pub(crate) fn token() -> u64 {
+    match TOKEN.load(Ordering::Relaxed) {
+        0 => {
+            let drawn = RandomState::new().build_hasher().finish().max(1);
+            TOKEN.compare_exchange(0, drawn, Ordering::Relaxed, Ordering::Relaxed).err().unwrap_or(drawn)
+        }
+        token => token,
+    }
+}
+
+/// Models have one process.
+#[cfg(treering_loom)]
+pub(crate) fn token() -> u64 {
+    1
 }

@@ -62,6 +62,18 @@ pub(crate) fn thread_id() -> u32 {
     (unsafe { libc::syscall(libc::SYS_gettid) }) as u32
 }
 
+/// The name of this host.
+pub(crate) fn host_name() -> io::Result<String> {
+    let mut name = [0_u8; 256];
+    // SAFETY: the system writes at most as many bytes as it is told that there are, and `name` outlives the call.
+    let result = unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len()) };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let len = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
+    Ok(String::from_utf8_lossy(&name[..len]).into_owned())
+}
+
 /// How long the calling thread has had a processor, in nanoseconds.
 #[cfg(any(test, feature = "conformance"))]
 pub(crate) fn thread_cpu_nanos() -> u64 {

@@ -315,7 +315,8 @@ pub struct Loss {
     pub until: Timestamp,
     /// The thread's calls are numbered from 1: these losses are among those from this number
     pub first: u64,
-    /// up to this one. Where the range is as long as [`records`](Loss::records), they are all of it.
+    /// up to this one. Where the range is as long as [`records`](Loss::records), they are all of it. Of records that could not
+    /// be prepared both are 0: the listener does not know any more.
     pub last: u64,
 }
 

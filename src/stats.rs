@@ -11,6 +11,7 @@
 // by writer. Every call counts in one counter when it gets its place or loses it: placed, dropped or refused, and
 // `submitted` is their sum. A reader loads the settled counters first and the placed last: hence the above.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Index;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use std::time::Duration;
 use crossbeam_utils::CachePadded;
 
 use crate::level::Level;
-use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, Ordering};
 
 /// Counts by level.
 pub(crate) type ByLevel = [u64; Level::COUNT];
@@ -27,7 +28,7 @@ pub(crate) type ByLevel = [u64; Level::COUNT];
 ///
 /// ```
 /// use treering::overflow::Reason;
-/// assert_eq!(Reason::ALL.map(Reason::as_str), ["full", "oldest", "sampled", "policy"]);
+/// assert_eq!(Reason::ALL.map(Reason::as_str), ["full", "oldest", "sampled", "policy", "prepare"]);
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[non_exhaustive]
@@ -40,12 +41,18 @@ pub enum Reason {
     Sampled,
     /// A policy of the user's said so: `Overflow::custom`.
     Policy,
+    /// A step of [`Builder::prepare`](crate::Builder::prepare) dropped them, or could not prepare them.
+    Prepare,
 }
 
 impl Reason {
+    /// How many reasons there are for which calls lose records: those that a ring counts.
     pub(crate) const COUNT: usize = 4;
+    pub(crate) const OF_RINGS: [Reason; Reason::COUNT] =
+        [Reason::Full, Reason::Oldest, Reason::Sampled, Reason::Policy];
     /// All reasons, in the order of [`ByReason`].
-    pub const ALL: [Reason; Reason::COUNT] = [Reason::Full, Reason::Oldest, Reason::Sampled, Reason::Policy];
+    pub const ALL: [Reason; 5] =
+        [Reason::Full, Reason::Oldest, Reason::Sampled, Reason::Policy, Reason::Prepare];
 
     /// In lower case.
     pub const fn as_str(self) -> &'static str {
@@ -54,6 +61,7 @@ impl Reason {
             Reason::Oldest => "oldest",
             Reason::Sampled => "sampled",
             Reason::Policy => "policy",
+            Reason::Prepare => "prepare",
         }
     }
 }
@@ -71,7 +79,7 @@ impl fmt::Display for Reason {
 /// assert_eq!(Report::default().dropped_by_reason[Reason::Oldest], [0; 5]);
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct ByReason([ByLevel; Reason::COUNT]);
+pub struct ByReason([ByLevel; Reason::ALL.len()]);
 
 impl ByReason {
     /// All of one reason.
@@ -216,6 +224,33 @@ impl RingCounters {
                 late: AtomicU64::new(0),
             }),
         }
+    }
+}
+
+/// Records that were handed to no handler, as a step of the preparation said so or failed. They were placed, and their rings
+/// count them as dispatched. Written by the listener, under the book lock.
+#[derive(Debug)]
+pub(crate) struct PreparedAway {
+    records: LevelCounter,
+    unprepared: AtomicU64,
+    reasons: Mutex<BTreeMap<&'static str, u64>>,
+}
+
+impl PreparedAway {
+    pub(crate) fn new() -> Self {
+        PreparedAway {
+            records: LevelCounter::new(),
+            unprepared: AtomicU64::new(0),
+            reasons: Mutex::new(BTreeMap::new()),
+        }
+    }
+
+    /// So many more, one for each of these reasons; the others failed. After the rings have counted them.
+    pub(crate) fn add(&self, by_level: &ByLevel, reasons: &[&'static str], unprepared: u64) {
+        self.records.add_settled(by_level);
+        add(&self.unprepared, unprepared);
+        let mut counts = self.reasons.lock();
+        reasons.iter().for_each(|reason| *counts.entry(reason).or_default() += 1);
     }
 }
 
@@ -411,12 +446,16 @@ pub struct Report {
     pub submitted_by_level: [u64; 5],
     /// Records that were handed to the handlers.
     pub dispatched: u64,
-    /// Records that found no room, or had to make some.
+    /// Records that found no room, or had to make some, or that a [preparation](mod@crate::prepare) kept from the handlers.
     pub dropped: u64,
     /// [`dropped`](Report::dropped) by level, the most severe first.
     pub dropped_by_level: [u64; 5],
     /// [`dropped`](Report::dropped) by reason and level.
     pub dropped_by_reason: ByReason,
+    /// Of those dropped by [`Reason::Prepare`]: the ones that a step [dropped](crate::Prepared::Drop), by what it said.
+    pub prepared_away: BTreeMap<&'static str, u64>,
+    /// Of those dropped by [`Reason::Prepare`]: the ones at which a step failed or panicked.
+    pub unprepared: u64,
     /// Calls that came after, or raced with, the stop.
     pub late: u64,
     /// Records that were still in memory when a stop's deadline passed.
@@ -457,7 +496,7 @@ pub struct Report {
 
 impl Report {
     /// Whether every call's record reached every handler that wanted it. A listener that panicked and lost nothing by it
-    /// does not count against that.
+    /// does not count against that, nor do records that a preparation dropped, as they were meant to be.
     ///
     /// ```
     /// # fn main() -> Result<(), treering::Error> {
@@ -468,7 +507,7 @@ impl Report {
     /// # }
     /// ```
     pub fn is_lossless(&self) -> bool {
-        self.submitted == self.dispatched
+        self.submitted == self.dispatched + self.prepared_away.values().sum::<u64>()
             && self.truncated == 0
             && self.nested == 0
             && self.forked == 0
@@ -765,6 +804,14 @@ impl Sum {
         self.report.in_flight = self.report.handlers.iter().map(|handler| handler.in_flight).sum();
     }
 
+    /// Before the rings, which count these records as dispatched.
+    pub(crate) fn prepared_away(&mut self, away: &PreparedAway) {
+        let report = &mut self.report;
+        report.prepared_away = away.reasons.lock().clone();
+        report.unprepared = away.unprepared.load(Ordering::Acquire);
+        report.dropped_by_reason.0[Reason::Prepare as usize] = away.records.load();
+    }
+
     pub(crate) fn settled(&mut self, ring: &RingCounters) {
         let report = &mut self.report;
         report.rings += 1;
@@ -806,6 +853,7 @@ impl Sum {
     pub(crate) fn finish(mut self) -> Report {
         let report = &mut self.report;
         let oldest = report.dropped_by_reason[Reason::Oldest];
+        let prepared = report.dropped_by_reason[Reason::Prepare];
         let left = self.placed.saturating_sub(report.dispatched + report.late + total(&oldest));
         // After a deadline the oldest of what was abandoned may still have made room for a call that raced with the close.
         report.abandoned = report.abandoned.min(left);
@@ -815,10 +863,12 @@ impl Sum {
             // Placed in the race with the close, and after the deadline: nobody takes it any more.
             report.late += std::mem::take(&mut report.pending);
         }
+        report.dispatched -= total(&prepared).min(report.dispatched);
         report.dropped_by_level = report.dropped_by_reason.by_level();
         report.dropped = total(&report.dropped_by_level);
-        // The oldest had been placed, and are in there.
-        let unplaced = std::array::from_fn(|level| report.dropped_by_level[level] - oldest[level]);
+        // The oldest, and what a preparation kept from the handlers, had been placed, and are in there.
+        let placed = |level: usize| oldest[level] + prepared[level];
+        let unplaced = std::array::from_fn(|level| report.dropped_by_level[level] - placed(level));
         add_levels(&mut report.submitted_by_level, &unplaced);
         report.submitted = total(&report.submitted_by_level);
         self.report

@@ -1,15 +1,21 @@
 //! Records through queues: a `QueueHandler` on one side, a `Listener` on the other.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-use treering::handler::{Batch, Capture, FlightRecorder, Handler, HandlerError, QueueHandler};
+use memory::{limit_memory, mapped_bytes};
+use support::{eventually, in_child, own_thread_id, text};
+use treering::handler::{Batch, Capture, FlightRecorder, FlushPolicy, Handler, HandlerError, QueueHandler};
 use treering::queue::{
     Channel, Deadline, Dequeue, DequeueError, Dequeued, Enqueue, EnqueueError, Frames, Locked,
 };
 use treering::{Level, Listener, Listening, Logger, Prepared, Wait, builder, error, info, warn};
+
+#[path = "support/memory.rs"]
+mod memory;
+mod support;
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -30,15 +36,6 @@ fn filled(messages: &[&str]) -> Arc<Locked> {
 
 fn messages(capture: &Capture) -> Vec<String> {
     capture.records().iter().map(|record| record.message().to_owned()).collect()
-}
-
-/// Waits for something that comes to hold.
-fn until(what: &str, holds: impl Fn() -> bool) {
-    let since = Instant::now();
-    while !holds() {
-        assert!(since.elapsed() < LONG, "{what}");
-        std::thread::sleep(Duration::from_millis(1));
-    }
 }
 
 /// Faults of a listener, as they were told.
@@ -239,7 +236,7 @@ impl Handler for Hangs {
 fn at_the_deadline_the_books_say_what_is_where() {
     let (release, gate) = mpsc::channel();
     let listening = Listener::new(filled(&["a", "b", "c"])).handler(Hangs(gate)).start().unwrap();
-    until("the handler hangs", || listening.stats().dispatched == 3);
+    eventually("the handler hangs", || listening.stats().dispatched == 3);
     let report = listening.stop(Duration::from_millis(50)).unwrap();
     report.assert_balanced();
     let handler = &report.handlers["Hangs"];
@@ -265,7 +262,7 @@ fn a_handler_that_logs_into_its_own_queue_goes_round_once() {
     let (logger, guard) = builder().handler(QueueHandler::new(queue.clone())).start().unwrap();
     let listening = Listener::new(queue).handler(Answers(logger.clone())).start().unwrap();
     (0..10).for_each(|number| info!(logger: logger, "{number}"));
-    until("all echoes are back", || listening.stats().echoes == 10);
+    eventually("all echoes are back", || listening.stats().echoes == 10);
     guard.stop(LONG).unwrap().assert_balanced();
     let report = listening.stop(LONG).unwrap();
     report.assert_balanced();
@@ -320,7 +317,7 @@ fn a_queue_that_fails_or_panics_is_asked_again() {
     let (lines, hook) = told();
     let listening =
         Listener::new(Scripted(Mutex::new(script), AtomicBool::new(false))).error_hook(hook).start().unwrap();
-    until("all was asked for", || listening.stats().received == 2);
+    eventually("all was asked for", || listening.stats().received == 2);
     let report = listening.stop(LONG).unwrap();
     report.assert_balanced();
     assert_eq!((report.queue_failures, report.malformed), (2, 2), "{report:?}");
@@ -373,17 +370,414 @@ fn a_queue_that_is_closed_costs_its_handler_every_record_and_nobody_else() {
 }
 
 #[test]
-fn a_flight_recorder_counts_what_it_cannot_keep() {
+fn a_flight_recorder_keeps_what_came_through_a_queue() {
     let capture = Capture::new();
     let recorder = FlightRecorder::new(capture.clone().level(Level::Warn));
     let queue = queue();
     let (logger, guard) = builder().handler(QueueHandler::new(queue.clone())).start().unwrap();
-    info!(logger: logger, "before");
+    let peers = [1_u16, 2];
+    info!(logger: logger, peers, "before {}", "it");
+    info!(logger: logger, "and {:>4}", 7);
     error!(logger: logger, "the trigger");
     guard.stop(LONG).unwrap();
     let report = Listener::new(queue).handler(recorder).start().unwrap().stop(LONG).unwrap();
     report.assert_balanced();
-    assert_eq!(messages(&capture), ["0 kept records follow, 1 older ones were overwritten", "the trigger"]);
+    let note = "2 kept records follow, 0 older ones were overwritten";
+    assert_eq!(messages(&capture), [note, "before it", "and    7", "the trigger"]);
+    let before = &capture.records()[1];
+    assert_eq!((before.level(), before.field("peers").unwrap().text()), (Level::Info, "[1, 2]"));
     let recorder = report.handlers.iter().next().unwrap();
-    assert_eq!((recorder.offered, recorder.filtered, recorder.delivered), (2, 1, 1), "{recorder}");
+    assert_eq!((recorder.offered, recorder.filtered, recorder.delivered), (3, 0, 3), "{recorder}");
+}
+
+/// The number of the process, the number of the thread and the process's token, in a portable record.
+const PROCESS_ID: std::ops::Range<usize> = 22..26;
+const THREAD_ID: std::ops::Range<usize> = 26..30;
+const TOKEN: std::ops::Range<usize> = 34..42;
+
+/// A frame that this thread logs now.
+fn frame() -> Vec<u8> {
+    let (queue, mut frames) = (filled(&["framed"]), Frames::new());
+    assert_eq!(queue.dequeue(&mut frames, Deadline::after(Duration::ZERO)).unwrap(), Dequeued::Some(1));
+    frames.iter().next().unwrap().to_vec()
+}
+
+/// A frame as if a thread of this process with another number had logged it now.
+fn frame_of(thread: u32) -> Vec<u8> {
+    let mut frame = frame();
+    assert_eq!(frame[PROCESS_ID], std::process::id().to_le_bytes());
+    frame[THREAD_ID].copy_from_slice(&thread.to_le_bytes());
+    frame
+}
+
+#[test]
+fn a_record_of_a_thread_or_a_process_with_the_numbers_of_the_listeners_is_no_echo() {
+    let (queue, capture, listener) = (queue(), Capture::new(), Arc::new(AtomicU32::new(0)));
+    let seen = listener.clone();
+    let before = frame();
+    let listening = Listener::new(queue.clone())
+        .prepare(move |_| {
+            seen.store(own_thread_id(), Ordering::Relaxed);
+            Prepared::Keep
+        })
+        .handler(capture.clone())
+        .start()
+        .unwrap();
+    queue.enqueue(&before).unwrap();
+    listening.flush(LONG).unwrap();
+    let thread = listener.load(Ordering::Relaxed);
+
+    // Logged before the listener's thread began, by one that had its number before.
+    let mut earlier = before.clone();
+    earlier[THREAD_ID].copy_from_slice(&thread.to_le_bytes());
+    queue.enqueue(&earlier).unwrap();
+    // Logged in another container, where a process and a thread have these numbers.
+    let mut elsewhere = frame_of(thread);
+    elsewhere[TOKEN].iter_mut().for_each(|byte| *byte = !*byte);
+    queue.enqueue(&elsewhere).unwrap();
+    // Such a record of this process is one that the listener's thread has logged.
+    queue.enqueue(&frame_of(thread)).unwrap();
+
+    let report = listening.stop(LONG).unwrap();
+    report.assert_balanced();
+    assert_eq!((report.received, report.dispatched, report.echoes), (4, 3, 1), "{report}");
+    assert_eq!(capture.len(), 3);
+}
+
+/// A queue that fails as long as it is told to, and counts how often it is asked.
+struct Failing {
+    queue: Locked,
+    fails: AtomicBool,
+    asked: AtomicU64,
+}
+
+impl Failing {
+    fn new() -> Arc<Self> {
+        let queue = Locked::bounded(1 << 20);
+        Arc::new(Failing { queue, fails: AtomicBool::new(false), asked: AtomicU64::new(0) })
+    }
+
+    fn set(&self, fails: bool) {
+        self.fails.store(fails, Ordering::Relaxed);
+    }
+
+    fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
+    }
+}
+
+impl Dequeue for Failing {
+    fn dequeue(&self, frames: &mut Frames, deadline: Deadline) -> Result<Dequeued, DequeueError> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        if self.fails.load(Ordering::Relaxed) {
+            return Err(DequeueError::new("connection reset"));
+        }
+        self.queue.dequeue(frames, deadline)
+    }
+
+    fn close(&self) {
+        self.queue.close();
+    }
+
+    fn wake(&self) {
+        self.queue.wake();
+    }
+}
+
+fn a_flush_over_a_failing_queue(start: impl Fn(Listener) -> Listening) {
+    let (queue, capture, frame) = (Failing::new(), Capture::new(), frame());
+    queue.set(true);
+    let listener = Listener::new(queue.clone()).error_hook(|_| {}).handler(capture.clone());
+    let listening = start(listener);
+    (0..5).for_each(|_| queue.queue.enqueue(&frame).unwrap());
+    let before = queue.asked();
+    let flushed = listening.flush(Duration::from_millis(300));
+    assert!(flushed.is_err_and(|error| error.is_timeout()), "nobody knows what is in it");
+    // Nor does a flush that waits, or gave up, make the listener ask without a pause.
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(queue.asked() - before < 100, "asked {} times", queue.asked() - before);
+    queue.set(false);
+    listening.flush(LONG).unwrap();
+    assert_eq!(capture.len(), 5);
+    listening.stop(LONG).unwrap().assert_balanced();
+}
+
+#[test]
+fn a_flush_is_not_answered_by_a_queue_that_fails() {
+    a_flush_over_a_failing_queue(|listener| listener.start().unwrap());
+}
+
+#[test]
+fn nor_is_that_of_a_listener_without_a_thread() {
+    a_flush_over_a_failing_queue(Listener::manual);
+}
+
+/// Fails once, as it is closed: a call that was interrupted.
+struct Interrupted(Failing);
+
+impl Dequeue for Interrupted {
+    fn dequeue(&self, frames: &mut Frames, deadline: Deadline) -> Result<Dequeued, DequeueError> {
+        let dequeued = self.0.dequeue(frames, deadline);
+        if dequeued.is_err() {
+            self.0.set(false);
+        }
+        dequeued
+    }
+
+    fn close(&self) {
+        self.0.set(true);
+        self.0.close();
+    }
+
+    fn wake(&self) {
+        self.0.wake();
+    }
+}
+
+#[test]
+fn one_failure_while_it_stops_costs_nothing() {
+    let starts: [fn(Listener) -> Listening; 2] = [Listener::manual, |listener| listener.start().unwrap()];
+    for start in starts {
+        let queue = Interrupted(Arc::into_inner(Failing::new()).unwrap());
+        let (queue, frame, capture) = (Arc::new(queue), frame(), Capture::new());
+        // What is in it when the listener stops: the handler holds the first up until then.
+        (0..2000).for_each(|_| queue.0.queue.enqueue(&frame).unwrap());
+        let listener = Listener::new(queue.clone()).error_hook(|_| {}).handler(capture.clone());
+        let report = start(listener).stop(LONG).unwrap();
+        report.assert_balanced();
+        assert!(report.is_lossless() && report.queue_failures <= 1, "{report}");
+        assert_eq!((report.dispatched, capture.len()), (2000, 2000));
+    }
+}
+
+#[test]
+fn a_queue_that_fails_to_the_end_leaves_a_report_that_says_so() {
+    let starts: [fn(Listener) -> Listening; 2] = [Listener::manual, |listener| listener.start().unwrap()];
+    for start in starts {
+        let (queue, frame) = (Failing::new(), frame());
+        queue.set(true);
+        queue.queue.enqueue(&frame).unwrap();
+        let listening = start(Listener::new(queue.clone()).error_hook(|_| {}).handler(Capture::new()));
+        let report = listening.stop(Duration::from_millis(200)).unwrap();
+        report.assert_balanced();
+        assert!(!report.is_lossless(), "there is a frame in it: {report}");
+        assert!(queue.asked() < 100, "asked {} times", queue.asked());
+    }
+}
+
+/// Says what is done with it.
+struct Tells(mpsc::Sender<&'static str>);
+
+impl Handler for Tells {
+    fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+        let _ = batch.iter().count();
+        let _ = self.0.send("handled");
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), HandlerError> {
+        let _ = self.0.send("flushed");
+        Ok(())
+    }
+
+    fn tend(&mut self) -> Result<(), HandlerError> {
+        let _ = self.0.send("tended");
+        Ok(())
+    }
+
+    fn held(&self) -> u64 {
+        1
+    }
+}
+
+#[test]
+fn handlers_are_looked_after_while_nothing_comes() {
+    let (told, news) = mpsc::channel();
+    let listening = Listener::new(queue()).handler(Tells(told)).start().unwrap();
+    for _ in 0..2 {
+        while news.recv_timeout(LONG).unwrap() != "tended" {}
+    }
+    drop(listening);
+    let (told, news) = mpsc::channel();
+    let listening = Listener::new(queue()).handler(Tells(told)).manual();
+    eventually("it is tended by polls", || {
+        listening.poll().unwrap();
+        news.try_recv() == Ok("tended")
+    });
+}
+
+#[test]
+fn records_are_not_held_longer_than_the_policy_says_while_nothing_comes() {
+    let policy = FlushPolicy::new().when_idle(false).held_at_most(Duration::from_millis(20));
+    let held = || {
+        let (told, news) = mpsc::channel();
+        let queue = filled(&["held"]);
+        let listening = Listener::new(queue).handler(Tells(told).flush_policy(policy)).start().unwrap();
+        while news.recv_timeout(LONG).unwrap() != "handled" {}
+        let since = Instant::now();
+        while news.recv_timeout(LONG).unwrap() != "flushed" {}
+        drop(listening);
+        since.elapsed()
+    };
+    // One that looks up only after its wait takes half a second. Of five tries a loaded machine leaves one in peace.
+    assert!((0..5).map(|_| held()).min().unwrap() < Duration::from_millis(250));
+}
+
+#[test]
+fn what_a_preparation_logs_on_a_polling_thread_is_an_echo() {
+    let queue = queue();
+    let (logger, guard) = builder().handler(QueueHandler::new(queue.clone())).start().unwrap();
+    let inner = logger.clone();
+    let listening = Listener::new(queue)
+        .prepare(move |_| {
+            info!(logger: inner, "prepared");
+            Prepared::Keep
+        })
+        .manual();
+    info!(logger: logger, "one");
+    for _ in 0..20 {
+        guard.flush(LONG).unwrap();
+        listening.poll().unwrap();
+    }
+    let stats = listening.stats();
+    assert_eq!((stats.received, stats.dispatched, stats.echoes), (2, 1, 1), "{stats}");
+}
+
+#[test]
+fn an_echo_is_known_to_whichever_thread_polls_next() {
+    let queue = queue();
+    let (logger, guard) = builder().handler(QueueHandler::new(queue.clone())).start().unwrap();
+    let listening = Listener::new(queue).handler(Answers(logger.clone())).manual();
+    info!(logger: logger, "one");
+    let turn = || {
+        guard.flush(LONG).unwrap();
+        // Polls that find nothing must not make it forget those that did.
+        for _ in 0..5000 {
+            listening.poll().unwrap();
+        }
+    };
+    for _ in 0..10 {
+        turn();
+        std::thread::scope(|scope| scope.spawn(turn).join().unwrap());
+    }
+    let stats = listening.stats();
+    assert_eq!((stats.received, stats.dispatched, stats.echoes), (2, 1, 1), "{stats}");
+}
+
+/// Has nothing, and never says that it is closed.
+struct Endless;
+
+impl Dequeue for Endless {
+    fn dequeue(&self, _: &mut Frames, deadline: Deadline) -> Result<Dequeued, DequeueError> {
+        std::thread::sleep(deadline.left().unwrap_or(LONG).min(Duration::from_millis(20)));
+        Ok(Dequeued::Empty)
+    }
+
+    fn close(&self) {}
+
+    fn wake(&self) {}
+}
+
+#[test]
+fn a_listener_that_was_given_up_ends_though_its_queue_never_does() {
+    let queue = Arc::new(Endless);
+    let listening = Listener::new(queue.clone()).start().unwrap();
+    let report = listening.stop(Duration::from_millis(50)).unwrap();
+    report.assert_balanced();
+    assert!(!report.is_lossless(), "who knows what is in it");
+    drop(listening);
+    eventually("its thread is gone", || Arc::strong_count(&queue) == 1);
+}
+
+#[test]
+fn books_do_not_change_after_the_stop_that_returned_them() {
+    let queue = filled(&["a", "b", "c"]);
+    queue.enqueue(b"no record").unwrap();
+    let (release, gate) = mpsc::channel::<()>();
+    let thread = Arc::new(AtomicU32::new(0));
+    let seen = thread.clone();
+    let listening = Listener::new(queue)
+        .prepare(move |_| {
+            seen.store(own_thread_id(), Ordering::Relaxed);
+            let _ = gate.recv();
+            Prepared::Drop("late")
+        })
+        .error_hook(|_| {})
+        .start()
+        .unwrap();
+    eventually("the preparation hangs", || thread.load(Ordering::Relaxed) != 0);
+    let report = listening.stop(Duration::from_millis(50)).unwrap();
+    report.assert_balanced();
+    assert_eq!((report.received, report.abandoned), (4, 4), "{report}");
+    drop(release);
+    let thread = format!("/proc/self/task/{}", thread.load(Ordering::Relaxed));
+    eventually("its thread is gone", || !std::path::Path::new(&thread).exists());
+    assert_eq!(listening.stats(), report);
+}
+
+#[test]
+fn a_flush_ends_while_others_enqueue_without_a_pause() {
+    let (queue, capture, frame) = (Arc::new(Locked::bounded(1 << 16)), Capture::new(), frame());
+    let listening = Listener::new(queue.clone()).handler(Slowly(capture.clone())).start().unwrap();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                if queue.enqueue(&frame).is_err() {
+                    std::thread::yield_now(); // it is full
+                }
+            }
+        });
+        eventually("it is under way", || !capture.is_empty());
+        let flushes: Vec<_> = (0..3).map(|_| listening.flush(Duration::from_secs(20))).collect();
+        is_over.store(true, Ordering::Relaxed);
+        assert!(flushes.iter().all(Result::is_ok), "{flushes:?}");
+    });
+    listening.stop(LONG).unwrap().assert_balanced();
+}
+
+/// Takes so long for a batch that its queue fills up meanwhile.
+struct Slowly(Capture);
+
+impl Handler for Slowly {
+    fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
+        std::thread::sleep(Duration::from_millis(20));
+        self.0.handle(batch)
+    }
+}
+
+#[test]
+fn a_listener_that_the_system_refuses_a_thread_leaves_the_queue_alone() {
+    let test = "a_listener_that_the_system_refuses_a_thread_leaves_the_queue_alone";
+    let child = in_child(test, &[], || {
+        let queue = queue();
+        let since = Instant::now();
+        limit_memory(mapped_bytes() + 1024 * 1024); // no room for a stack of 2 MiB
+        let started = Listener::new(queue.clone()).start().map(drop);
+        limit_memory(libc::RLIM_INFINITY);
+        assert!(started.unwrap_err().is_io());
+        assert!(since.elapsed() < Duration::from_secs(4), "nobody is waited for");
+        queue.enqueue(b"it is open").unwrap();
+        assert_eq!(Arc::strong_count(&queue), 1, "and nobody else's");
+    });
+    if let Some(output) = child {
+        assert!(output.status.success(), "{}", text(&output));
+    }
+}
+
+#[test]
+fn a_flush_after_the_end_says_whether_everything_had_left() {
+    let starts: [fn(Listener) -> Listening; 2] = [Listener::manual, |listener| listener.start().unwrap()];
+    for start in starts {
+        let listening = start(Listener::new(filled(&["a"])).handler(Capture::new()));
+        assert!(listening.stop(LONG).unwrap().is_lossless());
+        listening.flush(LONG).unwrap();
+        listening.flush(Duration::ZERO).unwrap();
+
+        let queue = Failing::new();
+        queue.set(true);
+        let listening = start(Listener::new(queue).error_hook(|_| {}));
+        listening.stop(Duration::from_millis(50)).unwrap();
+        assert!(listening.flush(LONG).unwrap_err().is_timeout(), "what is in it stays there");
+    }
 }

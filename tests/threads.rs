@@ -2,6 +2,8 @@
 
 #![allow(clippy::print_stderr, reason = "tests tell their figures")]
 
+#[path = "support/memory.rs"]
+mod memory;
 mod support;
 
 use std::cell::{Cell, OnceCell};
@@ -9,6 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use memory::{limit_memory, mapped_bytes};
 use support::{LONG, SOON, capturing, each, in_child, messages, own_thread_id, resident_bytes, text};
 use treering::handler::Capture;
 use treering::{Guard, Logger, Overflow, info};
@@ -215,21 +218,6 @@ fn a_thread_that_registers_twice_has_one_ring() {
     }
     let report = guard.stop(LONG).unwrap();
     assert_eq!((report.rings, report.submitted), (1, 3));
-}
-
-/// From now on this process gets no more memory than so many bytes.
-#[expect(unsafe_code, reason = "a call into the system")]
-fn limit_memory(bytes: u64) {
-    let limit = libc::rlimit { rlim_cur: bytes, rlim_max: libc::RLIM_INFINITY };
-    // SAFETY: the system reads the limit, during the call only.
-    let refused = unsafe { libc::setrlimit(libc::RLIMIT_AS, &limit) };
-    assert_eq!(refused, 0, "{}", std::io::Error::last_os_error());
-}
-
-/// Bytes of addresses that this process has mapped.
-fn mapped_bytes() -> u64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
-    statm.split(' ').next().unwrap().parse::<u64>().unwrap() * 4096
 }
 
 #[test]

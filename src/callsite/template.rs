@@ -12,6 +12,20 @@ pub enum Piece<'a> {
     Argument(usize, Spec),
 }
 
+impl Piece<'_> {
+    /// The positions of the arguments that it refers to: the value, its width, its precision.
+    pub(crate) fn arguments(&self) -> [Option<usize>; 3] {
+        let of = |count| match count {
+            Count::Argument(position) => Some(position),
+            Count::None | Count::Is(_) => None,
+        };
+        match *self {
+            Piece::Literal(_) => [None; 3],
+            Piece::Argument(position, spec) => [Some(position), of(spec.width), of(spec.precision)],
+        }
+    }
+}
+
 /// A named value beside the message.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Field<'a> {

@@ -25,6 +25,21 @@ pub(crate) struct Item<'a> {
     pub(crate) own: bool,
 }
 
+impl<'a> Item<'a> {
+    /// The record, of a batch with these words and threads.
+    #[inline]
+    pub(crate) fn record(&self, words: &'a [u64], threads: &'a [Arc<Thread>]) -> Record<'a> {
+        Record {
+            entry: self.entry.get(),
+            arguments: words.get(self.start..self.start + self.words).unwrap_or(&[]),
+            time: self.time,
+            stamp: self.stamp,
+            thread: &threads[self.thread],
+            truncated: self.truncated,
+        }
+    }
+}
+
 /// Records in order, and what they refer to.
 #[derive(Clone, Copy)]
 pub(crate) struct Contents<'a> {
@@ -39,14 +54,7 @@ impl<'a> Contents<'a> {
     /// The record of one of the items.
     #[inline]
     pub(super) fn record(&self, item: &'a Item<'a>) -> Record<'a> {
-        Record {
-            entry: item.entry.get(),
-            arguments: self.words.get(item.start..item.start + item.words).unwrap_or(&[]),
-            time: item.time,
-            stamp: item.stamp,
-            thread: &self.threads[item.thread],
-            truncated: item.truncated,
-        }
+        item.record(self.words, self.threads)
     }
 }
 

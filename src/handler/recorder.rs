@@ -8,11 +8,13 @@
 //!                             ▲ the oldest is overwritten        └─────────┘
 //! ```
 //! Kept are the words of a record as they lie in a batch, not its text: a record that nobody ever looks at costs a
-//! copy. Callsites live as long as the process, so nothing else is needed but the thread, which is shared. What came through a
-//! queue has no callsite here, and is not kept.
+//! copy. Callsites live as long as the process, so nothing else is needed but the thread, which is shared. A record that was
+//! changed on its way, or came through a queue, has no callsite here: of that the portable form is kept, in such words.
 
 use std::collections::VecDeque;
 use std::fmt;
+
+use bumpalo::Bump;
 
 use super::batch::Contents;
 use super::inner::{Given, Inner};
@@ -21,7 +23,7 @@ use crate::callsite::{Entry, EntryOf, Field, Piece, Spec, Style, Type, own_metad
 use crate::fault::guarded;
 use crate::level::{Level, LevelFilter};
 use crate::os;
-use crate::record::{Record, Thread, Timestamp};
+use crate::record::{Record, Thread, Timestamp, portable};
 use crate::sync::Arc;
 
 /// Stands before the records that were kept.
@@ -42,6 +44,10 @@ const EMITTED: &Entry<'static> = &Entry {
     ),
     types: &[&Type::U64, &Type::U64],
 };
+
+/// Stands for what the words say themselves, see [`packed`].
+static PACKED: Entry<'static> =
+    Entry { metadata: &own_metadata!(Error, "treering::recorder", &[], &[]), types: &[] };
 
 /// Keeps the last records that a handler is not given, and hands them over when something goes wrong.
 ///
@@ -74,7 +80,8 @@ const EMITTED: &Entry<'static> = &Entry {
 /// **A handler that fails** ten times in a row gets nothing for a while, as one of the engine's own would; what it is not
 /// shown then has failed, kept or not.
 ///
-/// Records that came through a [queue](crate::queue) are not kept: those that the handler is not given count as overwritten.
+/// A record that a [preparation](mod@crate::prepare) changed, or that came through a [queue](crate::queue), is kept with all that
+/// it says: that is some 200 bytes more, counted among those for arguments.
 ///
 /// **Books**: kept records are `held`, those that are overwritten count as `filtered`, and so do those that are still
 /// kept at the end, unless [`emit_at_close`](FlightRecorder::emit_at_close) has them handed over.
@@ -237,7 +244,7 @@ impl FlightRecorder {
             losses.add(0, panic);
         }
         self.next.extend(0..kept as u32);
-        losses.take(self.inner.give(within, self.kept.contents(), &self.next));
+        losses.take(self.inner.give(within, self.kept.contents(&Bump::new()), &self.next));
         self.next.clear();
         self.kept.clear();
     }
@@ -352,9 +359,14 @@ impl Kept {
 
     /// Keeps a copy of one record. Returns how many were let go for it, or that it was itself.
     fn push(&mut self, contents: Contents<'_>, item: &Item<'_>) -> u64 {
-        let words = contents.words.get(item.start..item.start + item.words).unwrap_or(&[]);
+        let record = contents.record(item);
+        let mut portable = Vec::new();
+        let (entry, words) = match item.entry {
+            EntryOf::Process(entry) => (entry, record.arguments),
+            EntryOf::Batch(_) if pack(&record, &mut portable) => (&PACKED, &portable[..]),
+            EntryOf::Batch(_) => return self.let_go(),
+        };
         let before = self.overwritten;
-        let EntryOf::Process(entry) = item.entry else { return self.let_go() };
         if self.records_max == 0 || words.len() > self.words_max {
             return self.let_go();
         }
@@ -393,20 +405,19 @@ impl Kept {
         }
     }
 
-    /// As in a batch.
-    fn contents(&mut self) -> Contents<'_> {
+    /// As in a batch; what was packed is unpacked into the arena.
+    fn contents<'a>(&'a mut self, arena: &'a Bump) -> Contents<'a> {
         let mut start = 0;
         for (position, item) in self.items.iter_mut().enumerate() {
             item.start = start;
             item.thread = position;
             start += item.words;
         }
-        Contents {
-            items: self.items.make_contiguous(),
-            words: self.words.make_contiguous(),
-            threads: self.threads.make_contiguous(),
-            texts: &self.texts,
-        }
+        let (items, words) = (&*self.items.make_contiguous(), &*self.words.make_contiguous());
+        let is_packed = |item: &Item<'_>| std::ptr::eq(item.entry.get(), &PACKED);
+        let (items, words) =
+            if items.iter().any(is_packed) { unpacked(items, words, arena) } else { (items, words) };
+        Contents { items, words, threads: self.threads.make_contiguous(), texts: &self.texts }
     }
 
     fn clear(&mut self) {
@@ -423,6 +434,45 @@ fn make_room<T>(queue: &mut VecDeque<T>, more: usize, max: usize) {
         let capacity = queue.capacity().saturating_mul(2).max(needed).min(max);
         queue.reserve_exact(capacity - queue.len());
     }
+}
+
+/// Appends the portable form of a record, behind a word with its length. `false` if it has none, as it is too large.
+#[expect(clippy::host_endian_bytes, reason = "kept by the process that reads it")]
+fn pack(record: &Record<'_>, words: &mut Vec<u64>) -> bool {
+    let mut bytes = Vec::new();
+    let is_fit = record.write_portable(&mut bytes).is_ok();
+    words.push(bytes.len() as u64);
+    bytes.resize(bytes.len().next_multiple_of(8), 0);
+    words.extend(bytes.as_chunks().0.iter().map(|word| u64::from_ne_bytes(*word)));
+    is_fit
+}
+
+/// The record that was packed into these words.
+fn unpack<'a>(words: &[u64], arena: &'a Bump) -> Option<portable::Parts<'a>> {
+    let (len, words) = words.split_first()?;
+    let bytes = arena.alloc_slice_fill_iter(words.iter().map(|word| word.to_ne_bytes())).as_flattened();
+    portable::read(arena, bytes.get(..*len as usize)?).ok()
+}
+
+/// Items and words with those that were packed as they had been.
+fn unpacked<'a>(items: &[Item<'static>], words: &[u64], arena: &'a Bump) -> (&'a [Item<'a>], &'a [u64]) {
+    let mut all = Vec::with_capacity(words.len());
+    let items = arena.alloc_slice_fill_iter(items.iter().map(|item| {
+        let (start, kept) = (all.len(), &words[item.start..item.start + item.words]);
+        let parts = if std::ptr::eq(item.entry.get(), &PACKED) { unpack(kept, arena) } else { None };
+        let entry = match parts {
+            Some(parts) => {
+                all.extend(parts.words());
+                EntryOf::Batch(parts.entry)
+            }
+            None => {
+                all.extend(kept);
+                item.entry
+            }
+        };
+        Item { start, words: all.len() - start, entry, ..*item }
+    }));
+    (items, arena.alloc_slice_copy(&all))
 }
 
 /// What the handler could not deliver in one call, and the first reason.

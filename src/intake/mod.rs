@@ -9,11 +9,10 @@
 
 mod report;
 mod rounds;
+mod spans;
 
 pub use report::IntakeReport;
-pub use rounds::Prepared;
 
-use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
@@ -25,16 +24,17 @@ use crate::handler::{Handler, Routed};
 use crate::listener::{Books, Control, GivenUp, Handlers};
 use crate::origin::Origin;
 use crate::os;
+use crate::prepare::{Prepared, Steps};
 use crate::queue::Dequeue;
 use crate::record::Record;
 use crate::sync::{Arc, AtomicU32, Loan, Ordering, nap};
 
 use report::Fates;
-use rounds::{Prepare, Round, Rounds};
+use rounds::{Round, Rounds};
 
 /// How long the drop of a [`Listening`] waits for the end.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
-/// So long a listener with nothing to do waits in its queue at once: what a handler could not let go is tried again.
+/// So long a listener with nothing to do waits in its queue at once, at most: what a handler could not let go is tried again.
 const WAIT: Duration = Duration::from_secs(1);
 /// After a queue failed, so long until it is asked again.
 const NAP_AFTER_FAILURE: Duration = Duration::from_millis(100);
@@ -78,7 +78,7 @@ const ROUND_NAP: Duration = Duration::from_micros(200);
 #[must_use = "a listener does nothing until it is started"]
 pub struct Listener {
     queue: Box<dyn Dequeue>,
-    prepare: Option<Prepare>,
+    steps: Steps,
     handlers: Vec<Routed>,
     faults: Faults,
     thread_name: String,
@@ -102,17 +102,18 @@ impl Listener {
     pub fn new(queue: impl Dequeue + 'static) -> Self {
         Listener {
             queue: Box::new(queue),
-            prepare: None,
+            steps: Steps::default(),
             handlers: Vec::new(),
             faults: Faults::to_stderr(),
             thread_name: "treering-queue".to_owned(),
         }
     }
 
-    /// Asked of each record before the handlers: whether it is kept or dropped, or cannot be prepared. A second one
-    /// takes the place of the first. One that panics has failed for this record.
-    pub fn prepare(mut self, prepare: impl FnMut(&Record<'_>) -> Prepared + Send + 'static) -> Self {
-        self.prepare = Some(Box::new(prepare));
+    /// Asked of each record before the handlers: whether it is kept, changed or dropped, or cannot be prepared. Further
+    /// ones are asked in order, each of what those before it left. One that panics has failed for this record. See
+    /// [`prepare`](mod@crate::prepare), also for steps that are there already.
+    pub fn prepare(mut self, step: impl FnMut(&Record<'_>) -> Prepared + Send + 'static) -> Self {
+        self.steps.push(step);
         self
     }
 
@@ -144,10 +145,11 @@ impl Listener {
             return Err(Error::config("thread_name holds a NUL, which no thread's name may"));
         }
         let name = self.thread_name.clone();
-        let listening = self.build(true);
-        let intake = listening.intake.clone();
-        engine::spawn(name, move || intake.listen()).map_err(Error::thread_spawn)?;
-        Ok(listening)
+        let intake = self.build(true);
+        let listening = intake.clone();
+        // Where there is no thread nobody has listened, and the queue is left as it is.
+        engine::spawn(name, move || listening.listen()).map_err(Error::thread_spawn)?;
+        Ok(Listening { intake })
     }
 
     /// A listener without a thread: [`Listening::poll`] hands out.
@@ -161,25 +163,23 @@ impl Listener {
     /// # }
     /// ```
     pub fn manual(self) -> Listening {
-        self.build(false)
+        Listening { intake: self.build(false) }
     }
 
-    fn build(self, has_thread: bool) -> Listening {
+    fn build(self, has_thread: bool) -> Arc<Intake> {
         let books = Books::new();
         let handlers = Handlers::new(self.handlers, &books);
-        Listening {
-            intake: Arc::new(Intake {
-                queue: self.queue,
-                control: Control::new(),
-                books,
-                faults: self.faults.of_this_process(),
-                origin: Origin::here(),
-                fates: Fates::default(),
-                rounds: Loan::new(Rounds::new(handlers, self.prepare)),
-                turning: AtomicU32::new(0),
-                has_thread,
-            }),
-        }
+        Arc::new(Intake {
+            queue: self.queue,
+            control: Control::new(),
+            books,
+            faults: self.faults.of_this_process(),
+            origin: Origin::here(),
+            fates: Fates::default(),
+            rounds: Loan::new(Rounds::new(handlers, self.steps)),
+            turning: AtomicU32::new(0),
+            has_thread,
+        })
     }
 }
 
@@ -197,11 +197,13 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// Waits until everything that was enqueued before this call has left the handlers. Under traffic without a pause it
-    /// waits for a moment at which the queue is empty.
+    /// Waits until everything that was enqueued before this call has left the handlers: until the queue is empty once, or has
+    /// given as many frames as it said that there are ([`Dequeue::backlog`]). A queue that fails has said nothing: the flush
+    /// goes on when it works again. After the end it says whether everything had left.
     ///
     /// # Errors
-    /// [`is_timeout`](Error::is_timeout) if that took longer, [`is_on_listener_thread`](Error::is_on_listener_thread) in a
+    /// [`is_timeout`](Error::is_timeout) if that took longer, or if the listener came to its end and left something behind,
+    /// [`is_on_listener_thread`](Error::is_on_listener_thread) in a
     /// handler, [`is_forked`](Error::is_forked) in a child of `fork`.
     pub fn flush(&self, timeout: Duration) -> Result<(), Error> {
         let intake = &*self.intake;
@@ -209,9 +211,14 @@ impl Listening {
         let deadline = Deadline::after(timeout);
         let ticket = intake.control.draw(None);
         let _ = guarded(|| intake.queue.wake());
-        while !intake.has_thread && intake.rounds_answered(deadline)? < ticket {}
-        let waited = intake.control.wait_for(ticket, deadline);
-        if waited.is_err() || intake.books.abandoned().is_some() { Err(Error::timeout()) } else { Ok(()) }
+        if !intake.has_thread {
+            let is_done = || intake.control.has_settled(ticket);
+            intake.take_rounds(Deadline::after(Duration::ZERO), deadline, is_done);
+        }
+        intake.control.wait_for(ticket, deadline).map_err(|_| Error::timeout())?;
+        // One that came to its end may have left something behind.
+        let is_done = intake.control.has_done(ticket) || intake.has_left_nothing();
+        if is_done { Ok(()) } else { Err(Error::timeout()) }
     }
 
     /// Hands out, on the calling thread, what the queue gives without a wait, and returns how many records that were. For
@@ -233,8 +240,9 @@ impl Listening {
         }
     }
 
-    /// Closes the queue, hands out what is left in it, flushes and closes the handlers. At the deadline what was taken and
-    /// not handed out is abandoned; what is in the queue stays there. Again, from any thread, it tells the same.
+    /// Closes the queue, hands out what is left in it, flushes and closes the handlers. A queue that fails meanwhile is asked
+    /// again. At the deadline what was taken and not handed out is abandoned; what is in the queue stays there, and the report
+    /// says that it was not drained. Again, from any thread, it tells the same.
     ///
     /// # Errors
     /// [`is_on_listener_thread`](Error::is_on_listener_thread) in a handler, which only begins the end, and
@@ -251,11 +259,7 @@ impl Listening {
         if !intake.has_thread {
             // No other thread will give up for this one.
             intake.books.set_deadline(deadline);
-            while !deadline.has_passed() && !intake.control.has_finished() {
-                if intake.take_round(deadline, deadline).is_err() {
-                    break;
-                }
-            }
+            intake.take_rounds(deadline, deadline, || intake.control.has_ended());
         }
         if intake.control.wait_for_end(deadline).is_err() {
             intake.give_up();
@@ -271,13 +275,16 @@ impl Listening {
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        if let Ok(report) = self.stop(EXIT_TIMEOUT)
-            && report.abandoned > 0
-        {
+        let Ok(report) = self.stop(EXIT_TIMEOUT) else { return };
+        let faults = &self.intake.faults;
+        if report.abandoned > 0 {
             let lost = report.abandoned;
-            self.intake
-                .faults
-                .report(format_args!("{lost} records were abandoned as the listener was dropped"));
+            faults.report(format_args!("{lost} records were abandoned as the listener was dropped"));
+        }
+        if report.undrained {
+            faults.report(
+                "a listener was dropped and its queue did not come to its end: frames may be left in it",
+            );
         }
     }
 }
@@ -320,7 +327,14 @@ impl Intake {
         let _here = engine::Listening::here();
         let work = guarded(|| {
             let mut rounds = self.rounds.borrow();
-            while rounds.run(self) {}
+            rounds.spans.begin();
+            loop {
+                match rounds.take_and_wait(self) {
+                    Round::Finished => break,
+                    Round::Failed => self.control.back_off(NAP_AFTER_FAILURE),
+                    Round::Busy(_) | Round::Empty => {}
+                }
+            }
         });
         if let Err(panic) = work {
             self.books.count_listener_panic();
@@ -331,6 +345,20 @@ impl Intake {
         if !self.control.has_finished() {
             self.give_up();
             self.finish();
+        }
+    }
+
+    /// Takes rounds on the calling thread until something is done, or the deadline has passed, or there are no more.
+    fn take_rounds(&self, until: Deadline, deadline: Deadline, is_done: impl Fn() -> bool) {
+        while !is_done() && !deadline.has_passed() {
+            match self.take_round(until, deadline) {
+                Ok(Round::Failed) => {
+                    let left = deadline.left().unwrap_or(NAP_AFTER_FAILURE);
+                    self.control.back_off(NAP_AFTER_FAILURE.min(left));
+                }
+                Ok(Round::Busy(_) | Round::Empty) => {}
+                Ok(Round::Finished) | Err(_) => return,
+            }
         }
     }
 
@@ -348,20 +376,21 @@ impl Intake {
         }
         let _turning = Turning::here(self);
         let _here = engine::Listening::here();
+        if self.control.is_closing() {
+            rounds.hurry();
+        }
+        rounds.spans.begin();
         let round = rounds.take(self, until);
         if round != Round::Finished {
             let _: Result<(), GivenUp> = rounds.flush_held(self);
         }
+        rounds.spans.end();
         Ok(round)
     }
 
-    /// Takes a round, and says which flushes are done.
-    fn rounds_answered(&self, deadline: Deadline) -> Result<u64, Error> {
-        if deadline.has_passed() {
-            return Err(Error::timeout());
-        }
-        self.take_round(Deadline::after(Duration::ZERO), deadline)?;
-        Ok(self.rounds.borrow().answered())
+    /// Whether it came to its end with nothing left in the queue or with the handlers.
+    fn has_left_nothing(&self) -> bool {
+        self.fates.drained.load(Ordering::Acquire) && self.books.abandoned().is_none()
     }
 
     fn check_origin(&self) -> Result<(), Error> {
@@ -394,7 +423,7 @@ impl Intake {
     }
 
     fn report(&self) -> IntakeReport {
-        self.fates.report(&self.books)
+        self.fates.report(&self.books, self.control.has_ended())
     }
 }
 
@@ -403,6 +432,3 @@ impl fmt::Debug for Intake {
         f.debug_struct("Intake").field("fates", &self.fates).finish_non_exhaustive()
     }
 }
-
-/// What a queue or a preparation failed with.
-type Source = Box<dyn StdError + Send + Sync>;

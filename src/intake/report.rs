@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::fault::Faults;
 use crate::listener::Books;
+use crate::prepare::Lost;
+use crate::record::PortableError;
 use crate::stats::{Handlers, add, reports};
-use crate::sync::{AtomicU64, Mutex, Ordering};
+use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
 
 /// The books of a listener over a queue, at one moment.
 ///
@@ -18,20 +21,23 @@ pub struct IntakeReport {
     pub received: u64,
     /// Those that are no portable records.
     pub malformed: u64,
-    /// Records that the listener's own thread had logged, in a handler: they came back to it.
+    /// Records that the listener's own thread had logged, in a handler or a preparation: they came back to it.
     pub echoes: u64,
-    /// Records that [`Prepared::Drop`](super::Prepared::Drop) dropped, by reason.
+    /// Records that [`Prepared::Drop`](crate::Prepared::Drop) dropped, by reason.
     pub dropped: BTreeMap<&'static str, u64>,
     /// Records at which the preparation failed or panicked.
     pub unprepared: u64,
     /// Records that were handed to the handlers.
     pub dispatched: u64,
-    /// Frames that had been received and were not handed out when a stop's deadline passed.
+    /// Frames that had been received and were not handed out when a stop's deadline passed. After that the books change no
+    /// more.
     pub abandoned: u64,
     /// Frames in the hands of the listener: the difference.
     pub pending: u64,
     /// How often the queue failed to say what is there; beside the ledger.
     pub queue_failures: u64,
+    /// Whether the listener came to its end before the queue said that everything was given: frames may be left in it.
+    pub undrained: bool,
     /// One ledger for each handler, in the order they were added.
     pub handlers: Handlers,
 }
@@ -42,11 +48,12 @@ impl IntakeReport {
         self.dropped.values().sum()
     }
 
-    /// Whether every frame was a record that was handed to every handler and that none of them lost. What the preparation
-    /// dropped was meant to be; echoes were not to be handed out.
+    /// Whether every frame was a record that was handed to every handler and that none of them lost, and none was left
+    /// behind. What the preparation dropped was meant to be; echoes were not to be handed out.
     pub fn is_lossless(&self) -> bool {
         let lost = self.malformed + self.unprepared + self.abandoned + self.pending;
         lost == 0
+            && !self.undrained
             && self.handlers.iter().all(|handler| handler.offered == handler.filtered + handler.delivered)
     }
 
@@ -80,11 +87,44 @@ impl fmt::Display for IntakeReport {
             self.dispatched,
             self.abandoned,
             self.pending
-        )
+        )?;
+        if self.undrained { f.write_str("; the queue was not drained") } else { Ok(()) }
     }
 }
 
-/// The counters behind it. The thread that takes rounds writes.
+/// Why a frame is not handed out.
+#[derive(Debug)]
+pub(super) enum Fate {
+    /// It is no record.
+    Malformed(PortableError),
+    /// A handler or a preparation of this listener has logged it.
+    Echo,
+    /// A preparation kept it from the handlers.
+    Prepared(Lost),
+}
+
+impl From<Lost> for Fate {
+    fn from(lost: Lost) -> Self {
+        Fate::Prepared(lost)
+    }
+}
+
+impl Fate {
+    /// Tells of what is a fault.
+    pub(super) fn tell(&self, frame: &[u8], faults: &Faults) {
+        match self {
+            Fate::Malformed(error) => {
+                faults.report(format_args!("a frame of {} bytes is refused: {error}", frame.len()));
+            }
+            Fate::Prepared(Lost::Failed(text)) => {
+                faults.report(format_args!("a record could not be prepared: {text}"));
+            }
+            Fate::Echo | Fate::Prepared(Lost::Dropped(_)) => {}
+        }
+    }
+}
+
+/// The counters behind it. The thread that takes rounds writes, under the book lock: after a deadline nothing changes.
 #[derive(Debug, Default)]
 pub(super) struct Fates {
     pub(super) received: AtomicU64,
@@ -92,14 +132,26 @@ pub(super) struct Fates {
     pub(super) echoes: AtomicU64,
     pub(super) dropped: Mutex<BTreeMap<&'static str, u64>>,
     pub(super) unprepared: AtomicU64,
-    /// Written under the book lock.
     pub(super) dispatched: AtomicU64,
     pub(super) queue_failures: AtomicU64,
+    /// The queue has said that it is closed.
+    pub(super) drained: AtomicBool,
 }
 
 impl Fates {
-    pub(super) fn drop_for(&self, reason: &'static str) {
-        *self.dropped.lock().entry(reason).or_default() += 1;
+    /// So many frames came out of the queue.
+    pub(super) fn receive(&self, frames: usize) {
+        add(&self.received, frames as u64);
+    }
+
+    /// One of them has this fate.
+    pub(super) fn settle(&self, fate: &Fate) {
+        match fate {
+            Fate::Malformed(_) => Fates::count(&self.malformed),
+            Fate::Echo => Fates::count(&self.echoes),
+            Fate::Prepared(Lost::Dropped(reason)) => *self.dropped.lock().entry(reason).or_default() += 1,
+            Fate::Prepared(Lost::Failed(_)) => Fates::count(&self.unprepared),
+        }
     }
 
     pub(super) fn count(counter: &AtomicU64) {
@@ -114,7 +166,8 @@ impl Fates {
         self.received.load(Ordering::Acquire).saturating_sub(settled + dropped)
     }
 
-    pub(super) fn report(&self, books: &Books) -> IntakeReport {
+    /// `has_ended`: there will be no more rounds.
+    pub(super) fn report(&self, books: &Books, has_ended: bool) -> IntakeReport {
         let load = |counter: &AtomicU64| counter.load(Ordering::Acquire);
         let handlers = reports(books.handlers().iter().map(|handler| &**handler));
         let abandoned = books.abandoned();
@@ -127,6 +180,7 @@ impl Fates {
             dispatched: load(&self.dispatched),
             abandoned: abandoned.unwrap_or(0),
             queue_failures: load(&self.queue_failures),
+            undrained: has_ended && !self.drained.load(Ordering::Acquire),
             received: load(&self.received),
             pending: 0,
         };

@@ -1,47 +1,22 @@
 //! One round: what the queue gives, decoded, prepared, and handed out.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use bumpalo::Bump;
 
-use super::report::Fates;
-use super::{Intake, NAP_AFTER_FAILURE, Source, WAIT};
+use super::report::{Fate, Fates};
+use super::spans::Spans;
+use super::{Intake, WAIT};
 use crate::callsite::EntryOf;
-use crate::clock::{Deadline, Ticker};
+use crate::clock::Deadline;
 use crate::fault::{discard, guarded};
 use crate::handler::Item;
-use crate::listener::{GivenUp, Handlers, Records};
+use crate::listener::{GivenUp, Handlers, Housekeeping, Records};
+use crate::prepare::{Content, Steps};
 use crate::queue::{Dequeued, Frames};
 use crate::record::portable::{self, Parts};
 use crate::record::{Record, Thread};
 use crate::sync::{Arc, Ordering};
-
-/// What is asked of each record.
-pub(super) type Prepare = Box<dyn FnMut(&Record<'_>) -> Prepared + Send>;
-
-/// Times of so many hand-outs on callers' threads are remembered, to know the records that were logged in them again. An
-/// echo that comes back later than that is taken for a record.
-const HAND_OUTS_MAX: usize = 64;
-
-/// What is to become of a record. See [`Listener::prepare`](super::Listener::prepare).
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Prepared {
-    /// It goes to the handlers.
-    Keep,
-    /// It does not, for this reason, under which it is counted.
-    Drop(&'static str),
-    /// It could not be prepared, and does not go to the handlers; the error is told of.
-    Fail(Source),
-}
-
-impl Prepared {
-    /// It could not be prepared.
-    pub fn fail(source: impl Into<Source>) -> Self {
-        Prepared::Fail(source.into())
-    }
-}
 
 /// What a round came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,49 +32,60 @@ pub(super) enum Round {
 }
 
 /// What rounds need, and keep.
+#[derive(Debug)]
 pub(super) struct Rounds {
     handlers: Handlers,
-    prepare: Option<Prepare>,
+    steps: Steps,
     frames: Frames,
     arena: Bump,
     words: Vec<u64>,
     threads: Vec<Arc<Thread>>,
-    ticker: Ticker,
-    /// When callers' threads handed out, from and to.
-    hand_outs: VecDeque<(u64, u64)>,
+    pub(super) spans: Spans,
+    housekeeping: Housekeeping,
+    /// The flush that is under way.
+    flush: Option<Flush>,
     /// The highest flush ticket whose round is done.
     answered: u64,
 }
 
+/// A flush is done when the queue has given everything that was in it when the flush was seen: when it is empty, or when so
+/// many frames came as it had said.
+#[derive(Clone, Copy, Debug)]
+struct Flush {
+    ticket: u64,
+    left: Option<usize>,
+}
+
 impl Rounds {
-    pub(super) fn new(handlers: Handlers, prepare: Option<Prepare>) -> Self {
+    pub(super) fn new(handlers: Handlers, steps: Steps) -> Self {
         Rounds {
             handlers,
-            prepare,
+            steps,
             frames: Frames::new(),
             arena: Bump::new(),
             words: Vec::new(),
             threads: Vec::new(),
-            ticker: Ticker::default(),
-            hand_outs: VecDeque::new(),
+            spans: Spans::new(),
+            housekeeping: Housekeeping::new(),
+            flush: None,
             answered: 0,
         }
     }
 
-    pub(super) fn answered(&self) -> u64 {
-        self.answered
+    /// A stop with a deadline waits for this thread, and nobody else would give up.
+    pub(super) fn hurry(&mut self) {
+        self.handlers.hurry();
     }
 
-    /// Takes a round; where there is nothing, what the handlers hold leaves, and the next round waits. Whether it goes on.
-    pub(super) fn run(&mut self, intake: &Intake) -> bool {
-        let mut round = self.take(intake, Deadline::after(Duration::ZERO));
-        if round == Round::Empty && self.flush_held(intake).is_ok() {
-            round = self.take(intake, Deadline::after(WAIT));
+    /// Takes a round; where there is nothing, what the handlers hold leaves, and the next round waits until something is to
+    /// be done for them.
+    pub(super) fn take_and_wait(&mut self, intake: &Intake) -> Round {
+        let round = self.take(intake, Deadline::after(Duration::ZERO));
+        if round != Round::Empty || self.flush_held(intake).is_err() {
+            return round;
         }
-        if round == Round::Failed {
-            intake.control.nap(NAP_AFTER_FAILURE);
-        }
-        round != Round::Finished
+        let wait = WAIT.min(self.housekeeping.left()).min(self.handlers.sleep_max());
+        self.take(intake, Deadline::after(wait))
     }
 
     /// Takes a round, for which the queue may wait `until`.
@@ -112,11 +98,10 @@ impl Rounds {
     }
 
     fn try_take(&mut self, intake: &Intake, until: Deadline) -> Result<Round, GivenUp> {
+        intake.books.settle(|| {})?; // not after a deadline
         // Before the queue is asked: what happened before the request is in it by now.
-        let asked = intake.control.asked();
-        let closing = intake.control.is_closing();
-        let flushing = asked > self.answered;
-        let until = if flushing { Deadline::after(Duration::ZERO) } else { until };
+        self.begin_flush(intake);
+        let until = if self.flush.is_some() { Deadline::after(Duration::ZERO) } else { until };
         self.frames.clear();
         let dequeued = match guarded(|| intake.queue.dequeue(&mut self.frames, until)) {
             Ok(Ok(dequeued)) => Ok(dequeued),
@@ -129,32 +114,71 @@ impl Rounds {
             Err(panic) => Err(format!("panicked: {panic}")),
         };
         let records = self.hand_out(intake)?;
-        self.handlers.flush(false, &intake.books, &intake.faults)?;
-        let round = match dequeued {
-            Ok(Dequeued::Some(_)) => return Ok(Round::Busy(records)),
-            Ok(Dequeued::Empty) => Round::Empty,
-            Ok(Dequeued::Closed) => Round::Finished,
+        if self.housekeeping.is_due() {
+            self.spans.mark();
+            self.handlers.tend(&intake.books, &intake.faults)?;
+        }
+        let is_empty = match dequeued {
+            Ok(Dequeued::Some(_)) => false,
+            Ok(Dequeued::Empty) => true,
+            Ok(Dequeued::Closed) => return self.end(intake),
             Err(text) => {
-                Fates::count(&intake.fates.queue_failures);
+                self.spans.mark();
+                intake.books.settle(|| Fates::count(&intake.fates.queue_failures))?;
                 intake.faults.report(format_args!("the queue failed: {text}"));
-                // One that is closed and fails has nothing more to say.
-                if closing { Round::Finished } else { Round::Failed }
+                self.flush_due(false, intake)?;
+                return Ok(Round::Failed);
             }
         };
-        if round == Round::Finished {
-            self.handlers.close(&intake.books, &intake.faults)?;
-            intake.finish();
-        } else if flushing {
-            self.handlers.flush_on_request(&intake.books, &intake.faults)?;
-            self.answered = asked;
-            intake.answer(asked, self.handlers.hold_nothing());
-        }
-        Ok(round)
+        self.flush_due(false, intake)?;
+        self.answer_flush(is_empty, intake)?;
+        Ok(if is_empty { Round::Empty } else { Round::Busy(records) })
     }
 
-    /// What the handlers hold leaves the process now.
+    /// The queue has given everything, for ever.
+    fn end(&mut self, intake: &Intake) -> Result<Round, GivenUp> {
+        self.spans.mark();
+        intake.books.settle(|| intake.fates.drained.store(true, Ordering::Release))?;
+        self.handlers.close(&intake.books, &intake.faults)?;
+        intake.finish();
+        Ok(Round::Finished)
+    }
+
+    /// If a flush was asked for and none is under way, it is now.
+    fn begin_flush(&mut self, intake: &Intake) {
+        let ticket = intake.control.asked();
+        if self.flush.is_none() && ticket > self.answered {
+            let left = guarded(|| intake.queue.backlog()).unwrap_or(None);
+            self.flush = Some(Flush { ticket, left });
+        }
+    }
+
+    /// After a round: answers the flush that is under way, if it is done.
+    fn answer_flush(&mut self, is_empty: bool, intake: &Intake) -> Result<(), GivenUp> {
+        let Some(Flush { ticket, left }) = &mut self.flush else { return Ok(()) };
+        *left = left.map(|left| left.saturating_sub(self.frames.len()));
+        if !is_empty && *left != Some(0) {
+            return Ok(());
+        }
+        let ticket = *ticket;
+        self.spans.mark();
+        self.handlers.flush_on_request(&intake.books, &intake.faults)?;
+        self.answered = ticket;
+        self.flush = None;
+        intake.answer(ticket, self.handlers.hold_nothing());
+        Ok(())
+    }
+
+    /// What the handlers hold leaves the process now, unless their policies say otherwise.
     pub(super) fn flush_held(&mut self, intake: &Intake) -> Result<(), GivenUp> {
-        self.handlers.flush(true, &intake.books, &intake.faults)
+        self.flush_due(true, intake)
+    }
+
+    fn flush_due(&mut self, is_idle: bool, intake: &Intake) -> Result<(), GivenUp> {
+        if !self.handlers.hold_nothing() {
+            self.spans.mark();
+        }
+        self.handlers.flush(is_idle, &intake.books, &intake.faults)
     }
 
     /// Hands out the frames of this round, and says how many records they were.
@@ -162,58 +186,57 @@ impl Rounds {
         if self.frames.is_empty() {
             return Ok(0);
         }
-        let Rounds { handlers, prepare, frames, arena, words, threads, ticker, hand_outs, .. } = self;
+        self.spans.mark();
+        let Rounds { handlers, steps, frames, arena, words, threads, spans, .. } = self;
+        let Intake { fates, books, faults, .. } = intake;
         arena.reset();
         words.clear();
         threads.clear();
-        let here = Here { intake, process_id: std::process::id(), hand_outs };
+        books.settle(|| fates.receive(frames.len()))?;
         let mut items = Vec::with_capacity(frames.len());
         for frame in frames.iter() {
-            Fates::count(&intake.fates.received);
-            let Some(parts) = here.decode(arena, frame) else { continue };
-            let start = words.len();
-            words.extend(parts.words());
-            let thread = position_of(&parts, threads);
-            let Parts { entry, time, stamp, truncated, .. } = parts;
-            let record = Record {
-                entry,
-                arguments: &words[start..],
-                time,
-                stamp,
-                thread: &threads[thread],
-                truncated,
-            };
-            if here.keeps(prepare, &record) {
-                let words = words.len() - start;
-                let entry = EntryOf::Batch(entry);
-                items.push(Item { start, words, entry, time, stamp, thread, truncated, own: false });
-            } else {
-                words.truncate(start);
+            let judged = judge(frame, arena, spans, steps, threads);
+            // For each, also to learn that a deadline has passed: preparations may take long.
+            books.settle(|| judged.as_ref().err().iter().for_each(|fate| fates.settle(fate)))?;
+            match judged {
+                Ok((content, item)) => {
+                    items.push(Item { start: words.len(), ..item });
+                    words.extend_from_slice(content.arguments);
+                }
+                Err(fate) => fate.tell(frame, faults),
             }
         }
         if items.is_empty() {
             return Ok(0);
         }
-        let begun = ticker.stamp();
         let count = |_: &mut u64| {
-            intake.fates.dispatched.fetch_add(items.len() as u64, Ordering::AcqRel);
+            fates.dispatched.fetch_add(items.len() as u64, Ordering::AcqRel);
         };
         let records = Records { items: &items, words, threads };
-        let result = handlers.hand_out(records, count, &intake.books, &intake.faults);
-        if !intake.has_thread {
-            hand_outs.push_back((begun, ticker.stamp()));
-            if hand_outs.len() > HAND_OUTS_MAX {
-                hand_outs.pop_front();
-            }
-        }
-        result.map(|()| items.len())
+        handlers.hand_out(records, count, books, faults)?;
+        Ok(items.len())
     }
 }
 
-impl std::fmt::Debug for Rounds {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Rounds").field("handlers", &self.handlers).finish_non_exhaustive()
+/// The record that a frame is, as the steps leave it, and its place in the batch; or why it is not handed out.
+fn judge<'a>(
+    frame: &'a [u8],
+    arena: &'a Bump,
+    spans: &Spans,
+    steps: &mut Steps,
+    threads: &mut Vec<Arc<Thread>>,
+) -> Result<(Content<'a>, Item<'a>), Fate> {
+    let parts = portable::read(arena, frame).map_err(Fate::Malformed)?;
+    if spans.hold(&parts) {
+        return Err(Fate::Echo);
     }
+    let thread = position_of(&parts, threads);
+    let Parts { entry, time, stamp, truncated, .. } = parts;
+    let arguments = &*arena.alloc_slice_fill_iter(parts.words());
+    let record = Record { entry, arguments, time, stamp, thread: &threads[thread], truncated };
+    let content = steps.run(record, Content { entry, arguments }, arena)?;
+    let (entry, words) = (EntryOf::Batch(content.entry), content.arguments.len());
+    Ok((content, Item { start: 0, words, entry, time, stamp, thread, truncated, own: false }))
 }
 
 /// Where a record was logged, among those of the round; records of one thread mostly come together.
@@ -223,61 +246,4 @@ fn position_of(parts: &Parts<'_>, threads: &mut Vec<Arc<Thread>>) -> usize {
     }
     threads.push(Arc::new(parts.thread()));
     threads.len() - 1
-}
-
-/// Who judges frames, where.
-struct Here<'a> {
-    intake: &'a Intake,
-    process_id: u32,
-    hand_outs: &'a VecDeque<(u64, u64)>,
-}
-
-impl Here<'_> {
-    /// The record that a frame is, unless it is none or an echo.
-    fn decode<'a>(&self, arena: &'a Bump, frame: &'a [u8]) -> Option<Parts<'a>> {
-        match portable::read(arena, frame) {
-            Ok(parts) if self.is_echo(&parts) => {
-                Fates::count(&self.intake.fates.echoes);
-                None
-            }
-            Ok(parts) => Some(parts),
-            Err(error) => {
-                Fates::count(&self.intake.fates.malformed);
-                self.intake
-                    .faults
-                    .report(format_args!("a frame of {} bytes is refused: {error}", frame.len()));
-                None
-            }
-        }
-    }
-
-    /// Whether a handler of this listener has logged it, while it was handed a batch.
-    fn is_echo(&self, parts: &Parts<'_>) -> bool {
-        let is_of_this_thread = parts.process_id == self.process_id
-            && parts.thread_id == self.intake.turning.load(Ordering::Relaxed);
-        // A caller's thread does other things than handing out.
-        let is_in = |(begun, ended): &(u64, u64)| (*begun..=*ended).contains(&parts.stamp);
-        is_of_this_thread && (self.intake.has_thread || self.hand_outs.iter().any(is_in))
-    }
-
-    fn keeps(&self, prepare: &mut Option<Prepare>, record: &Record<'_>) -> bool {
-        let Some(prepare) = prepare else { return true };
-        let (fates, faults) = (&self.intake.fates, &self.intake.faults);
-        let text = match guarded(|| prepare(record)) {
-            Ok(Prepared::Keep) => return true,
-            Ok(Prepared::Drop(reason)) => {
-                fates.drop_for(reason);
-                return false;
-            }
-            Ok(Prepared::Fail(error)) => {
-                let text = guarded(|| error.to_string());
-                discard(error);
-                text.unwrap_or_else(|_| "an error that cannot be shown".into())
-            }
-            Err(panic) => format!("panicked: {panic}"),
-        };
-        Fates::count(&fates.unprepared);
-        faults.report(format_args!("a record could not be prepared: {text}"));
-        false
-    }
 }

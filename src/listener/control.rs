@@ -95,6 +95,12 @@ impl Control {
         ticket
     }
 
+    /// Whether nobody need wait for this ticket any more: its round is done, or the listener has come to its end.
+    #[cfg(not(treering_loom))]
+    pub(crate) fn has_settled(&self, ticket: u64) -> bool {
+        self.progress.lock().has_settled(ticket)
+    }
+
     /// Waits until the round for this ticket is done, or the listener has come to its end.
     pub(crate) fn wait_for(&self, ticket: u64, deadline: Deadline) -> Result<(), TimedOut> {
         self.wait_until(deadline, |progress| progress.has_settled(ticket))
@@ -218,6 +224,15 @@ impl Control {
     #[must_use = "they are to be woken"]
     pub(crate) fn take_waiting(&self) -> Waiting {
         std::mem::take(&mut self.progress.lock().waiting)
+    }
+
+    /// Sleeps for a while, also through requests, as nothing can be done for them now. What ends it early is a close that
+    /// begins, or a deadline of a stop's that passes.
+    #[cfg(not(treering_loom))]
+    pub(crate) fn back_off(&self, duration: Duration) {
+        let was_closing = self.is_closing();
+        let is_over = |progress: &Progress| progress.closing != was_closing || progress.has_ended();
+        let _ = self.wait_until(Deadline::after(duration), is_over);
     }
 
     /// Sleeps for a while, but not through a request.

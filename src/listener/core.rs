@@ -99,6 +99,8 @@ impl Core {
         sum.reordered(books.reordered.load(Ordering::Relaxed));
         sum.listener_panics(books.listener_panics());
         abandoned.into_iter().for_each(|records| sum.abandoned(records));
+        #[cfg(not(treering_loom))] // models have no steps
+        sum.prepared_away(&books.prepared_away);
         transport.sum_settled(&mut sum);
         transport.sum_placed(&mut sum);
         sum.finish()

@@ -20,11 +20,12 @@ use crate::handler::{
 use crate::level::LevelFilter;
 use crate::origin::Origin;
 use crate::record::Thread;
-use crate::stats::{HandlerCounters, Progress, add};
+use crate::stats::{HandlerCounters, PreparedAway, Progress, add};
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
 
 use super::change::{Change, What};
 use super::merge::{Collected, Inlets, count_reordered};
+use super::preparation::{Preparation, PreparedBatch};
 use super::pulse::Pulse;
 #[cfg(test)]
 use super::testing;
@@ -36,6 +37,8 @@ pub(crate) struct Books {
     end: Mutex<End>,
     /// One for each name that a handler has had, in the order in which they came. A leaf among the locks.
     handlers: Mutex<Vec<Arc<HandlerCounters>>>,
+    /// Written by the listener, under the book lock.
+    pub(super) prepared_away: PreparedAway,
     /// Written by the listener.
     pub(crate) reordered: AtomicU64,
     /// Written by whoever takes turns.
@@ -62,6 +65,7 @@ impl Books {
         Books {
             end: Mutex::new(End { abandoned: None, deadline: Deadline::after(Duration::MAX) }),
             handlers: Mutex::new(Vec::new()),
+            prepared_away: PreparedAway::new(),
             reordered: AtomicU64::new(0),
             listener_panics: AtomicU64::new(0),
             pulse: Pulse::new(),
@@ -131,7 +135,7 @@ impl Books {
     }
 
     /// Runs `settle` under the book lock, unless a deadline has passed.
-    fn settle(&self, settle: impl FnOnce()) -> Result<(), GivenUp> {
+    pub(crate) fn settle(&self, settle: impl FnOnce()) -> Result<(), GivenUp> {
         if !self.origin.is_here() {
             return Err(GivenUp);
         }
@@ -228,21 +232,26 @@ impl Handlers {
         Error::config(format!("no handler is named {name:?}; there are: {}", names.join(", ")))
     }
 
-    /// Hands the batch to every handler and empties it.
+    /// Hands the batch, prepared if it is to be, to every handler and empties it.
     pub(crate) fn dispatch(
         &mut self,
         batch: &mut Collected,
+        preparation: Option<&mut Preparation>,
         inlets: &mut Inlets,
         books: &Books,
         faults: &Faults,
     ) -> Result<(), GivenUp> {
-        let Collected { items, words, threads, begun, .. } = &mut *batch;
+        let Collected { items, words, threads, losses, begun, .. } = &mut *batch;
+        let whole = Records { items, words, threads };
+        let prepared = preparation.map(|steps| steps.prepare(whole, books, faults)).transpose()?;
         let begin = |highest: &mut u64| {
             inlets.settle_dispatched();
+            prepared.iter().for_each(|prepared| prepared.settle(&books.prepared_away));
             *begun = true;
-            count_reordered(items, highest, &books.reordered);
+            count_reordered(whole.items, highest, &books.reordered);
         };
-        self.hand_out(Records { items, words, threads }, begin, books, faults)?;
+        self.hand_out(prepared.as_ref().map_or(whole, PreparedBatch::records), begin, books, faults)?;
+        losses.extend(prepared.into_iter().flat_map(|prepared| prepared.losses));
         batch.clear();
         Ok(())
     }

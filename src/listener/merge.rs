@@ -276,7 +276,7 @@ impl Inlets {
             if of == LossesOf::ThreadsThatLeft && inlet.lease != Lease::Left {
                 continue; // the counts are in a cache line of the thread's
             }
-            let losses = Reason::ALL.map(|reason| inlet.ledger.counted(reason));
+            let losses = Reason::OF_RINGS.map(|reason| inlet.ledger.counted(reason));
             let lost = losses.iter().map(|losing| total(&losing.counts)).sum();
             let lost_before = std::mem::replace(&mut inlet.lost_before, lost);
             // Nor does who left lose more, and its ring is about to be another thread's.
@@ -535,6 +535,7 @@ fn losses_at(ring: Words<'_>, at: &mut usize) -> Vec<Losing> {
     losses
 }
 
+#[inline] // for each record
 fn push_record(header: Header, stamp: u64, arguments: &[u64], index: usize, to: &mut Teller<'_>) {
     let Teller { batch, clock, entries } = to;
     let (thread, arguments) = match (header.has_thread, arguments) {

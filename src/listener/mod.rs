@@ -11,9 +11,11 @@ mod change;
 mod control;
 mod core;
 mod dispatch;
+mod housekeeping;
 mod idle;
 mod merge;
 mod own;
+mod preparation;
 mod pulse;
 mod resolve;
 #[cfg(test)]
@@ -23,6 +25,7 @@ pub(crate) use self::core::Core;
 pub(crate) use change::{Change, Request, What};
 pub(crate) use control::Control;
 pub(crate) use dispatch::{Books, GivenUp, Handlers, Records};
+pub(crate) use housekeeping::Housekeeping;
 pub use idle::Wait;
 
 use std::time::{Duration, Instant};
@@ -33,11 +36,14 @@ use crate::fault::guarded;
 #[cfg(not(treering_loom))]
 use crate::limit;
 use crate::os;
+#[cfg(not(treering_loom))]
+use crate::prepare::Steps;
 use crate::sync::{Arc, Ordering};
 use crate::wake::HeavyFence;
 
 use idle::{Idle, PARK_MAX, Step, none_under_loom, spin};
 use merge::{Collected, Inlets, LossesOf};
+use preparation::Preparation;
 use resolve::Entries;
 
 /// Records younger than this wait for the next round, unless someone waits for this one: a thread that was between
@@ -45,8 +51,6 @@ use resolve::Entries;
 const GRACE: Duration = none_under_loom(Duration::from_micros(2));
 /// Longer than any store waits in a store buffer.
 const NAP_AFTER_CHANGE: Duration = Duration::from_millis(1);
-/// How often losses of silent threads are looked for, and handlers look after themselves.
-const HOUSEKEEPING: Duration = Duration::from_millis(500);
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -55,13 +59,15 @@ pub(crate) struct Listener {
     inlets: Inlets,
     batch: Collected,
     entries: Entries,
+    /// `None` where there are no steps.
+    preparation: Option<Preparation>,
     handlers: Handlers,
     clock: WallClock,
     fence: HeavyFence,
     idle: Idle,
     /// The highest flush ticket whose round is done.
     answered: u64,
-    next_housekeeping: Instant,
+    housekeeping: Housekeeping,
     /// A copy of the core's, which is written only where it changes.
     echoing: bool,
 }
@@ -100,14 +106,22 @@ impl Listener {
             inlets: Inlets::new(),
             batch: Collected::default(),
             entries: Entries::new(dictionary),
+            preparation: None,
             handlers,
             clock: WallClock::new(),
             fence,
             idle: Idle::new(wait),
             answered: 0,
-            next_housekeeping: clock::now() + HOUSEKEEPING,
+            housekeeping: Housekeeping::new(),
             echoing: false,
         }
+    }
+
+    /// Puts all batches through these steps before the handlers get them.
+    #[cfg(not(treering_loom))]
+    pub(crate) fn with_steps(mut self, steps: Steps) -> Self {
+        self.preparation = (!steps.is_empty()).then(|| Preparation::new(steps));
+        self
     }
 
     /// Takes turns until the engine is closed and everything was handed out, or a deadline passed.
@@ -284,11 +298,9 @@ impl Listener {
 
     /// Tells of losses that no producer will tell of, or not soon.
     fn tell_losses(&mut self, closing: bool) -> Result<(), GivenUp> {
-        let now = clock::now();
         let of = if closing {
             LossesOf::AllThreads
-        } else if now >= self.next_housekeeping {
-            self.next_housekeeping = now + HOUSEKEEPING;
+        } else if self.housekeeping.is_due() {
             self.handlers.tend(&self.core.books, &self.core.faults)?;
             LossesOf::SilentThreads
         } else {
@@ -332,7 +344,10 @@ impl Listener {
     }
 
     fn dispatch(&mut self) -> Result<(), GivenUp> {
-        self.handlers.dispatch(&mut self.batch, &mut self.inlets, &self.core.books, &self.core.faults)
+        let Listener { core, inlets, batch, preparation, handlers, .. } = self;
+        handlers.dispatch(batch, preparation.as_mut(), inlets, &core.books, &core.faults)?;
+        self.tell_hook();
+        Ok(())
     }
 
     /// Other handlers, if that was asked for.

@@ -74,12 +74,21 @@ static POLICY: Entry<'static> = Entry {
     types: LOSS_TYPES,
 };
 
+static PREPARE: Entry<'static> = Entry {
+    metadata: &loss(&[
+        Piece::Argument(0, Spec::DISPLAY),
+        Piece::Literal(" records lost here, they could not be prepared"),
+    ]),
+    types: LOSS_TYPES,
+};
+
 pub(super) fn loss_entry(reason: Reason) -> &'static Entry<'static> {
     match reason {
         Reason::Full => &FULL,
         Reason::Oldest => &OLDEST,
         Reason::Sampled => &SAMPLED,
         Reason::Policy => &POLICY,
+        Reason::Prepare => &PREPARE,
     }
 }
 

@@ -92,4 +92,8 @@ impl Dequeue for Locked {
         self.state.lock().woken = true;
         self.news.notify_one();
     }
+
+    fn backlog(&self) -> Option<usize> {
+        Some(self.state.lock().frames.len())
+    }
 }

@@ -117,6 +117,16 @@ pub trait Dequeue: Send + Sync {
 
     /// Lets a call of [`dequeue`](Dequeue::dequeue) return that waits, or the next one come back without waiting.
     fn wake(&self);
+
+    /// How many frames have to be dequeued until everything is out that was enqueued before this call, if the queue can
+    /// say. More is right, less is not: for a queue that gives frames in the order in which it took them, how many there
+    /// are.
+    ///
+    /// A flush of a listener ends when so many came. Without that it waits until the queue is empty once, which under
+    /// traffic without a pause may be never. Default: it cannot say.
+    fn backlog(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// What can be put into at one side and taken out of at the other. Everything that is [`Enqueue`] and [`Dequeue`] is one.
@@ -157,6 +167,10 @@ macro_rules! shared {
 
             fn wake(&self) {
                 (**self).wake();
+            }
+
+            fn backlog(&self) -> Option<usize> {
+                (**self).backlog()
             }
         }
     };

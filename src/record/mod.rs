@@ -28,6 +28,7 @@ use std::fmt;
 
 use crate::callsite::{Entry, Field};
 use crate::level::Level;
+use crate::origin;
 
 /// One log call as the listener hands it to handlers: a view into the batch.
 ///
@@ -119,6 +120,11 @@ impl<'a> Record<'a> {
     /// The fields, in the order they were written.
     pub fn fields(&self) -> Fields<'a> {
         Fields { fields: self.entry.metadata.fields.iter(), values: self.values() }
+    }
+
+    /// The names of the fields, without a look at their values.
+    pub(crate) fn field_names(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.entry.metadata.fields.iter().map(|field| field.name)
     }
 
     /// The first field with a name.
@@ -288,18 +294,24 @@ impl fmt::Debug for Record<'_> {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Thread {
     process_id: u32,
+    /// That of its process, see [`origin::token`].
+    token: u64,
     id: u32,
     name: Option<Box<str>>,
 }
 
 impl Thread {
     pub(crate) fn new(id: u32, name: Option<&str>) -> Self {
-        Thread::of_process(std::process::id(), id, name)
+        Thread::of_process(std::process::id(), origin::token(), id, name)
     }
 
     /// A thread of this process or of another one.
-    pub(crate) fn of_process(process_id: u32, id: u32, name: Option<&str>) -> Self {
-        Thread { process_id, id, name: name.map(Into::into) }
+    pub(crate) fn of_process(process_id: u32, token: u64, id: u32, name: Option<&str>) -> Self {
+        Thread { process_id, token, id, name: name.map(Into::into) }
+    }
+
+    pub(crate) fn token(&self) -> u64 {
+        self.token
     }
 
     /// The number of its process: this one's, unless the record came through a queue.

@@ -203,7 +203,7 @@ impl Untold {
             && !self.is_pending[Reason::Full as usize]
             && !self.is_pending[Reason::Policy as usize];
         let is_pending = if waits { [false; Reason::COUNT] } else { self.is_pending };
-        Reason::ALL.into_iter().filter(move |reason| is_pending[*reason as usize])
+        Reason::OF_RINGS.into_iter().filter(move |reason| is_pending[*reason as usize])
     }
 }
 
@@ -565,7 +565,7 @@ impl Header {
 /// What a loss record says: the reason, the stamp at which the loss began, and the cumulative counts.
 pub(crate) fn read_loss(arguments: &[u64]) -> Option<(Reason, u64, ByLevel)> {
     let [reason, since, counts @ ..] = arguments else { return None };
-    Some((*Reason::ALL.get(*reason as usize)?, *since, counts.try_into().ok()?))
+    Some((*Reason::OF_RINGS.get(*reason as usize)?, *since, counts.try_into().ok()?))
 }
 
 #[inline(always)]

@@ -218,6 +218,11 @@ impl<'a> Values<'a> {
         Values { types, words, truncated, at: 0, rest: words, failed: None }
     }
 
+    /// How many words lie behind those that were read.
+    pub(crate) fn words_left(&self) -> usize {
+        self.rest.len()
+    }
+
     /// The argument at a position. Going forward costs what lies between, going back starts anew.
     pub(crate) fn seek(&mut self, position: usize) -> Option<Value<'a>> {
         if position < self.at {

@@ -233,6 +233,19 @@ unsafe impl<A: Argument, B: Arguments> Arguments for (A, B) {
     }
 }
 
+/// Appends a value as it lies in a record, and says what it is.
+pub(crate) fn append<T: Encode + ?Sized>(value: &T, words: &mut Vec<u64>) -> &'static Type<'static> {
+    fn list<A: Arguments>(arguments: &A, words: &mut Vec<u64>) {
+        let start = words.len();
+        words.resize(start + arguments.words(), 0);
+        // Into as much room as it needs; what is held is not eager, and has no scratch.
+        let written = arguments.write_cut(&[], &mut words[start..]);
+        debug_assert_eq!(written, words.len() - start);
+    }
+    list(&(value.hold(), ()), words);
+    <T::Held<'_> as Argument>::TYPE
+}
+
 /// Writes one word and returns the place after it.
 ///
 /// # Safety

@@ -174,7 +174,7 @@ pub struct Decoder {
 
 impl Default for Decoder {
     fn default() -> Self {
-        Decoder { arena: Bump::new(), words: Vec::new(), thread: Thread::of_process(0, 0, None) }
+        Decoder { arena: Bump::new(), words: Vec::new(), thread: Thread::of_process(0, 0, 0, None) }
     }
 }
 

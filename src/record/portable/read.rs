@@ -17,6 +17,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) stamp: u64,
     pub(crate) truncated: bool,
     pub(crate) process_id: u32,
+    pub(crate) token: u64,
     pub(crate) thread_id: u32,
     thread_name: Option<&'a str>,
     /// Words that need not be aligned.
@@ -32,13 +33,13 @@ impl<'a> Parts<'a> {
 
     /// Whether it is a record of that thread.
     pub(crate) fn is_of(&self, thread: &Thread) -> bool {
-        (self.process_id, self.thread_id, self.thread_name)
-            == (thread.process_id(), thread.id(), thread.name())
+        (self.process_id, self.token, self.thread_id, self.thread_name)
+            == (thread.process_id(), thread.token(), thread.id(), thread.name())
     }
 
     /// The thread that logged.
     pub(crate) fn thread(&self) -> Thread {
-        Thread::of_process(self.process_id, self.thread_id, self.thread_name)
+        Thread::of_process(self.process_id, self.token, self.thread_id, self.thread_name)
     }
 }
 
@@ -66,6 +67,7 @@ pub(crate) fn read<'a>(arena: &'a Bump, bytes: &'a [u8]) -> Result<Parts<'a>, Po
     let process_id = reader.number()?;
     let thread_id = reader.number()?;
     let line = reader.number()?;
+    let token = reader.long()?;
     let target = reader.text()?;
     let module_path = reader.text()?;
     let file = reader.text()?;
@@ -78,7 +80,8 @@ pub(crate) fn read<'a>(arena: &'a Bump, bytes: &'a [u8]) -> Result<Parts<'a>, Po
     if !reader.rest.is_empty() {
         return Err(PortableError::Long(reader.rest.len()));
     }
-    let positions = pieces.iter().flat_map(positions_of).chain(fields.iter().map(|field| field.argument));
+    let positions = pieces.iter().flat_map(|piece| piece.arguments().into_iter().flatten());
+    let positions = positions.chain(fields.iter().map(|field| field.argument));
     if positions.into_iter().any(|position| position >= types.len()) {
         return Err(PortableError::Malformed("position of an argument"));
     }
@@ -86,20 +89,7 @@ pub(crate) fn read<'a>(arena: &'a Bump, bytes: &'a [u8]) -> Result<Parts<'a>, Po
         arena.alloc(Metadata { level, target, module_path, file, line, instance: false, pieces, fields });
     let entry = arena.alloc(Entry { metadata, types });
     let truncated = flags & flag::TRUNCATED != 0;
-    Ok(Parts { entry, time, stamp, truncated, process_id, thread_id, thread_name, arguments })
-}
-
-/// The arguments that a piece refers to.
-fn positions_of(piece: &Piece<'_>) -> impl Iterator<Item = usize> + use<> {
-    let of = |count| match count {
-        Count::Argument(position) => Some(position),
-        Count::None | Count::Is(_) => None,
-    };
-    let positions = match *piece {
-        Piece::Literal(_) => [None; 3],
-        Piece::Argument(position, spec) => [Some(position), of(spec.width), of(spec.precision)],
-    };
-    positions.into_iter().flatten()
+    Ok(Parts { entry, time, stamp, truncated, process_id, token, thread_id, thread_name, arguments })
 }
 
 /// Takes parts from the beginning of the bytes that are left.

@@ -40,7 +40,7 @@ fn told(record: &Record<'_>) -> String {
 struct Anything {
     texts: [String; 4],
     name: Option<String>,
-    numbers: (u64, u64, u32, u32, u32),
+    numbers: (u64, u64, u32, u64, u32, u32),
     level: Level,
     pieces: Vec<Result<String, (usize, Spec)>>,
     fields: Vec<(String, usize, Style)>,
@@ -68,7 +68,7 @@ impl Anything {
             style: *style,
         });
         let [target, module_path, file, _] = &self.texts;
-        let (time, stamp, process, thread, line) = self.numbers;
+        let (time, stamp, process, token, thread, line) = self.numbers;
         let metadata = Metadata {
             level: self.level,
             target,
@@ -79,7 +79,7 @@ impl Anything {
             pieces: &pieces.collect::<Vec<_>>(),
             fields: &fields.collect::<Vec<_>>(),
         };
-        let thread = Thread::of_process(process, thread, self.name.as_deref());
+        let thread = Thread::of_process(process, token, thread, self.name.as_deref());
         with(&Record {
             entry: &Entry { metadata: &metadata, types: &self.types },
             arguments: &self.words,
@@ -104,7 +104,7 @@ fn some_record() -> impl Strategy<Value = Anything> {
     (
         text(),
         any::<Option<()>>(),
-        any::<(u64, u64, u32, u32, u32)>(),
+        any::<(u64, u64, u32, u64, u32, u32)>(),
         prop::sample::select(&Level::ALL),
         parts,
         any::<bool>(),

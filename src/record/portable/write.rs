@@ -63,6 +63,7 @@ fn write(record: &Record<'_>, out: &mut Writer<'_>) -> Result<(), PortableError>
     out.number(thread.process_id());
     out.number(thread.id());
     out.number(metadata.line);
+    out.long(thread.token());
     for text in [metadata.target, metadata.module_path, metadata.file] {
         out.text(text)?;
     }
