@@ -114,7 +114,12 @@ impl Engine {
 
     /// How many records loss records told of.
     pub fn told_lost(&self) -> u64 {
-        self.written.look(|pages| pages.told_lost)
+        self.written.look(|pages| pages.told_lost.iter().map(|told| told.records).sum())
+    }
+
+    /// What loss records told of, in order.
+    pub fn losses(&self) -> Vec<Told> {
+        self.written.look(|pages| pages.told_lost.clone())
     }
 
     /// The report that `stop` would have returned, once the model's threads were joined.
@@ -345,7 +350,11 @@ impl Handler for Writer {
         for record in batch {
             self.written.look(|pages| match (record.target(), record.value(0)) {
                 ("model", Some(Value::U64(number))) => pages.records.push((record.thread().id(), number)),
-                ("treering::loss", Some(Value::U64(lost))) => pages.told_lost += lost,
+                ("treering::loss", Some(Value::U64(records))) => {
+                    let number = |name| record.field(name).and_then(|field| field.value().as_u64());
+                    let [first, last] = ["first", "last"].map(|name| number(name).expect("a loss has it"));
+                    pages.told_lost.push(Told { records, first, last, behind: pages.records.len() });
+                }
                 other => pages.faults.push(format!("no record of the model's: {other:?}")),
             });
         }
@@ -362,6 +371,16 @@ impl Handler for Writer {
     }
 }
 
+/// What a loss record told: so many records, among these calls of their thread, behind so many records of the model's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "models look at all of it")]
+pub struct Told {
+    pub records: u64,
+    pub first: u64,
+    pub last: u64,
+    pub behind: usize,
+}
+
 /// What a handler wrote. Loom must see it, or it would not try the orders in which somebody looks too early.
 #[derive(Clone, Debug)]
 struct Written(Arc<Mutex<Pages>>);
@@ -371,7 +390,7 @@ struct Pages {
     records: Vec<(u32, u64)>,
     /// How many of the records were flushed.
     flushed: usize,
-    told_lost: u64,
+    told_lost: Vec<Told>,
     faults: Vec<String>,
 }
 

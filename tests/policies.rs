@@ -6,7 +6,7 @@ mod support;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use support::ledger::{Received, compare, receiver};
 use support::{Gate, LONG, SOON, eventually, in_child, own_thread_id, text};
@@ -138,6 +138,73 @@ fn while_the_oldest_are_dropped_and_taken_at_once_each_record_has_one_fate() {
         assert_eq!(numbers.last(), Some(&(RECORDS - 1)), "the newest is never dropped");
     }
     eprintln!("{} of {} were dropped, in {} gaps", report.dropped, report.submitted, received.losses.len());
+}
+
+#[test]
+fn the_stream_says_exactly_which_calls_made_room_for_newer_ones() {
+    const RECORDS: u64 = 1_000_000;
+    let level_of = |n: u64| [Level::Error, Level::Info, Level::Info, Level::Debug][n as usize % 4];
+    let (take, received) = receiver(Duration::ZERO, None);
+    let builder = treering::builder().filter("trace").overflow(Overflow::drop_oldest()).ring_capacity(4096);
+    let (logger, guard) = builder.handler(take).start().unwrap();
+    let mut logged = [0; 5];
+    for n in 0..RECORDS {
+        match level_of(n) {
+            Level::Error => error!(logger: logger, "{n}"),
+            Level::Info => info!(logger: logger, "{n}"),
+            _ => debug!(logger: logger, "{n}"),
+        }
+        logged[level_of(n) as usize - 1] += 1;
+        if n.is_multiple_of(5_000) {
+            std::thread::sleep(Duration::from_millis(1)); // so that there are many gaps, and records between them
+        }
+    }
+    let report = guard.stop(LONG).unwrap();
+    let received = received.lock().unwrap();
+    compare(&report, logged, &received);
+    received.assert_joined(level_of);
+    assert!(received.losses.len() > 10, "{}", received.losses.len());
+    eprintln!("{} of {RECORDS} were dropped, in {} gaps", report.dropped, received.losses.len());
+}
+
+#[test]
+fn the_loss_of_the_oldest_begins_when_the_first_of_them_was_logged() {
+    /// By so much the two clocks may differ.
+    const SKEW: Duration = Duration::from_millis(1);
+    let losses = Arc::new(Mutex::new(Vec::<Loss>::new()));
+    let noted = losses.clone();
+    let builder = treering::builder().overflow(Overflow::drop_oldest());
+    let paused = Paused::new(builder.on_drop(move |loss| noted.lock().unwrap().push(loss.clone())));
+    let before = SystemTime::now();
+    paused.info([1]);
+    let after = SystemTime::now();
+    std::thread::sleep(Duration::from_millis(20));
+    paused.info(2..=FIT + 10);
+    paused.finish([1, 0, FIT + 10, 0, 0]);
+    let [loss] = &losses.lock().unwrap()[..] else { panic!("one gap") };
+    let (from, until) = (SystemTime::from(loss.from), SystemTime::from(loss.until));
+    assert!(before - SKEW <= from && from <= after + SKEW, "{before:?} {from:?} {after:?}");
+    assert!(until > after + SKEW, "the first that was not dropped came later: {after:?} {until:?}");
+}
+
+#[test]
+fn losses_that_a_dropped_loss_record_told_of_are_told_where_it_stood() {
+    let builder = treering::builder().overflow(Overflow::drop_newest());
+    let paused = Paused::new(builder.overflow_at(Level::Info, Overflow::drop_oldest()));
+    paused.info(1..=FIT);
+    let refused = FIT + 1..FIT + 6;
+    refused.clone().for_each(|n| debug!(logger: paused.logger, "{n}"));
+    assert_eq!(paused.dropped(Reason::Full), 5);
+    // The first of these is preceded by a loss record; the last ones drop both.
+    paused.info(refused.end..=3 * FIT);
+    let received = paused.finish([1, 0, 3 * FIT - 5, 5, 0]);
+    received.assert_joined(|n| match n {
+        0 => Level::Error,
+        n if refused.contains(&n) => Level::Debug,
+        _ => Level::Info,
+    });
+    let reasons: Vec<_> = received.losses.iter().map(|told| &*told.reason).collect();
+    assert_eq!(reasons, ["full", "oldest"]);
 }
 
 #[test]
