@@ -22,8 +22,9 @@ use crate::overflow::{DropHook, Overflow, Policies, Reason};
 use crate::record::{Thread, Value};
 use crate::ring::{Payload, Producer, Refused, memory_factor};
 use crate::stats::Report;
-use crate::sync::{Arc, AtomicBool, Mutex};
+use crate::sync::{Arc, AtomicBool, Condvar, Mutex, wait};
 use crate::transport::{NoRing, Transport};
+use crate::wake::Wakes;
 
 pub use crate::listener::Wait;
 
@@ -262,6 +263,42 @@ impl Caller {
     pub fn leave(self) {
         if let Place::Own(producer) = self.place {
             self.engine.core.transport.release(*producer);
+        }
+    }
+}
+
+/// A channel whose messages are wakes, as `queue::Channel` uses one when no frames come.
+#[derive(Debug)]
+pub struct WakeChannel {
+    wakes: Wakes,
+    messages: Mutex<u32>,
+    sent: Condvar,
+}
+
+impl WakeChannel {
+    #[expect(clippy::new_without_default, reason = "models make it anew each time")]
+    pub fn new() -> Self {
+        WakeChannel { wakes: Wakes::new(), messages: Mutex::new(0), sent: Condvar::new() }
+    }
+
+    pub fn wake(&self) {
+        if self.wakes.ask() {
+            *self.messages.lock() += 1;
+            self.sent.notify_one();
+        }
+    }
+
+    /// Sleeps until it is woken.
+    pub fn sleep(&self) {
+        loop {
+            *self.messages.lock() = 0;
+            if self.wakes.take() {
+                return;
+            }
+            let mut messages = self.messages.lock();
+            while *messages == 0 {
+                messages = wait(&self.sent, messages, None);
+            }
         }
     }
 }
