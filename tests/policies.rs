@@ -55,6 +55,37 @@ impl Paused {
 }
 
 #[test]
+fn of_more_records_than_fit_each_policy_keeps_its_own_and_tells_of_all_others() {
+    const MORE: u64 = 50;
+    const ALL: u64 = FIT + MORE;
+    // A record of three words in a ring of 512 is sampled once 86 lie in it.
+    let sampled: Vec<u64> = (1..=86).chain((87..=ALL).step_by(10)).collect();
+    let oldest: Vec<u64> = (1..=FIT).collect();
+    let newest = (MORE + 1..=ALL).collect();
+    let refuses = Overflow::custom(|_: &Full<'_>| Decision::Drop);
+    let cases = [
+        (Overflow::drop_newest(), oldest.clone(), Reason::Full),
+        (Overflow::drop_oldest(), newest, Reason::Oldest),
+        (Overflow::block(Duration::from_millis(1)), oldest.clone(), Reason::Full),
+        (Overflow::sample(10), sampled, Reason::Sampled),
+        (refuses, oldest, Reason::Policy),
+    ];
+    for (policy, kept, reason) in cases {
+        let paused = Paused::new(treering::builder().overflow(policy.clone()));
+        paused.info(1..=ALL);
+        let lost = ALL - kept.len() as u64;
+        assert_eq!(paused.dropped(reason), lost, "{policy:?}");
+        let received = paused.finish([1, 0, ALL, 0, 0]);
+        assert_eq!(received.numbers[1..], kept, "{policy:?}");
+        let [loss] = &received.losses[..] else { panic!("{policy:?}: {:?}", received.losses) };
+        assert_eq!((&*loss.reason, loss.by_level), (reason.as_str(), [0, 0, lost, 0, 0]), "{policy:?}");
+        if reason != Reason::Sampled {
+            received.assert_joined(|n| if n == 0 { Level::Error } else { Level::Info });
+        }
+    }
+}
+
+#[test]
 fn drop_newest_keeps_the_oldest_records_and_tells_of_the_others() {
     let paused = Paused::new(treering::builder());
     paused.info(1..=FIT + 1_000);
@@ -175,16 +206,26 @@ fn the_loss_of_the_oldest_begins_when_the_first_of_them_was_logged() {
     let noted = losses.clone();
     let builder = treering::builder().overflow(Overflow::drop_oldest());
     let paused = Paused::new(builder.on_drop(move |loss| noted.lock().unwrap().push(loss.clone())));
-    let before = SystemTime::now();
-    paused.info([1]);
-    let after = SystemTime::now();
-    std::thread::sleep(Duration::from_millis(20));
-    paused.info(2..=FIT + 10);
-    paused.finish([1, 0, FIT + 10, 0, 0]);
-    let [loss] = &losses.lock().unwrap()[..] else { panic!("one gap") };
-    let (from, until) = (SystemTime::from(loss.from), SystemTime::from(loss.until));
-    assert!(before - SKEW <= from && from <= after + SKEW, "{before:?} {from:?} {after:?}");
-    assert!(until > after + SKEW, "the first that was not dropped came later: {after:?} {until:?}");
+    for round in 0..2 {
+        let before = SystemTime::now();
+        paused.info([1]);
+        let after = SystemTime::now();
+        std::thread::sleep(Duration::from_millis(20));
+        paused.info(2..=FIT + 10);
+        paused.gate.open();
+        eventually("the gap is told of", || losses.lock().unwrap().len() == round + 1);
+        eventually("the ring is empty", || paused.guard.stats().pending == 0);
+        let (from, until) = {
+            let loss = &losses.lock().unwrap()[round];
+            (SystemTime::from(loss.from), SystemTime::from(loss.until))
+        };
+        assert!(before - SKEW <= from && from <= after + SKEW, "{before:?} {from:?} {after:?}");
+        assert!(until > after + SKEW, "the first that was not dropped came later: {after:?} {until:?}");
+        paused.gate.set_open(false);
+        paused.info([0]);
+        paused.gate.wait_for_guest();
+    }
+    paused.finish([1, 0, 2 * (FIT + 11), 0, 0]);
 }
 
 #[test]
