@@ -22,8 +22,9 @@ use crate::overflow::{DropHook, Overflow, Policies, Reason};
 use crate::record::{Thread, Value};
 use crate::ring::{Payload, Producer, Refused, memory_factor};
 use crate::stats::Report;
-use crate::sync::{Arc, AtomicBool, Mutex};
+use crate::sync::{Arc, AtomicBool, Condvar, Mutex, wait};
 use crate::transport::{NoRing, Transport};
+use crate::wake::Wakes;
 
 pub use crate::listener::Wait;
 
@@ -114,7 +115,12 @@ impl Engine {
 
     /// How many records loss records told of.
     pub fn told_lost(&self) -> u64 {
-        self.written.look(|pages| pages.told_lost)
+        self.written.look(|pages| pages.told_lost.iter().map(|told| told.records).sum())
+    }
+
+    /// What loss records told of, in order.
+    pub fn losses(&self) -> Vec<Told> {
+        self.written.look(|pages| pages.told_lost.clone())
     }
 
     /// The report that `stop` would have returned, once the model's threads were joined.
@@ -261,6 +267,42 @@ impl Caller {
     }
 }
 
+/// A channel whose messages are wakes, as `queue::Channel` uses one when no frames come.
+#[derive(Debug)]
+pub struct WakeChannel {
+    wakes: Wakes,
+    messages: Mutex<u32>,
+    sent: Condvar,
+}
+
+impl WakeChannel {
+    #[expect(clippy::new_without_default, reason = "models make it anew each time")]
+    pub fn new() -> Self {
+        WakeChannel { wakes: Wakes::new(), messages: Mutex::new(0), sent: Condvar::new() }
+    }
+
+    pub fn wake(&self) {
+        if self.wakes.ask() {
+            *self.messages.lock() += 1;
+            self.sent.notify_one();
+        }
+    }
+
+    /// Sleeps until it is woken.
+    pub fn sleep(&self) {
+        loop {
+            *self.messages.lock() = 0;
+            if self.wakes.take() {
+                return;
+            }
+            let mut messages = self.messages.lock();
+            while *messages == 0 {
+                messages = wait(&self.sent, messages, None);
+            }
+        }
+    }
+}
+
 /// A callsite in a dictionary of its own, and one engine's filter.
 #[derive(Clone, Debug)]
 pub struct Gate {
@@ -345,7 +387,11 @@ impl Handler for Writer {
         for record in batch {
             self.written.look(|pages| match (record.target(), record.value(0)) {
                 ("model", Some(Value::U64(number))) => pages.records.push((record.thread().id(), number)),
-                ("treering::loss", Some(Value::U64(lost))) => pages.told_lost += lost,
+                ("treering::loss", Some(Value::U64(records))) => {
+                    let number = |name| record.field(name).and_then(|field| field.value().as_u64());
+                    let [first, last] = ["first", "last"].map(|name| number(name).expect("a loss has it"));
+                    pages.told_lost.push(Told { records, first, last, behind: pages.records.len() });
+                }
                 other => pages.faults.push(format!("no record of the model's: {other:?}")),
             });
         }
@@ -362,6 +408,16 @@ impl Handler for Writer {
     }
 }
 
+/// What a loss record told: so many records, among these calls of their thread, behind so many records of the model's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "models look at all of it")]
+pub struct Told {
+    pub records: u64,
+    pub first: u64,
+    pub last: u64,
+    pub behind: usize,
+}
+
 /// What a handler wrote. Loom must see it, or it would not try the orders in which somebody looks too early.
 #[derive(Clone, Debug)]
 struct Written(Arc<Mutex<Pages>>);
@@ -371,7 +427,7 @@ struct Pages {
     records: Vec<(u32, u64)>,
     /// How many of the records were flushed.
     flushed: usize,
-    told_lost: u64,
+    told_lost: Vec<Told>,
     faults: Vec<String>,
 }
 

@@ -167,7 +167,7 @@ mod wake;
 
 #[cfg(not(treering_loom))]
 pub use builder::{Builder, Guard, builder};
-#[cfg(feature = "config")]
+#[cfg(all(feature = "config", not(treering_loom)))]
 pub use config::init_from;
 pub use error::Error;
 #[cfg(not(treering_loom))]

@@ -1,5 +1,5 @@
 //! The engine's state word, and how a listener goes to sleep without missing a record; below it [`Room`], the other
-//! direction: how a caller sleeps that waits for room.
+//! direction: how a caller sleeps that waits for room; and [`Wakes`], of who sleeps in a channel.
 //!
 //! ```text
 //!  producer                              listener
@@ -25,7 +25,7 @@
 use std::time::Duration;
 
 use crate::clock::Deadline;
-use crate::sync::{AtomicU32, Futex, Ordering, fence};
+use crate::sync::{AtomicBool, AtomicU32, Futex, Ordering, fence};
 
 /// The listener sleeps, or is about to: who commits a record must wake it.
 const PARKED: u32 = 1;
@@ -213,6 +213,42 @@ impl<'a> Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.waiters.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Wakes of who sleeps in a channel, which are messages: one more is sent only if no other is meant to be found.
+///
+/// ```text
+///  who wakes                             who sleeps
+///  1  what shall be seen is written      1  nothing in the channel
+///  2  wanted: swap(true); it was: done   2  wanted: swap(false); it was: that was a wake
+///  3  a message                          3  sleeps until there is a message, which may be old: 1
+/// ```
+/// Whoever finds `wanted` set leaves it to who set it, whose message ends a sleep that began before its 2; and the sleeper's
+/// 2, which takes both back, reads the last of them, and so sees what each has written.
+#[derive(Debug)]
+pub(crate) struct Wakes {
+    wanted: AtomicBool,
+}
+
+impl Wakes {
+    #[cfg(not(treering_mutant = "relaxed_wakes"))]
+    const BOTH: Ordering = Ordering::AcqRel;
+    #[cfg(treering_mutant = "relaxed_wakes")]
+    const BOTH: Ordering = Ordering::Relaxed;
+
+    pub(crate) fn new() -> Self {
+        Wakes { wanted: AtomicBool::new(false) }
+    }
+
+    /// A wake is wanted; whether a message has to be sent.
+    pub(crate) fn ask(&self) -> bool {
+        !self.wanted.swap(true, Self::BOTH)
+    }
+
+    /// Whether a wake was wanted; now it is not any more.
+    pub(crate) fn take(&self) -> bool {
+        self.wanted.swap(false, Self::BOTH)
     }
 }
 

@@ -36,6 +36,7 @@ fn configured() -> Result<(), treering::Error> {
     info!("to both");
     treering::debug!(target: "my_server::db", "to stderr only");
     let report = guard.stop(Duration::from_secs(5))?;
+    report.assert_balanced();
     assert_eq!((report.submitted, report.dispatched), (2, 2));
     let text = std::fs::read_to_string(&path).unwrap();
     assert_eq!(text.lines().count(), 1, "{text}");

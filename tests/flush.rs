@@ -345,7 +345,9 @@ fn a_waker_may_ask_the_engine_and_log() {
     gate.open();
     eventually("it is woken, and comes to its end", || woken.load(Ordering::SeqCst) == 1);
     block_on(future).unwrap();
-    assert_eq!(guard.stop(SOON).unwrap().dispatched, 2);
+    let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
+    assert_eq!(report.dispatched, 2);
 }
 
 #[test]

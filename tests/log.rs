@@ -172,6 +172,8 @@ fn it_is_installed_once_and_follows_the_engine_that_runs() {
         info!("round {round}");
         assert_eq!(records(&guard, &capture)[0].message(), format!("round {round}"));
         info!("late");
-        assert_eq!(guard.stop(SOON).unwrap().late, 1);
+        let report = guard.stop(SOON).unwrap();
+        report.assert_balanced();
+        assert_eq!(report.late, 1);
     }
 }

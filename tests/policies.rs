@@ -6,7 +6,7 @@ mod support;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use support::ledger::{Received, compare, receiver};
 use support::{Gate, LONG, SOON, eventually, in_child, own_thread_id, text};
@@ -51,6 +51,37 @@ impl Paused {
         let received = self.received.lock().unwrap().clone();
         compare(&report, logged, &received);
         received
+    }
+}
+
+#[test]
+fn of_more_records_than_fit_each_policy_keeps_its_own_and_tells_of_all_others() {
+    const MORE: u64 = 50;
+    const ALL: u64 = FIT + MORE;
+    // A record of three words in a ring of 512 is sampled once 86 lie in it.
+    let sampled: Vec<u64> = (1..=86).chain((87..=ALL).step_by(10)).collect();
+    let oldest: Vec<u64> = (1..=FIT).collect();
+    let newest = (MORE + 1..=ALL).collect();
+    let refuses = Overflow::custom(|_: &Full<'_>| Decision::Drop);
+    let cases = [
+        (Overflow::drop_newest(), oldest.clone(), Reason::Full),
+        (Overflow::drop_oldest(), newest, Reason::Oldest),
+        (Overflow::block(Duration::from_millis(1)), oldest.clone(), Reason::Full),
+        (Overflow::sample(10), sampled, Reason::Sampled),
+        (refuses, oldest, Reason::Policy),
+    ];
+    for (policy, kept, reason) in cases {
+        let paused = Paused::new(treering::builder().overflow(policy.clone()));
+        paused.info(1..=ALL);
+        let lost = ALL - kept.len() as u64;
+        assert_eq!(paused.dropped(reason), lost, "{policy:?}");
+        let received = paused.finish([1, 0, ALL, 0, 0]);
+        assert_eq!(received.numbers[1..], kept, "{policy:?}");
+        let [loss] = &received.losses[..] else { panic!("{policy:?}: {:?}", received.losses) };
+        assert_eq!((&*loss.reason, loss.by_level), (reason.as_str(), [0, 0, lost, 0, 0]), "{policy:?}");
+        if reason != Reason::Sampled {
+            received.assert_joined(|n| if n == 0 { Level::Error } else { Level::Info });
+        }
     }
 }
 
@@ -138,6 +169,83 @@ fn while_the_oldest_are_dropped_and_taken_at_once_each_record_has_one_fate() {
         assert_eq!(numbers.last(), Some(&(RECORDS - 1)), "the newest is never dropped");
     }
     eprintln!("{} of {} were dropped, in {} gaps", report.dropped, report.submitted, received.losses.len());
+}
+
+#[test]
+fn the_stream_says_exactly_which_calls_made_room_for_newer_ones() {
+    const RECORDS: u64 = 1_000_000;
+    let level_of = |n: u64| [Level::Error, Level::Info, Level::Info, Level::Debug][n as usize % 4];
+    let (take, received) = receiver(Duration::ZERO, None);
+    let builder = treering::builder().filter("trace").overflow(Overflow::drop_oldest()).ring_capacity(4096);
+    let (logger, guard) = builder.handler(take).start().unwrap();
+    let mut logged = [0; 5];
+    for n in 0..RECORDS {
+        match level_of(n) {
+            Level::Error => error!(logger: logger, "{n}"),
+            Level::Info => info!(logger: logger, "{n}"),
+            _ => debug!(logger: logger, "{n}"),
+        }
+        logged[level_of(n) as usize - 1] += 1;
+        if n.is_multiple_of(5_000) {
+            std::thread::sleep(Duration::from_millis(1)); // so that there are many gaps, and records between them
+        }
+    }
+    let report = guard.stop(LONG).unwrap();
+    let received = received.lock().unwrap();
+    compare(&report, logged, &received);
+    received.assert_joined(level_of);
+    assert!(received.losses.len() > 10, "{}", received.losses.len());
+    eprintln!("{} of {RECORDS} were dropped, in {} gaps", report.dropped, received.losses.len());
+}
+
+#[test]
+fn the_loss_of_the_oldest_begins_when_the_first_of_them_was_logged() {
+    /// By so much the two clocks may differ.
+    const SKEW: Duration = Duration::from_millis(1);
+    let losses = Arc::new(Mutex::new(Vec::<Loss>::new()));
+    let noted = losses.clone();
+    let builder = treering::builder().overflow(Overflow::drop_oldest());
+    let paused = Paused::new(builder.on_drop(move |loss| noted.lock().unwrap().push(loss.clone())));
+    for round in 0..2 {
+        let before = SystemTime::now();
+        paused.info([1]);
+        let after = SystemTime::now();
+        std::thread::sleep(Duration::from_millis(20));
+        paused.info(2..=FIT + 10);
+        paused.gate.open();
+        eventually("the gap is told of", || losses.lock().unwrap().len() == round + 1);
+        eventually("the ring is empty", || paused.guard.stats().pending == 0);
+        let (from, until) = {
+            let loss = &losses.lock().unwrap()[round];
+            (SystemTime::from(loss.from), SystemTime::from(loss.until))
+        };
+        assert!(before - SKEW <= from && from <= after + SKEW, "{before:?} {from:?} {after:?}");
+        assert!(until > after + SKEW, "the first that was not dropped came later: {after:?} {until:?}");
+        paused.gate.set_open(false);
+        paused.info([0]);
+        paused.gate.wait_for_guest();
+    }
+    paused.finish([1, 0, 2 * (FIT + 11), 0, 0]);
+}
+
+#[test]
+fn losses_that_a_dropped_loss_record_told_of_are_told_where_it_stood() {
+    let builder = treering::builder().overflow(Overflow::drop_newest());
+    let paused = Paused::new(builder.overflow_at(Level::Info, Overflow::drop_oldest()));
+    paused.info(1..=FIT);
+    let refused = FIT + 1..FIT + 6;
+    refused.clone().for_each(|n| debug!(logger: paused.logger, "{n}"));
+    assert_eq!(paused.dropped(Reason::Full), 5);
+    // The first of these is preceded by a loss record; the last ones drop both.
+    paused.info(refused.end..=3 * FIT);
+    let received = paused.finish([1, 0, 3 * FIT - 5, 5, 0]);
+    received.assert_joined(|n| match n {
+        0 => Level::Error,
+        n if refused.contains(&n) => Level::Debug,
+        _ => Level::Info,
+    });
+    let reasons: Vec<_> = received.losses.iter().map(|told| &*told.reason).collect();
+    assert_eq!(reasons, ["full", "oldest"]);
 }
 
 #[test]

@@ -140,6 +140,7 @@ fn an_engine_that_has_ended_has_no_heartbeat() {
     let (logger, guard) = treering::builder().handler(Capture::new()).start().unwrap();
     info!(logger: logger, "out");
     let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
     assert_eq!(report.progress, treering::stats::Progress::default());
 
     let gate = Gate::closed();
@@ -148,6 +149,7 @@ fn an_engine_that_has_ended_has_no_heartbeat() {
     info!(logger: logger, "hangs");
     gate.wait_for_guest();
     let report = guard.stop(Duration::from_millis(20)).unwrap();
+    report.assert_balanced();
     assert_eq!(report.progress, treering::stats::Progress::default(), "its books are closed");
     assert_eq!(report.handlers["each"].in_flight, 1);
     gate.open();

@@ -352,6 +352,48 @@ fn records_that_find_the_queue_full_are_counted_and_told_of_downstream() {
 }
 
 #[test]
+fn a_queue_that_is_full_is_tried_with_each_record_and_not_left_alone() {
+    let (queue, capture) = (Arc::new(Channel::bounded(2)), Capture::new());
+    let (lines, hook) = told();
+    let (logger, guard) =
+        builder().error_hook(hook).handler(QueueHandler::new(queue.clone())).start().unwrap();
+    (0..100).for_each(|number| info!(logger: logger, "{number}"));
+    guard.flush(LONG).unwrap();
+    let handler = guard.stats().handlers["QueueHandler"].clone();
+    assert_eq!((handler.delivered, handler.failed, handler.skipped), (2, 98, 0), "{handler}");
+    assert!(!handler.quarantined);
+    // Once for those that delivered nothing, and perhaps for the call in which it filled up.
+    let lines = lines.lock().unwrap();
+    assert!(lines.iter().all(|line| line == "handler QueueHandler: the queue is full"), "{lines:?}");
+    assert!((1..=2).contains(&lines.len()), "{lines:?}");
+    let listening = Listener::new(queue).handler(capture.clone()).start().unwrap();
+    assert!(capture.wait_for(2, LONG));
+    // Nobody logs any more: what is missing at the end is told of at the end.
+    guard.stop(LONG).unwrap().assert_balanced();
+    listening.stop(LONG).unwrap().assert_balanced();
+    assert_eq!(messages(&capture), ["0", "1", "98 records lost here, the queue did not take them"]);
+}
+
+#[test]
+fn a_queue_that_panics_costs_the_record_and_the_loss_has_the_right_number() {
+    /// Panics at the first two frames.
+    struct Shy(Arc<Locked>, AtomicU32);
+    impl Enqueue for Shy {
+        fn enqueue(&self, frame: &[u8]) -> Result<(), EnqueueError> {
+            assert!(self.1.fetch_add(1, Ordering::Relaxed) >= 2, "not yet");
+            self.0.enqueue(frame)
+        }
+    }
+    let (queue, capture) = (queue(), Capture::new());
+    let handler = QueueHandler::new(Shy(queue.clone(), AtomicU32::new(0)));
+    let (logger, guard) = builder().error_hook(|_| {}).handler(handler).start().unwrap();
+    (0..3).for_each(|number| info!(logger: logger, "{number}"));
+    guard.stop(LONG).unwrap().assert_balanced();
+    Listener::new(queue).handler(capture.clone()).start().unwrap().stop(LONG).unwrap().assert_balanced();
+    assert_eq!(messages(&capture), ["2 records lost here, the queue did not take them", "2"]);
+}
+
+#[test]
 fn a_queue_that_is_closed_costs_its_handler_every_record_and_nobody_else() {
     let (queue, capture) = (queue(), Capture::new());
     queue.close();

@@ -103,7 +103,9 @@ fn a_program_that_gets_its_own_filter_wrong_is_told_so_and_nothing_changes() {
     assert!(error.is_filter() && error.to_string().contains("app=loud"), "{error}");
     info!(logger: logger, "still disabled");
     warn!(logger: logger, "still enabled");
-    assert_eq!(guard.stop(SOON).unwrap().submitted_by_level, [0, 1, 0, 0, 0]);
+    let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
+    assert_eq!(report.submitted_by_level, [0, 1, 0, 0, 0]);
     assert!(treering::builder().filter("app=loud").start().unwrap_err().is_filter());
 }
 

@@ -4,7 +4,7 @@
 
 use loom::thread;
 use treering::Overflow;
-use treering::internals::{Engine, Fate, Wait};
+use treering::internals::{Engine, Fate, Told, Wait};
 use treering::overflow::Reason;
 use treering_loom_tests::{assert_settled, model};
 
@@ -37,6 +37,18 @@ fn a_record_is_written_whole_or_dropped_as_the_oldest_and_never_both() {
         assert_eq!(numbers.len() as u64 + report.dropped, 4, "{numbers:?}, {report}");
         assert_eq!(report.dropped_by_reason.total(Reason::Oldest), report.dropped);
         assert_eq!(engine.told_lost(), report.dropped, "the stream tells of every loss");
+        // Calls are numbered as what they log is.
+        let mut next = 1;
+        for (behind, number) in numbers.into_iter().enumerate() {
+            for Told { records, first, last, .. } in
+                engine.losses().iter().filter(|told| told.behind == behind)
+            {
+                assert_eq!((*first, *last), (next, next + records - 1), "which calls are missing here");
+                next = last + 1;
+            }
+            assert_eq!(number, next, "{:?}", engine.losses());
+            next += 1;
+        }
     });
 }
 

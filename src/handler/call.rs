@@ -9,6 +9,8 @@ use crate::fault::{discard, guarded};
 /// How a handler's call failed.
 pub(crate) struct Failure {
     pub(crate) cost: Cost,
+    /// See [`HandlerError`].
+    pub(crate) passes: bool,
     pub(crate) text: String,
     /// How long the call took, if it was timed.
     pub(crate) took: Duration,
@@ -29,17 +31,17 @@ pub(crate) fn call_handler(
     call: impl FnOnce() -> Result<(), HandlerError>,
 ) -> Result<(), Failure> {
     let since = is_timed.then(clock::now);
-    let (cost, text) = match guarded(call) {
+    let (cost, passes, text) = match guarded(call) {
         Ok(Ok(())) => return Ok(()),
         Ok(Err(error)) => {
-            let cost = error.cost;
+            let HandlerError { cost, passes, .. } = error;
             let text = guarded(|| error.to_string());
             discard(error);
-            (cost, text.unwrap_or_else(|panic| format!("an error that cannot be shown ({panic})")))
+            (cost, passes, text.unwrap_or_else(|panic| format!("an error that cannot be shown ({panic})")))
         }
-        Err(panic) => (Cost::Current, format!("panicked: {panic}")),
+        Err(panic) => (Cost::Current, false, format!("panicked: {panic}")),
     };
-    Err(Failure { cost, text, took: since.map_or(Duration::ZERO, |since| clock::now() - since) })
+    Err(Failure { cost, passes, text, took: since.map_or(Duration::ZERO, |since| clock::now() - since) })
 }
 
 /// What a call did with the records that it was shown: with so many of them it is done, and what it lost.

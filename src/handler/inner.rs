@@ -143,6 +143,8 @@ impl Inner {
         if kept > held {
             let skipped = self.quarantine.delivered();
             news = skipped.map(|skipped| format!("works again; {skipped} records were not shown to it"));
+        } else if let Some(Failure { passes: true, .. }) = failure {
+            self.quarantine.failed_for_now();
         } else if let Some(Failure { took, .. }) = failure {
             self.quarantine.failed(took, clock::now());
         }

@@ -516,6 +516,8 @@ impl<H: Handler + ?Sized> Handler for Box<H> {
 #[derive(Debug)]
 pub struct HandlerError {
     pub(crate) cost: Cost,
+    /// It passes without the handler: no quarantine comes of it.
+    pub(crate) passes: bool,
     source: Box<dyn StdError + Send + Sync>,
 }
 
@@ -537,7 +539,7 @@ impl HandlerError {
     /// let error = treering::handler::HandlerError::new("out of paper");
     /// ```
     pub fn new(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        HandlerError { cost: Cost::Current, source: source.into() }
+        HandlerError { cost: Cost::Current, passes: false, source: source.into() }
     }
 
     /// The first `settled` records handed out in this call were delivered, the next one failed: for handlers that
@@ -563,7 +565,13 @@ impl HandlerError {
     /// assert_eq!(error.to_string(), "the socket was reset");
     /// ```
     pub fn lost(records: u64, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        HandlerError { cost: Cost::Lost(records), source: source.into() }
+        HandlerError { cost: Cost::Lost(records), passes: false, source: source.into() }
+    }
+
+    /// The handler works, it is only that somebody else is behind: no quarantine comes of it.
+    #[cfg(not(treering_loom))]
+    fn passing(self) -> Self {
+        HandlerError { passes: true, ..self }
     }
 }
 

@@ -1,7 +1,7 @@
 //! When a handler that fails again and again is left alone, and for how long.
 //!
 //! Failed calls are counted in a *row*, which a call ends that delivers something; calls that neither fail nor deliver
-//! are neutral. With [`FAILURES_MAX`] in a row the *quarantine* begins: the handler gets nothing for a back-off time,
+//! are neutral, and so are those whose failure passes without the handler, as where a queue is full. With [`FAILURES_MAX`] in a row the *quarantine* begins: the handler gets nothing for a back-off time,
 //! then it is tried. If that fails, the next back-off begins; the quarantine ends when it delivers again.
 //!
 //! Nothing here calls a handler or reads a clock: who calls says what came of it and when. That is the listener, and a
@@ -69,6 +69,11 @@ impl Quarantine {
         self.away.take().map(|away| away.skipped)
     }
 
+    /// A call failed in a way that passes, and nothing was delivered.
+    pub(crate) fn failed_for_now(&mut self) {
+        self.failures = self.failures.max(1);
+    }
+
     /// A call failed by `now` and took so long, and nothing was delivered. If that begins a quarantine: its back-off.
     pub(crate) fn failed(&mut self, took: Duration, now: Instant) -> Option<Duration> {
         let rest = (took * REST_PER_CALL).min(REST_MAX);
@@ -121,6 +126,16 @@ mod tests {
             assert!(!quarantine.is_failing());
         }
         assert_eq!(quarantined(AT_ONCE, now).until(), Some(now + BACKOFF_MIN));
+    }
+
+    #[test]
+    fn failures_that_pass_begin_none() {
+        let now = clock::now();
+        let mut quarantine = Quarantine::default();
+        (0..100).for_each(|_| quarantine.failed_for_now());
+        assert!(quarantine.is_failing() && quarantine.until().is_none());
+        (1..FAILURES_MAX - 1).for_each(|_| assert_eq!(quarantine.failed(AT_ONCE, now), None));
+        assert_eq!(quarantine.failed(AT_ONCE, now), Some(BACKOFF_MIN), "the others count");
     }
 
     #[test]

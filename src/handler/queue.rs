@@ -5,8 +5,8 @@ use std::fmt;
 use super::{Batch, Handler, HandlerError};
 use crate::callsite::{Entry, Piece, Spec, Type, own_metadata};
 use crate::os;
-use crate::queue::Enqueue;
-use crate::record::{Record, Thread};
+use crate::queue::{Enqueue, EnqueueError};
+use crate::record::{Record, Thread, Timestamp};
 
 /// Records were not taken by the queue; the argument says how many.
 const GAP: &Entry<'static> = &Entry {
@@ -25,9 +25,10 @@ const GAP: &Entry<'static> = &Entry {
 /// Puts each record, as a portable one, into a queue: on the engine's listener, so no log call waits for the queue.
 ///
 /// A record that the queue does not take, because it is full, is closed or has failed, is counted as failed; the next one
-/// that it takes is preceded by a record of `treering::loss` that says how many are missing. A queue that takes nothing
-/// is left alone for longer and longer, as every handler that fails again and again. Neither the handler nor its
-/// engine closes the queue: others may use it.
+/// that it takes is preceded by a record of `treering::loss` that says how many are missing, and the last ones are told of
+/// at the end, if there is room by then. A queue that is closed or fails is left alone for longer and longer, as every
+/// handler that fails again and again; one that is full is tried with each record. Neither the handler nor its engine closes
+/// the queue: others may use it.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -52,12 +53,14 @@ pub struct QueueHandler<Q> {
     frame: Vec<u8>,
     /// Records that were not taken and that nobody downstream was told of.
     untold: u64,
+    /// The time of the last record.
+    last: Option<Timestamp>,
 }
 
 impl<Q: Enqueue> QueueHandler<Q> {
     /// A handler that puts records into this queue. Share it by an `Arc` to use it elsewhere too.
     pub fn new(queue: Q) -> Self {
-        QueueHandler { queue, frame: Vec::new(), untold: 0 }
+        QueueHandler { queue, frame: Vec::new(), untold: 0, last: None }
     }
 
     /// The queue.
@@ -77,29 +80,48 @@ impl<Q: Enqueue> QueueHandler<Q> {
 
     /// Puts a record, and before it, where others are missing, how many.
     fn put(&mut self, record: &Record<'_>) -> Result<(), HandlerError> {
-        if self.untold > 0 {
-            let thread = Thread::new(os::thread_id(), None);
-            let (entry, arguments, time) = (GAP, &[self.untold], record.time());
-            self.send(&Record { entry, arguments, time, stamp: 0, thread: &thread, truncated: false })?;
-            self.untold = 0;
+        let missing = self.untold;
+        // This one, too, until it is taken: a queue may panic.
+        self.untold += 1;
+        self.last = Some(record.time());
+        self.tell(missing, record.time())?;
+        self.untold = 1;
+        self.send(record)?;
+        self.untold = 0;
+        Ok(())
+    }
+
+    /// Says that so many are missing.
+    fn tell(&mut self, missing: u64, time: Timestamp) -> Result<(), HandlerError> {
+        if missing == 0 {
+            return Ok(());
         }
-        self.send(record)
+        let thread = Thread::new(os::thread_id(), None);
+        let (entry, arguments) = (GAP, &[missing]);
+        self.send(&Record { entry, arguments, time, stamp: 0, thread: &thread, truncated: false })
     }
 
     fn send(&mut self, record: &Record<'_>) -> Result<(), HandlerError> {
         self.frame.clear();
         record.write_portable(&mut self.frame).map_err(HandlerError::new)?;
-        self.queue.enqueue(&self.frame).map_err(HandlerError::new)
+        self.queue.enqueue(&self.frame).map_err(|error| match error {
+            EnqueueError::Full => HandlerError::new(error).passing(),
+            EnqueueError::Closed | EnqueueError::Failed(_) => HandlerError::new(error),
+        })
     }
 }
 
 impl<Q: Enqueue> Handler for QueueHandler<Q> {
     fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
-        for record in batch {
-            // A queue that panics loses this one too, but tells of one less.
-            let result = self.put(&record);
-            self.untold += u64::from(result.is_err());
-            result?;
+        batch.iter().try_for_each(|record| self.put(&record))
+    }
+
+    fn close(&mut self) -> Result<(), HandlerError> {
+        // The last chance. Where there is no room now, the books of this engine alone have them.
+        if let (missing @ 1.., Some(time)) = (self.untold, self.last)
+            && self.tell(missing, time).is_ok()
+        {
+            self.untold = 0;
         }
         Ok(())
     }

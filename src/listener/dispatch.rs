@@ -490,6 +490,8 @@ impl Runner {
                 quarantined.store(false, Ordering::Relaxed);
                 faults.report(format_args!("handler {name} works again; {skipped} records were skipped"));
             }
+        } else if let Some(Failure { passes: true, .. }) = failure {
+            self.quarantine.failed_for_now();
         } else if let Some(Failure { took, text, .. }) = failure
             && let Some(back_off) = self.quarantine.failed(took, clock::now())
         {

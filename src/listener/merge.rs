@@ -18,7 +18,7 @@ use crate::clock::WallClock;
 use crate::handler::Item;
 use crate::overflow::{Loss, Reason};
 use crate::record::Thread;
-use crate::ring::{Consumer, HEADER_WORDS, Header, LOSS_ID, PAD_ID, Sites, Words, read_loss};
+use crate::ring::{Consumer, HEADER_WORDS, Header, PAD_ID, Sites, Words, read_loss};
 use crate::stats::{ByLevel, RingCounters, add, total};
 use crate::sync::{Arc, AtomicU64, Ordering};
 use crate::transport::{Lease, Transport};
@@ -59,8 +59,6 @@ struct Inlet {
     key: u64,
     /// Records in the batch, the ledger's own only.
     collected: u64,
-    /// Where records are missing that made room for newer ones, in words of those that this round may take, and which.
-    gap: Option<(usize, Losing)>,
     ledger: Ledger,
     /// Losses at the last housekeeping.
     lost_before: u64,
@@ -210,7 +208,7 @@ impl Inlets {
             if inlet.lease == Lease::Free {
                 continue;
             }
-            inlet.read_tail();
+            inlet.committed = inlet.consumer.take_committed();
             self.fullest = self.fullest.max(inlet.committed);
             if let Some(key) = inlet.next_key() {
                 self.heap.push(Reverse((key, index)));
@@ -250,7 +248,6 @@ impl Inlets {
         for inlet in self.inlets.iter_mut().filter(|inlet| inlet.taken > 0) {
             inlet.consumer.release(inlet.taken);
             inlet.committed -= inlet.taken;
-            inlet.gap = inlet.gap.map(|(gap, oldest)| (gap - inlet.taken, oldest));
             inlet.taken = 0;
         }
     }
@@ -276,7 +273,10 @@ impl Inlets {
             if of == LossesOf::ThreadsThatLeft && inlet.lease != Lease::Left {
                 continue; // the counts are in a cache line of the thread's
             }
-            let losses = Reason::OF_RINGS.map(|reason| inlet.ledger.counted(reason));
+            // The oldest are told of where they are missing, but for those that were dropped behind the last tail.
+            let is_told = |reason: &Reason| *reason != Reason::Oldest || of == LossesOf::AllThreads;
+            let reasons = Reason::OF_RINGS.into_iter().filter(is_told);
+            let losses: Vec<_> = reasons.map(|reason| inlet.ledger.counted(reason)).collect();
             let lost = losses.iter().map(|losing| total(&losing.counts)).sum();
             let lost_before = std::mem::replace(&mut inlet.lost_before, lost);
             // Nor does who left lose more, and its ring is about to be another thread's.
@@ -340,7 +340,6 @@ impl Inlet {
             taken: 0,
             key: 0,
             collected: 0,
-            gap: None,
             ledger: Ledger::new(&consumer),
             consumer,
             lost_before: 0,
@@ -365,18 +364,9 @@ impl Inlet {
         })
     }
 
-    /// What this round may take.
-    fn read_tail(&mut self) {
-        let before = self.committed;
-        self.committed = self.consumer.take_committed();
-        if self.gap.is_none() && self.consumer.drops_oldest() {
-            self.gap = self.ledger.gap().map(|oldest| (before, oldest));
-        }
-    }
-
     /// Copies records up to `bound` until the batch is full.
     fn collect_run(&mut self, index: usize, bound: u64, to: &mut Teller<'_>) {
-        let Inlet { consumer, committed, taken, key, collected, gap, ledger, .. } = self;
+        let Inlet { consumer, committed, taken, key, collected, ledger, .. } = self;
         consumer.peek(*committed, |ring| {
             while let Some((header, record)) = ring.record_at(*taken) {
                 if header.id == PAD_ID {
@@ -389,11 +379,8 @@ impl Inlet {
                     return;
                 }
                 *key = next;
-                if let Some((_, oldest)) = gap.take_if(|(gap, _)| *gap <= *taken) {
-                    ledger.tell(&[oldest], index, stamp, to);
-                }
-                if header.id == LOSS_ID {
-                    let losses = losses_at(ring, taken);
+                if header.is_loss() {
+                    let losses = losses_at(ring, taken, header.id);
                     ledger.tell(&losses, index, stamp, to);
                 } else {
                     let arguments = record.get(HEADER_WORDS..).unwrap_or(&[]);
@@ -413,7 +400,7 @@ impl Inlet {
         self.late_words = self.consumer.peek(committed, |ring| {
             let mut at = counted;
             while let Some((header, record)) = ring.record_at(at) {
-                late += u64::from(header.id != PAD_ID && header.id != LOSS_ID);
+                late += u64::from(header.is_record());
                 at += record.len();
             }
             at
@@ -447,17 +434,6 @@ impl Ledger {
     fn counted(&self, reason: Reason) -> Losing {
         let counts = self.counters.cold.dropped[reason as usize].records.load();
         Losing { reason, counts, since: None }
-    }
-
-    /// The records that were dropped as the oldest and are not told of, if there are any. The producer may drop more at any
-    /// time, from behind those that were taken by now: what is told at the gap is what was counted before.
-    fn gap(&self) -> Option<Losing> {
-        let mut oldest = self.counted(Reason::Oldest);
-        if total(&oldest.counts) == total(&self.lost[Reason::Oldest as usize]) {
-            return None;
-        }
-        oldest.since = self.counters.cold.dropped[Reason::Oldest as usize].take_since();
-        Some(oldest)
     }
 
     /// Tells how many more were lost than the stream told of. Counts are cumulative, so telling twice tells nothing.
@@ -522,11 +498,11 @@ impl Ledger {
     }
 }
 
-/// The loss records that stand here, one behind the other: they were written together. Goes on behind them.
-fn losses_at(ring: Words<'_>, at: &mut usize) -> Vec<Losing> {
+/// The loss records that stand here, one behind the other, and were written together. Goes on behind them.
+fn losses_at(ring: Words<'_>, at: &mut usize, id: u32) -> Vec<Losing> {
     let mut losses = Vec::new();
     while let Some((header, record)) = ring.record_at(*at)
-        && header.id == LOSS_ID
+        && header.id == id
     {
         *at += record.len();
         let read = record.get(HEADER_WORDS..).and_then(read_loss);

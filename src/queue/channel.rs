@@ -1,12 +1,14 @@
 //! A queue over a bounded channel.
 
-use super::{Deadline, Dequeue, DequeueError, Dequeued, Enqueue, EnqueueError, Frames};
-use crate::sync::{AtomicBool, Loan, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{PoisonError, RwLock};
 
+use super::{Deadline, Dequeue, DequeueError, Dequeued, Enqueue, EnqueueError, Frames};
+use crate::sync::{Condvar, Mutex, wait};
+use crate::wake::Wakes;
+
 /// `std::sync::mpsc::sync_channel`, bounded in frames: threads that enqueue do not wait for each other. Any number of
-/// threads may dequeue, but while one of them waits the others wait behind it, beyond their deadlines.
+/// threads may dequeue; one at a time has the receiver, and the others wait for their turn, up to their deadlines.
 ///
 /// ```
 /// use treering::queue::{Channel, Enqueue, EnqueueError};
@@ -18,9 +20,11 @@ use std::sync::{PoisonError, RwLock};
 pub struct Channel {
     /// `None` when it is closed: the receiver finds out when the last frame was taken.
     sender: RwLock<Option<SyncSender<Message>>>,
-    receiver: Loan<Receiver<Message>>,
-    /// A wake is among the messages: a second one would only take a frame's place.
-    woken: AtomicBool,
+    /// `None` while a thread has it.
+    receiver: Mutex<Option<Receiver<Message>>>,
+    /// Notified when it is back.
+    returned: Condvar,
+    wakes: Wakes,
 }
 
 /// A frame, or a wake. A wake that finds no room is not needed: there are frames to return with.
@@ -32,8 +36,9 @@ impl Channel {
         let (sender, receiver) = sync_channel(frames.max(1));
         Channel {
             sender: RwLock::new(Some(sender)),
-            receiver: Loan::new(receiver),
-            woken: AtomicBool::new(false),
+            receiver: Mutex::new(Some(receiver)),
+            returned: Condvar::new(),
+            wakes: Wakes::new(),
         }
     }
 
@@ -45,6 +50,33 @@ impl Channel {
             Err(TrySendError::Disconnected(_)) => Err(EnqueueError::Closed),
         }
     }
+
+    /// Waits for the receiver; `None` if another thread has it until the deadline.
+    fn turn(&self, deadline: Deadline) -> Option<Turn<'_>> {
+        let mut receiver = self.receiver.lock();
+        loop {
+            if let Some(receiver) = receiver.take() {
+                return Some(Turn { channel: self, receiver: Some(receiver) });
+            }
+            if deadline.has_passed() {
+                return None;
+            }
+            receiver = wait(&self.returned, receiver, deadline.left());
+        }
+    }
+}
+
+/// Has the receiver, and gives it back.
+struct Turn<'a> {
+    channel: &'a Channel,
+    receiver: Option<Receiver<Message>>,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        *self.channel.receiver.lock() = self.receiver.take();
+        self.channel.returned.notify_one();
+    }
 }
 
 impl Enqueue for Channel {
@@ -55,30 +87,32 @@ impl Enqueue for Channel {
 
 impl Dequeue for Channel {
     fn dequeue(&self, frames: &mut Frames, deadline: Deadline) -> Result<Dequeued, DequeueError> {
-        let receiver = self.receiver.borrow();
+        let Some(turn) = self.turn(deadline) else { return Ok(Dequeued::Empty) };
+        let Some(receiver) = &turn.receiver else { return Ok(Dequeued::Empty) };
         let before = frames.len();
-        let first = match deadline.left() {
-            None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            Some(left) => receiver.recv_timeout(left),
-        };
-        let first = match first {
-            Ok(message) => message,
-            Err(RecvTimeoutError::Timeout) => return Ok(Dequeued::Empty),
-            Err(RecvTimeoutError::Disconnected) => return Ok(Dequeued::Closed),
-        };
-        for message in std::iter::once(first).chain(receiver.try_iter()) {
-            match message {
-                Some(frame) => frames.push(&frame),
-                None => self.woken.store(false, Ordering::Relaxed),
+        loop {
+            // What is there comes before a wake.
+            while !frames.is_full()
+                && let Ok(message) = receiver.try_recv()
+            {
+                message.into_iter().for_each(|frame| frames.push(&frame));
             }
-            if frames.is_full() {
-                break;
+            if frames.len() > before {
+                return Ok(Dequeued::Some(frames.len() - before));
+            }
+            if self.wakes.take() {
+                return Ok(Dequeued::Empty);
+            }
+            let first = match deadline.left() {
+                None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(left) => receiver.recv_timeout(left),
+            };
+            match first {
+                Ok(message) => message.into_iter().for_each(|frame| frames.push(&frame)),
+                Err(RecvTimeoutError::Timeout) => return Ok(Dequeued::Empty),
+                Err(RecvTimeoutError::Disconnected) => return Ok(Dequeued::Closed),
             }
         }
-        Ok(match frames.len() - before {
-            0 => Dequeued::Empty,
-            taken => Dequeued::Some(taken),
-        })
     }
 
     fn close(&self) {
@@ -86,9 +120,8 @@ impl Dequeue for Channel {
     }
 
     fn wake(&self) {
-        // Relaxed: whether there is a wake among the messages is said by the channel, this only spares a second one.
-        if !self.woken.swap(true, Ordering::Relaxed) && self.send(None).is_err() {
-            self.woken.store(false, Ordering::Relaxed); // closed or full: the next call does not wait anyway
+        if self.wakes.ask() {
+            let _ = self.send(None);
         }
     }
 }

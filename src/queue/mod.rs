@@ -24,9 +24,11 @@
 //!
 //! **Dequeue**
 //!
-//! 6. *What is there is given at once.* `Some(n)`: n frames, at least one, were appended; before that, nothing waits.
+//! 6. *What is there is given at once.* `Some(n)`: n frames, at least one, were appended; before that, nothing waits. Frames
+//!    come before a wake and before the end.
 //! 7. *A timeout is no end.* Where nothing is there it waits until the deadline and says `Empty`; then all goes on. It says
-//!    so for [`wake`](Dequeue::wake) too, but not by itself before the time. A deadline that has passed does not wait.
+//!    so for [`wake`](Dequeue::wake) too, but not by itself before the time. A deadline that has passed does not wait, also
+//!    where other threads do.
 //! 8. *A frame ends the wait.* One that waits gives out what is enqueued meanwhile, soon.
 //! 9. *Waiting is rest.* It waits without using the processor.
 //! 10. *A wake ends the wait.* [`wake`](Dequeue::wake) lets the call that waits return, or, if none does, the next one come back
@@ -35,7 +37,8 @@
 //! **Close**
 //!
 //! 11. *Closed is closed.* After [`close`](Dequeue::close) nothing is taken any more, from anybody; once more changes nothing.
-//! 12. *What was taken before the close comes out,* and only then, and from then on always, `Closed`.
+//! 12. *What was taken before the close comes out,* and only then, and from then on always, `Closed`. A frame that races with
+//!     the close is refused, or it comes out before that.
 //! 13. *A close ends every wait,* of all that dequeue and of all that enqueue.
 
 mod channel;

@@ -64,12 +64,16 @@ enum Fault {
     WakesOneAtTheClose,
     BlocksForEver,
     Panics,
+    LooksAtTheWakeFirst,
+    WaitsBehindAnother,
+    ReadsAndThenTakes,
+    StoresWhatRacedWithTheClose,
 }
 
 use Fault::*;
 
 /// All faults, each with the clause that must find it.
-const FAULTS: [(Fault, u32); 32] = [
+const FAULTS: [(Fault, u32); 36] = [
     (CutsLongFrames, 1),
     (SkipsEmptyFrames, 1),
     (LastInFirstOut, 2),
@@ -102,6 +106,10 @@ const FAULTS: [(Fault, u32); 32] = [
     (SaysClosedOnce, 12),
     (WakesNobodyAtTheClose, 13),
     (WakesOneAtTheClose, 13),
+    (LooksAtTheWakeFirst, 6),
+    (WaitsBehindAnother, 7),
+    (ReadsAndThenTakes, 4),
+    (StoresWhatRacedWithTheClose, 3),
 ];
 
 /// A queue that is sound but for its fault.
@@ -110,6 +118,7 @@ struct Mutant {
     capacity: usize,
     state: Mutex<State>,
     news: Condvar,
+    turn: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -125,7 +134,7 @@ struct State {
 
 impl Mutant {
     fn new(fault: Fault) -> Self {
-        Mutant { fault, capacity: 256, state: Mutex::default(), news: Condvar::new() }
+        Mutant { fault, capacity: 256, state: Mutex::default(), news: Condvar::new(), turn: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -145,6 +154,11 @@ impl Enqueue for Mutant {
         let takes_one_more = self.has(TakesOneMoreAfterTheClose) && state.frames.is_empty();
         if state.closed && !self.has(ForgetsToClose) && !takes_one_more {
             return Err(EnqueueError::Closed);
+        }
+        if self.has(StoresWhatRacedWithTheClose) {
+            drop(state);
+            std::thread::sleep(Duration::from_micros(50));
+            state = self.lock();
         }
         if state.frames.len() >= self.capacity {
             state.was_full = true;
@@ -185,7 +199,11 @@ impl Enqueue for Mutant {
 
 impl Dequeue for Mutant {
     fn dequeue(&self, frames: &mut Frames, deadline: Deadline) -> Result<Dequeued, DequeueError> {
+        let _turn = self.has(WaitsBehindAnother).then(|| self.turn.lock().unwrap());
         let mut state = self.lock();
+        if self.has(LooksAtTheWakeFirst) && std::mem::take(&mut state.woken) {
+            return Ok(Dequeued::Empty);
+        }
         if self.has(BlocksForEver) {
             drop(self.news.wait_while(state, |_| true).unwrap());
             return Ok(Dequeued::Empty);
@@ -231,6 +249,13 @@ impl Dequeue for Mutant {
             state.waiting -= 1;
         }
         let before = frames.len();
+        if self.has(ReadsAndThenTakes) {
+            frames.push(&state.frames[0]);
+            drop(state);
+            std::thread::yield_now();
+            self.lock().frames.pop_front();
+            return Ok(Dequeued::Some(1));
+        }
         while !frames.is_full()
             && let Some(frame) = state.frames.pop_front()
         {

@@ -33,7 +33,7 @@ use crossbeam_utils::CachePadded;
 use crate::clock::Ticker;
 use crate::level::Level;
 use crate::overflow::{Choice, Policies, Reason};
-use crate::stats::{ByLevel, Dropped, RingCounters, add};
+use crate::stats::{ByLevel, LevelCounter, RingCounters, add};
 use crate::sync::Arc;
 use crate::wake::{Room, State};
 
@@ -46,15 +46,19 @@ pub(crate) const CAPACITY_MAX_BYTES: usize = 64 * 1024 * 1024;
 pub(crate) const HEADER_WORDS: usize = 2;
 /// Words of a loss record: header, reason, the stamp at which the loss began, then the counts by level.
 const LOSS_WORDS: usize = HEADER_WORDS + 2 + Level::COUNT;
-/// Reasons for which a producer writes loss records: all but the oldest, which the listener misses by itself.
+/// Reasons for which a producer writes loss records: all but the oldest, of which the consumer learns when it takes what
+/// is left.
 const LOSSES_MAX: usize = Reason::COUNT - 1;
 /// So many records left out by sampling are told of at the latest, while the ring stays more than half used.
 const SAMPLED_UNTOLD_MAX: u64 = 1_000;
 
 /// The id of a pad: skip its length.
 pub(crate) const PAD_ID: u32 = u32::MAX - 1;
-/// The id of a loss record: cumulative counts of records dropped for one reason, by level. Lower ids are callsites'.
+/// The id of a loss record: cumulative counts of records dropped for one reason, by level.
 pub(crate) const LOSS_ID: u32 = u32::MAX - 2;
+/// The id of a loss record that stands where the oldest made room: the consumer of [`overwriting`] writes it into its
+/// copy. Lower ids are callsites'.
+pub(crate) const GAP_ID: u32 = u32::MAX - 3;
 
 /// In the header's length: arguments were cut.
 const TRUNCATED: u32 = 1 << 31;
@@ -257,8 +261,8 @@ impl Producer {
 
         let Self { side, counters, .. } = self;
         let makes_room = matches!(self.shared.policies.at(level).choice(), Choice::DropOldest);
-        let dropping = makes_room.then(|| &counters.cold.dropped[Reason::Oldest as usize]);
-        let Some(mut room) = side.reserve(loss + words, self.headroom[level.index()], dropping) else {
+        let dropped = makes_room.then(|| &counters.cold.dropped[Reason::Oldest as usize].records);
+        let Some(mut room) = side.reserve(loss + words, self.headroom[level.index()], dropped) else {
             return Err(Refused::NoRoom);
         };
         let to = room.words();
@@ -378,14 +382,19 @@ impl Producer {
 }
 
 impl Side {
-    /// Room for so many words and `headroom` more anywhere, made by dropping the oldest if that is what `dropping` counts.
-    fn reserve(&mut self, words: usize, headroom: usize, dropping: Option<&Dropped>) -> Option<Reserved<'_>> {
+    /// Room for so many words and `headroom` more anywhere, made by dropping the oldest if there is a counter for them.
+    fn reserve(
+        &mut self,
+        words: usize,
+        headroom: usize,
+        dropped: Option<&LevelCounter>,
+    ) -> Option<Reserved<'_>> {
         match &mut self.overwriting {
             None => {
                 let (room, pad) = self.words.reserve_behind_pad(words, headroom)?;
                 Some(Reserved::InPlace(room, pad))
             }
-            Some(ring) => ring.reserve(words, headroom, dropping).then_some(Reserved::Draft(ring)),
+            Some(ring) => ring.reserve(words, headroom, dropped).then_some(Reserved::Draft(ring)),
         }
     }
 
@@ -424,11 +433,16 @@ impl Reserved<'_> {
 /// Writes a loss record, whose losses are told of with it.
 fn write_loss(to: &mut [u64], stamp: u64, reason: Reason, counters: &RingCounters) {
     let dropped = &counters.cold.dropped[reason as usize];
-    to[0] = header(LOSS_WORDS, LOSS_ID, 0);
-    to[1] = stamp;
-    to[HEADER_WORDS] = reason as u64;
-    to[HEADER_WORDS + 1] = dropped.take_since().unwrap_or(stamp);
-    to[HEADER_WORDS + 2..].copy_from_slice(&dropped.records.load());
+    let since = dropped.take_since().unwrap_or(stamp);
+    to.copy_from_slice(&loss_record(LOSS_ID, stamp, reason, since, &dropped.records.load()));
+}
+
+/// A loss record, which [`read_loss`] reads.
+fn loss_record(id: u32, stamp: u64, reason: Reason, since: u64, counts: &ByLevel) -> [u64; LOSS_WORDS] {
+    let mut words = [0; LOSS_WORDS];
+    words[..HEADER_WORDS + 2].copy_from_slice(&[header(LOSS_WORDS, id, 0), stamp, reason as u64, since]);
+    words[HEADER_WORDS + 2..].copy_from_slice(counts);
+    words
 }
 
 /// What to reserve for a record of so many words. Tells the compiler that the sum is not below `words`, which
@@ -499,10 +513,6 @@ impl Consumer {
         }
     }
 
-    pub(crate) fn drops_oldest(&self) -> bool {
-        matches!(self.words, Taken::Overwriting(_))
-    }
-
     pub(crate) fn counters(&self) -> &Arc<RingCounters> {
         &self.counters
     }
@@ -550,6 +560,16 @@ pub(crate) struct Header {
 }
 
 impl Header {
+    /// Whether it is a record of the program's: no pad, and no loss record.
+    pub(crate) fn is_record(&self) -> bool {
+        self.id < GAP_ID
+    }
+
+    /// Whether it is a loss record.
+    pub(crate) fn is_loss(&self) -> bool {
+        matches!(self.id, LOSS_ID | GAP_ID)
+    }
+
     #[inline]
     fn read(word: u64) -> Self {
         let length = word as u32;

@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use treering::Report;
 use treering::handler::Handler;
 use treering::overflow::Reason;
 use treering::record::Record;
+use treering::{Level, Report};
 
 use super::{Gate, each};
 
@@ -69,6 +69,29 @@ impl Received {
                 self.numbers.extend(first);
             }
         }
+    }
+
+    /// Of one thread whose calls logged 0, 1, 2, … at these levels: what arrived and what the stream says is missing there are
+    /// all of them, without a gap and without an overlap.
+    #[track_caller]
+    pub(crate) fn assert_joined(&self, level_of: impl Fn(u64) -> Level) {
+        let (mut next, mut behind) = (0, 0);
+        // What is missing in one place for several reasons is told with one range.
+        for told in self.losses.chunk_by(|a, b| (a.calls, a.behind) == (b.calls, b.behind)) {
+            let (first, last) = told[0].calls;
+            self.numbers[behind..told[0].behind].iter().for_each(|number| {
+                assert_eq!(*number, next, "before {told:?}");
+                next += 1;
+            });
+            behind = told[0].behind;
+            assert_eq!(first, next + 1, "calls are numbered from 1: {told:?}");
+            let mut missing = [0; 5];
+            (next..last).for_each(|number| missing[level_of(number) as usize - 1] += 1);
+            let sum = |level: usize| told.iter().map(|told| told.by_level[level]).sum::<u64>();
+            assert_eq!(std::array::from_fn(sum), missing, "{told:?}");
+            next = last;
+        }
+        assert!(self.numbers[behind..].iter().copied().eq(next..next + (self.numbers.len() - behind) as u64));
     }
 
     /// How many records the stream says were lost for this reason, by level.
