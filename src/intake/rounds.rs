@@ -97,7 +97,7 @@ impl Rounds {
             round = self.take(intake, Deadline::after(WAIT));
         }
         if round == Round::Failed {
-            intake.control.nap(NAP_AFTER_FAILURE);
+            intake.control.nap(NAP_AFTER_FAILURE, self.answered);
         }
         round != Round::Finished
     }

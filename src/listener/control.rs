@@ -220,10 +220,11 @@ impl Control {
         std::mem::take(&mut self.progress.lock().waiting)
     }
 
-    /// Sleeps for a while, but not through a request.
-    pub(crate) fn nap(&self, duration: Duration) {
+    /// Sleeps for a while, but not through a request. `met`: the highest ticket whose round is done, though lanes may have
+    /// to answer it yet.
+    pub(crate) fn nap(&self, duration: Duration, met: u64) {
         let progress = self.progress.lock();
-        if progress.asked == progress.done && !progress.closing {
+        if progress.asked <= met && !progress.closing {
             drop(wait(&self.changed, progress, Some(duration)));
         }
     }
