@@ -165,16 +165,10 @@ impl Lane {
         used == 0 || used + bytes + headroom <= self.capacity
     }
 
-    /// Waits until `bytes` more fit, or the deadline has passed. Returns how many bytes are used.
-    pub(super) fn wait_for_room(
-        &self,
-        bytes: usize,
-        deadline: Deadline,
-        books: &Books,
-    ) -> Result<usize, GivenUp> {
-        let has_room = |state: &State| state.ended || self.takes(state.bytes, bytes, Level::Trace);
-        self.wait_until(|state| has_room(state) || deadline.has_passed(), books)?;
-        Ok(self.used())
+    /// Waits until half of it is empty, or the deadline has passed.
+    pub(super) fn wait_for_room(&self, deadline: Deadline, books: &Books) -> Result<(), GivenUp> {
+        let has_room = |state: &State| state.ended || state.bytes <= self.capacity / 2;
+        self.wait_until(|state| has_room(state) || deadline.has_passed(), books)
     }
 
     /// Waits until its thread does no more, or the books are closed.

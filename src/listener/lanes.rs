@@ -207,66 +207,83 @@ impl Entrance {
         books: &Books,
         faults: &Faults,
     ) -> Result<(), GivenUp> {
-        if self.unsent == 0 {
-            return Ok(());
-        }
-        let told = self.admit(contents, books)?;
-        let overflowed = self.unsent - self.admitted.len() as u64;
-        if overflowed > 0 {
-            books.settle(|| self.count_overflowed(overflowed))?;
-            self.tell_hook(faults);
-        }
-        if told.is_some() {
-            books.settle(|| self.count_own())?;
-        }
-        let admitted = std::mem::take(&mut self.admitted);
-        self.put(echoes, books, |parcel| {
-            told.iter().for_each(|lost| lost.push_to(parcel));
-            for at in &admitted {
-                let item = &contents.items[*at as usize];
-                let arguments = contents.words.get(item.start..item.start + item.words).unwrap_or(&[]);
-                parcel.push(of_process(item), arguments, &contents.threads[item.thread]);
+        let deadline = Deadline::after(self.options.wait_for_room);
+        self.is_known_full &= self.lane.used() > 0;
+        let mut at = 0;
+        while self.unsent > 0 {
+            let told = self.admit(contents, &mut at, !deadline.has_passed(), books)?;
+            if told.is_some() {
+                books.settle(|| self.count_own())?;
             }
-        })?;
-        self.admitted = admitted;
+            let admitted = std::mem::take(&mut self.admitted);
+            let records = admitted.len() + usize::from(told.is_some());
+            self.put(records, echoes, books, |parcel| {
+                told.iter().for_each(|lost| lost.push_to(parcel));
+                for at in &admitted {
+                    let item = &contents.items[*at as usize];
+                    let arguments = contents.words.get(item.start..item.start + item.words).unwrap_or(&[]);
+                    parcel.push(of_process(item), arguments, &contents.threads[item.thread]);
+                }
+            })?;
+            self.admitted = admitted;
+            if self.unsent > 0 {
+                let _calling = self.front.calling(books);
+                self.lane.wait_for_room(deadline, books)?;
+            }
+        }
+        self.tell_hook(faults);
         Ok(())
     }
 
-    /// Which of the records in hand find room. Returns what is to be told in front of the first of them.
-    fn admit(&mut self, contents: Contents<'_>, books: &Books) -> Result<Option<Lost>, GivenUp> {
-        let Entrance { front, options, lane, admitted, lost, is_known_full, .. } = self;
-        let wanted = front.selection.positions();
+    /// Which of the records in hand find room, from `at` on, which goes along. If it `waits` it stops at the first that finds
+    /// none, else that is lost. Returns what is to be told in front of those that it admits.
+    fn admit(
+        &mut self,
+        contents: Contents<'_>,
+        at: &mut usize,
+        waits: bool,
+        books: &Books,
+    ) -> Result<Option<Lost>, GivenUp> {
+        let Entrance { front, lane, admitted, lost, .. } = self;
         let mut used = lane.used();
-        *is_known_full &= used > 0;
-        if !options.wait_for_room.is_zero() {
-            let needed = wanted.iter().map(|at| Parcel::bytes_of(contents.items[*at as usize].words)).sum();
-            let _calling = front.calling(books);
-            used = lane.wait_for_room(needed, Deadline::after(options.wait_for_room), books)?;
-        }
         let mut told = None;
+        let mut overflowed = 0;
         admitted.clear();
-        for at in wanted {
-            let item = &contents.items[*at as usize];
+        for position in &front.selection.positions()[*at..] {
+            let item = &contents.items[*position as usize];
             let bytes = Parcel::bytes_of(item.words);
             if lane.takes(used, bytes, item.entry.metadata.level) {
                 used += bytes;
                 if admitted.is_empty() {
                     told = lost.take();
                 }
-                admitted.push(*at);
+                admitted.push(*position);
+            } else if waits {
+                break;
             } else {
                 Lost::count(lost, item, &contents.threads[item.thread]);
+                overflowed += 1;
             }
+            *at += 1;
+        }
+        if overflowed > 0 {
+            books.settle(|| self.count_overflowed(overflowed))?;
         }
         Ok(told)
     }
 
-    /// Puts a parcel in, of records that are counted as queued.
-    fn put(&mut self, echoes: bool, books: &Books, fill: impl FnOnce(&mut Parcel)) -> Result<(), GivenUp> {
-        if self.unsent > 0 && !self.lane.put(echoes, fill) {
+    /// Puts a parcel in, of so many records that are counted as queued.
+    fn put(
+        &mut self,
+        records: usize,
+        echoes: bool,
+        books: &Books,
+        fill: impl FnOnce(&mut Parcel),
+    ) -> Result<(), GivenUp> {
+        if records > 0 && !self.lane.put(echoes, fill) {
             return books.settle(|| self.fail_unsent());
         }
-        self.unsent = 0;
+        self.unsent -= records as u64;
         Ok(())
     }
 
@@ -275,12 +292,12 @@ impl Entrance {
         let has_room = || self.lane.takes(self.lane.used(), Parcel::bytes_of(Lost::WORDS_MAX), Level::Warn);
         let Some(lost) = self.lost.take_if(|_| is_last || has_room()) else { return Ok(()) };
         books.settle(|| self.count_own())?;
-        self.put(false, books, |parcel| lost.push_to(parcel))
+        self.put(1, false, books, |parcel| lost.push_to(parcel))
     }
 
     /// Tells of a lane that is full once, until it was empty again.
     fn tell_hook(&mut self, faults: &Faults) {
-        if !std::mem::replace(&mut self.is_known_full, true) {
+        if self.lost.is_some() && !std::mem::replace(&mut self.is_known_full, true) {
             faults.report(format_args!("the lane of handler {} is full: it loses records", self.name()));
         }
     }
