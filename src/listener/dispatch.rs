@@ -202,6 +202,11 @@ impl Handlers {
         self.lanes.start(spawn).map_err(Error::thread_spawn)
     }
 
+    #[cfg(treering_loom)]
+    pub(crate) fn lane(&self) -> Option<Arc<super::Lane>> {
+        self.lanes.first()
+    }
+
     /// One handler more. `at`: its place among those that are called on this thread.
     fn attach(&mut self, at: usize, handler: Routed, counters: Arc<HandlerCounters>) -> Result<(), Error> {
         match handler.lane {
@@ -571,6 +576,17 @@ impl Runner {
         Ok(())
     }
 
+    /// Until when it is left alone, if it is quarantined.
+    pub(super) fn rests_until(&self) -> Option<Instant> {
+        self.quarantine.until()
+    }
+
+    /// So many records were not shown to it, and are counted.
+    pub(super) fn learn_skipped(&mut self, records: u64) {
+        self.quarantine.skip(records);
+        self.untold += records;
+    }
+
     /// Whether it is quarantined and its back-off has not passed. Reads the clock for those in quarantine only.
     fn is_kept_out(&self) -> bool {
         self.quarantine.until().is_some_and(|until| clock::now() < until)
@@ -579,8 +595,7 @@ impl Runner {
     /// What is left of the batch is not shown to it.
     fn skip(&mut self, books: &Books) -> Result<(), GivenUp> {
         let skipped = std::mem::take(&mut self.in_hand) as u64;
-        self.quarantine.skip(skipped);
-        self.untold += skipped;
+        self.learn_skipped(skipped);
         let counters = &*self.counters;
         books.settle(|| {
             counters.in_hand.store(0, Ordering::Relaxed);

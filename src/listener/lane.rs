@@ -60,6 +60,9 @@ struct State {
     spare: Vec<Parcel>,
     /// What the handler itself said of its level last.
     max_level: LevelFilter,
+    /// Until when the handler is left alone, and how many records it was spared meanwhile.
+    rests_until: Option<Instant>,
+    spared: u64,
     /// Its thread does no more.
     ended: bool,
 }
@@ -124,6 +127,8 @@ impl Lane {
                 bytes: 0,
                 spare: Vec::new(),
                 max_level: LevelFilter::ALL,
+                rests_until: None,
+                spared: 0,
                 ended: false,
             }),
             news: Condvar::new(),
@@ -187,6 +192,16 @@ impl Lane {
         }
     }
 
+    /// So many records are not put in, as the handler is quarantined; `false` if it is not. They are skipped.
+    pub(super) fn spare(&self, records: u64) -> bool {
+        let mut state = self.state.lock();
+        let rests = state.rests_until.is_some_and(|until| clock::now() < until);
+        if rests {
+            state.spared += records;
+        }
+        rests
+    }
+
     /// Puts the records in that `fill` gives; `false` if its thread does no more, and they are lost.
     pub(super) fn put(&self, echoes: bool, fill: impl FnOnce(&mut Parcel)) -> bool {
         let mut state = self.state.lock();
@@ -244,13 +259,13 @@ impl Lane {
         self.end();
     }
 
-    /// The next order, if one comes in time.
-    fn next(&self, timeout: Duration) -> Option<Order> {
+    /// The next order, if one comes in time, and how many records the handler was spared before it.
+    fn next(&self, timeout: Duration) -> (Option<Order>, u64) {
         let mut state = self.state.lock();
         if state.orders.is_empty() {
             state = wait(&self.news, state, Some(timeout));
         }
-        state.orders.pop_front()
+        (state.orders.pop_front(), std::mem::take(&mut state.spared))
     }
 
     /// The handler is through with these: there is room for others.
@@ -268,6 +283,7 @@ impl Lane {
         let mut state = self.state.lock();
         state.ended = true;
         let undone = std::mem::take(&mut state.orders);
+        #[cfg(not(treering_mutant = "lane_ends_silently"))]
         self.progress.notify_one();
         drop(state);
         undone.into_iter().for_each(Order::discard);
@@ -302,14 +318,15 @@ impl Worker {
     ) -> Result<Option<Arc<Request>>, GivenUp> {
         let mut is_idle = false;
         loop {
-            let order = lane.next(if is_idle { self.sleep_max() } else { IDLE_AFTER });
+            let is_done = is_idle || !self.runner.holds_any();
+            let (order, spared) = lane.next(if is_done { self.sleep_max() } else { IDLE_AFTER });
+            self.runner.learn_skipped(spared);
             is_idle = order.is_none();
             match order {
                 Some(Order::Records(parcel)) => {
                     set_echoing(parcel.echoes);
                     self.hand_out(&parcel, books, faults)?;
                     lane.give_back(parcel);
-                    self.say_level(lane, faults);
                 }
                 Some(Order::Flush(answer)) => {
                     // Somebody asked for this: what the handler says meanwhile may be heard.
@@ -326,7 +343,8 @@ impl Worker {
                 None => {}
             }
             self.runner.flush_if_due(is_idle, books, faults)?;
-            self.keep_house(lane, books, faults)?;
+            self.keep_house(books, faults)?;
+            self.tell_listener(lane, faults);
         }
     }
 
@@ -346,23 +364,28 @@ impl Worker {
         self.runner.deliver(contents, false, books, faults)
     }
 
-    fn keep_house(&mut self, lane: &Lane, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
+    fn keep_house(&mut self, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
         let now = clock::now();
         if now < self.next_housekeeping {
             return Ok(());
         }
         self.next_housekeeping = now + HOUSEKEEPING;
-        self.say_level(lane, faults);
         // Also how a lane with nothing to do learns that its engine is over.
         books.settle(|| {})?;
         self.runner.tend(books, faults)
     }
 
-    /// Tells the listener which records the handler wants.
-    fn say_level(&self, lane: &Lane, faults: &Faults) {
-        match self.runner.own_level() {
-            Ok(level) => lane.state.lock().max_level = level,
-            Err(text) => self.runner.tell_of_level(&text, faults),
+    /// Tells the listener which records the handler wants, and until when it is left alone.
+    fn tell_listener(&self, lane: &Lane, faults: &Faults) {
+        let level = self.runner.own_level();
+        let mut state = lane.state.lock();
+        state.rests_until = self.runner.rests_until();
+        match level {
+            Ok(level) => state.max_level = level,
+            Err(text) => {
+                drop(state);
+                self.runner.tell_of_level(&text, faults);
+            }
         }
     }
 }

@@ -42,6 +42,11 @@ impl Lanes {
         self.entrances.iter().try_for_each(|entrance| entrance.spawn(spawn))
     }
 
+    #[cfg(treering_loom)]
+    pub(super) fn first(&self) -> Option<Arc<Lane>> {
+        self.entrances.first().map(|entrance| entrance.lane.clone())
+    }
+
     /// One lane more.
     pub(super) fn add(
         &mut self,
@@ -118,6 +123,7 @@ impl Lanes {
     pub(super) fn flush(&mut self, answer: &Arc<Answer>, books: &Books) -> Result<(), GivenUp> {
         self.entrances.iter_mut().try_for_each(|entrance| entrance.tell_lost(false, books))?;
         let entrances = self.entrances.iter().map(|entrance| &entrance.lane);
+        #[cfg(not(treering_mutant = "flush_skips_lanes"))]
         entrances.chain(&self.leaving).for_each(|lane| lane.ask(Order::Flush(answer.clone())));
         Ok(())
     }
@@ -207,6 +213,9 @@ impl Entrance {
         books: &Books,
         faults: &Faults,
     ) -> Result<(), GivenUp> {
+        if self.unsent > 0 && self.lane.spare(self.unsent) {
+            return books.settle(|| self.count_spared());
+        }
         let deadline = Deadline::after(self.options.wait_for_room);
         self.is_known_full &= self.lane.used() > 0;
         let mut at = 0;
@@ -247,7 +256,7 @@ impl Entrance {
         let Entrance { front, lane, admitted, lost, .. } = self;
         let mut used = lane.used();
         let mut told = None;
-        let mut overflowed = 0;
+        let (mut overflowed, mut last) = (0, None);
         admitted.clear();
         for position in &front.selection.positions()[*at..] {
             let item = &contents.items[*position as usize];
@@ -261,12 +270,17 @@ impl Entrance {
             } else if waits {
                 break;
             } else {
-                Lost::count(lost, item, &contents.threads[item.thread]);
+                let thread = &contents.threads[item.thread];
+                let lost = lost.get_or_insert_with(|| Lost::new(item, thread));
+                lost.by_level[item.entry.metadata.level.index()] += 1;
                 overflowed += 1;
+                last = Some(item);
             }
             *at += 1;
         }
-        if overflowed > 0 {
+        if let (Some(lost), Some(last)) = (lost, last) {
+            (lost.until, lost.stamp) = (last.time, last.stamp);
+            lost.thread = contents.threads[last.thread].clone();
             books.settle(|| self.count_overflowed(overflowed))?;
         }
         Ok(told)
@@ -321,6 +335,13 @@ impl Entrance {
         self.unsent -= records;
     }
 
+    /// Its handler is quarantined.
+    fn count_spared(&mut self) {
+        let records = self.unsent;
+        self.fail_unsent();
+        add(&self.front.counters.skipped, records);
+    }
+
     fn fail_unsent(&mut self) {
         let unsent = std::mem::take(&mut self.unsent);
         take_off(&self.front.counters.queued, unsent);
@@ -343,20 +364,14 @@ impl Lost {
     /// The total, five levels, and three texts of up to 40 bytes.
     const WORDS_MAX: usize = 24;
 
-    /// One more.
-    fn count(lost: &mut Option<Lost>, item: &Item<'_>, thread: &Arc<Thread>) {
-        let Item { time, stamp, .. } = *item;
-        let lost = lost.get_or_insert_with(|| Lost {
+    /// None yet, the first of which will be this.
+    fn new(item: &Item<'_>, thread: &Arc<Thread>) -> Self {
+        Lost {
             by_level: ByLevel::default(),
-            from: time,
-            until: time,
-            stamp,
+            from: item.time,
+            until: item.time,
+            stamp: item.stamp,
             thread: thread.clone(),
-        });
-        lost.by_level[item.entry.metadata.level.index()] += 1;
-        (lost.until, lost.stamp) = (time, stamp);
-        if !Arc::ptr_eq(&lost.thread, thread) {
-            lost.thread = thread.clone();
         }
     }
 

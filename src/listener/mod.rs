@@ -410,6 +410,12 @@ impl Listener {
         self.handlers.start_lanes(spawn)
     }
 
+    /// The lane of its first handler that has one.
+    #[cfg(treering_loom)]
+    pub(crate) fn lane(&self) -> Option<Arc<Lane>> {
+        self.handlers.lane()
+    }
+
     /// How many rings it knows.
     #[cfg(treering_loom)]
     pub(crate) fn rings(&self) -> u64 {
