@@ -3,13 +3,14 @@
 mod support;
 
 use std::fs;
+use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use support::ledger::receiver;
-use support::{Each, Gate, LONG, SOON, each, eventually, in_child, text};
+use support::{Gate, LONG, SOON, each, eventually, in_child, text};
 use treering::handler::{Batch, Capture, File, FlushPolicy, Handler, HandlerError, LaneOptions};
 use treering::record::Record;
 use treering::stats::HandlerReport;
@@ -283,13 +284,18 @@ fn at_the_deadline_of_a_stop_each_record_has_its_fate_and_none_is_handed_out_aft
         let healthy = Capture::new();
         let builder = lossless().wait(wait).handler(stalled.lane()).handler(healthy.clone());
         let (logger, guard) = start(builder);
-        for n in 0..100_u64 {
-            info!(logger: logger, "{n}");
-        }
-        if wait == Wait::Manual {
-            guard.poll().unwrap();
-        }
+        let log = |numbers: std::ops::Range<u64>| {
+            numbers.for_each(|n| info!(logger: logger, "{n}"));
+            if wait == Wait::Manual {
+                guard.poll().unwrap();
+            }
+        };
+        // Ten are in the handler's hands, the others wait in the lane.
+        log(0..10);
         gate.wait_for_guest();
+        log(10..100);
+        eventually("all is handed out", || guard.stats().dispatched == 100);
+        assert!(guard.stats().handlers["each"].queued >= 90);
         let began = Instant::now();
         let report = guard.stop(Duration::from_millis(100)).unwrap();
         assert!(began.elapsed() < SOON / 2, "{:?}", began.elapsed());
@@ -307,13 +313,18 @@ fn at_the_deadline_of_a_stop_each_record_has_its_fate_and_none_is_handed_out_aft
 
 #[test]
 fn a_stop_brings_out_what_is_in_the_lanes_and_closes_the_handlers() {
-    struct Closes(Each<Box<dyn FnMut(&Record<'_>) -> Result<(), HandlerError> + Send>>, Arc<AtomicBool>);
-    impl Handler for Closes {
+    /// A file that takes its time.
+    struct Slow(fs::File, Arc<AtomicBool>);
+    impl Handler for Slow {
         fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
-            self.0.handle(batch)
+            for record in batch {
+                thread::sleep(Duration::from_micros(100));
+                writeln!(self.0, "{}", record.message())?;
+            }
+            Ok(())
         }
     }
-    impl Drop for Closes {
+    impl Drop for Slow {
         fn drop(&mut self) {
             self.1.store(true, Ordering::SeqCst);
         }
@@ -321,13 +332,7 @@ fn a_stop_brings_out_what_is_in_the_lanes_and_closes_the_handlers() {
     let directory = tempfile::tempdir().unwrap();
     let (slow, path) = (directory.path().join("slow"), directory.path().join("file"));
     let closed = Arc::<AtomicBool>::default();
-    let out = Mutex::new(fs::File::create(&slow).unwrap());
-    let take = move |record: &Record<'_>| {
-        use std::io::Write as _;
-        thread::sleep(Duration::from_micros(100));
-        Ok(writeln!(out.lock().unwrap(), "{}", record.message())?)
-    };
-    let handler = Closes(Each(Box::new(take)), closed.clone());
+    let handler = Slow(fs::File::create(&slow).unwrap(), closed.clone());
     let builder = lossless().handler(handler.lane()).handler(File::append(&path).unwrap().lane());
     let (logger, guard) = start(builder);
     for n in 0..1000_u64 {
