@@ -47,10 +47,10 @@ impl LaneOptions {
         self
     }
 
-    /// How long the listener waits for room, for each batch that finds too little, before records are lost to the handler:
-    /// for handlers that have a lane to work beside the others, not because they hang. Meanwhile every other handler
-    /// waits too, and rings fill up, where the engine's [`Overflow`](crate::Overflow) decides. At most a second. Default:
-    /// not at all.
+    /// How long the listener waits until a full lane is half empty, before records are lost to the handler: for handlers
+    /// that have a lane to work beside the others, not because they hang. One that goes on, however slowly, then loses
+    /// nothing; meanwhile every other handler waits too, and rings fill up, where the engine's
+    /// [`Overflow`](crate::Overflow) decides. At most a second. Default: not at all.
     ///
     /// ```
     /// # use std::time::Duration;

@@ -170,10 +170,11 @@ impl Lane {
         used == 0 || used + bytes + headroom <= self.capacity
     }
 
-    /// Waits until half of it is empty, or the deadline has passed.
-    pub(super) fn wait_for_room(&self, deadline: Deadline, books: &Books) -> Result<(), GivenUp> {
-        let has_room = |state: &State| state.ended || state.bytes <= self.capacity / 2;
-        self.wait_until(|state| has_room(state) || deadline.has_passed(), books)
+    /// Waits until half of it is empty; whether that came before the deadline.
+    pub(super) fn wait_for_room(&self, deadline: Deadline, books: &Books) -> Result<bool, GivenUp> {
+        let has_room = |state: &State| !state.ended && state.bytes <= self.capacity / 2;
+        self.wait_until(|state| has_room(state) || state.ended || deadline.has_passed(), books)?;
+        Ok(has_room(&self.state.lock()))
     }
 
     /// Waits until its thread does no more, or the books are closed.

@@ -216,11 +216,12 @@ impl Entrance {
         if self.unsent > 0 && self.lane.spare(self.unsent) {
             return books.settle(|| self.count_spared());
         }
-        let deadline = Deadline::after(self.options.wait_for_room);
+        let patience = self.options.wait_for_room;
+        let mut waits = !patience.is_zero();
         self.is_known_full &= self.lane.used() > 0;
         let mut at = 0;
         while self.unsent > 0 {
-            let told = self.admit(contents, &mut at, !deadline.has_passed(), books)?;
+            let told = self.admit(contents, &mut at, waits, books)?;
             if told.is_some() {
                 books.settle(|| self.count_own())?;
             }
@@ -237,7 +238,7 @@ impl Entrance {
             self.admitted = admitted;
             if self.unsent > 0 {
                 let _calling = self.front.calling(books);
-                self.lane.wait_for_room(deadline, books)?;
+                waits = self.lane.wait_for_room(Deadline::after(patience), books)?;
             }
         }
         self.tell_hook(faults);
