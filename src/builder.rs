@@ -427,8 +427,13 @@ impl Builder {
             faults: self.faults,
             on_drop: self.on_drop,
         };
-        let start =
-            Start { filter, thread_name: self.thread_name, affinity: self.affinity, listen: logger::listen };
+        let start = Start {
+            filter,
+            thread_name: self.thread_name,
+            affinity: self.affinity,
+            listen: logger::listen,
+            serve: logger::serve,
+        };
         Ok((Engine::new(settings, self.handlers), start))
     }
 

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::fault::{Faults, guarded};
 use crate::filter::Filter;
 use crate::handler::Routed;
-use crate::listener::{Books, Change, Control, Core, GivenUp, Handlers, Listener, Request, Turn, Wait};
+use crate::listener::{Books, Change, Control, Core, GivenUp, Handlers, Lane, Listener, Request, Turn, Wait};
 use crate::origin::Origin;
 use crate::os;
 use crate::overflow::{DropHook, Policies};
@@ -32,8 +32,18 @@ const IDLE_NAP_MIN: Duration = Duration::from_micros(200);
 const IDLE_NAP_MAX: Duration = Duration::from_millis(10);
 
 thread_local! {
-    /// Whether this thread takes a turn, of whatever engine.
+    /// Whether this thread takes a turn, of whatever engine, or is a lane's.
     static LISTENING: Cell<bool> = const { Cell::new(false) };
+    static LANE: Cell<OnLane> = const { Cell::new(OnLane { engine: 0, echoing: false }) };
+}
+
+/// What a thread knows that is a lane's.
+#[derive(Clone, Copy, Debug)]
+struct OnLane {
+    /// The number of the engine whose handler it calls, or 0.
+    engine: u64,
+    /// What it is called with, or was last, are echoes.
+    echoing: bool,
 }
 
 /// Whether the calling thread is in a turn of whatever engine: what runs there is a handler, a format or a hook.
@@ -101,6 +111,8 @@ pub(crate) struct Start {
     pub(crate) affinity: Option<usize>,
     /// What the listener's thread does: [`Engine::listen`], when its thread-locals are ready for it.
     pub(crate) listen: fn(&Arc<Engine>, Option<usize>),
+    /// What a lane's thread does: [`Engine::serve`], likewise.
+    pub(crate) serve: fn(&Arc<Engine>, &Lane),
 }
 
 /// See the module's documentation.
@@ -159,12 +171,21 @@ impl Engine {
     /// must be `busy` (see `logger`).
     pub(crate) fn start(
         self: &Arc<Self>,
-        Start { filter, thread_name, affinity, listen }: Start,
+        Start { filter, thread_name, affinity, listen, serve }: Start,
         global: bool,
     ) -> Result<(), Error> {
+        let weak = Arc::downgrade(self);
+        let start_lane = move |name, lane: Arc<Lane>| match weak.upgrade() {
+            Some(engine) => spawn(name, move || serve(&engine, &lane)),
+            None => Ok(()),
+        };
+        // Who fails here stops what runs already.
+        self.listener.borrow().start_lanes(Box::new(start_lane)).inspect_err(|_| self.end_now())?;
         if self.wait != Wait::Manual {
             let engine = self.clone();
-            spawn(thread_name, move || listen(&engine, affinity)).map_err(Error::thread_spawn)?;
+            spawn(thread_name, move || listen(&engine, affinity))
+                .map_err(Error::thread_spawn)
+                .inspect_err(|_| self.end_now())?;
         }
         DICTIONARY.join(self.number, Arc::new(filter), self.verdicts.clone(), global);
         Ok(())
@@ -191,6 +212,13 @@ impl Engine {
         }
         // However it came to its end.
         let _: Option<()> = self.outlive_bugs(|| self.listener.borrow().run());
+    }
+
+    /// The thread of a lane.
+    pub(crate) fn serve(&self, lane: &Lane) {
+        let _here = Listening::here();
+        LANE.set(OnLane { engine: self.number, echoing: false });
+        lane.run(&self.core, |echoing| LANE.set(OnLane { engine: self.number, echoing }));
     }
 
     /// Does what is the listener's to do. A panic of ours is counted and told of, and the work is done again, with
@@ -222,15 +250,24 @@ impl Engine {
         }
     }
 
-    /// Whether the calling thread is the one that must not wait for this engine's listener.
+    /// Whether the calling thread is one that must not wait for this engine's listener.
     pub(crate) fn is_listening_here(&self) -> bool {
-        let here = os::thread_id();
-        self.turning.load(Ordering::Relaxed) == here || self.polling.load(Ordering::Relaxed) == here
+        self.is_handling_here() || self.polling.load(Ordering::Relaxed) == os::thread_id()
     }
 
-    /// Whether the calling thread takes a turn of this engine: what it logs is an echo.
-    pub(crate) fn is_turning_here(&self) -> bool {
-        LISTENING.get() && self.turning.load(Ordering::Relaxed) == os::thread_id()
+    /// Whether the calling thread takes a turn of this engine, or is one of its lanes'.
+    fn is_handling_here(&self) -> bool {
+        LANE.get().engine == self.number || self.turning.load(Ordering::Relaxed) == os::thread_id()
+    }
+
+    /// What a call on this thread is to this engine. `None`: it is no echo. Else whether an echo led to it.
+    pub(crate) fn echo_here(&self) -> Option<bool> {
+        let OnLane { engine, echoing } = LANE.get();
+        if engine == self.number {
+            return Some(echoing);
+        }
+        let is_turning = LISTENING.get() && self.turning.load(Ordering::Relaxed) == os::thread_id();
+        is_turning.then(|| self.core.echoing.load(Ordering::Relaxed))
     }
 
     /// Whether the turns are taken by those who ask for them.
@@ -261,10 +298,10 @@ impl Engine {
 
     /// Takes a turn as soon as no other thread takes one.
     fn take_turn(&self, deadline: Deadline) -> Result<Turn, Error> {
-        let here = os::thread_id();
-        if self.turning.load(Ordering::Relaxed) == here {
+        if self.is_handling_here() {
             return Err(Error::on_listener_thread());
         }
+        let here = os::thread_id();
         let turn = self.outlive_bugs(|| {
             let mut listener = self.borrow_listener(deadline)?;
             if self.core.control.has_finished() {
@@ -318,7 +355,7 @@ impl Engine {
 
     /// As [`flush`](Self::flush). Returns the ticket that it had.
     fn flush_by(&self, deadline: Deadline) -> Result<u64, Error> {
-        if self.wait != Wait::Manual && self.is_listening_here() {
+        if self.is_handling_here() || (self.wait != Wait::Manual && self.is_listening_here()) {
             return Err(Error::on_listener_thread());
         }
         let ticket = self.core.ask_for_flush();
@@ -363,7 +400,7 @@ impl Engine {
     pub(crate) fn poll_flush(&self, ticket: u64, waker: &Waker) -> Poll<Result<(), Error>> {
         self.check_origin()?;
         if self.poll_answer(ticket, waker).is_pending() {
-            if self.turning.load(Ordering::Relaxed) == os::thread_id() {
+            if self.is_handling_here() {
                 // Whoever waits here for the future to end would wait for ever.
                 return Poll::Ready(Err(Error::on_listener_thread()));
             }
@@ -400,7 +437,7 @@ impl Engine {
     pub(crate) fn change(&self, change: Change, timeout: Duration) -> Result<(), Error> {
         self.check_origin()?;
         let deadline = Deadline::after(timeout);
-        if self.turning.load(Ordering::Relaxed) == os::thread_id() {
+        if self.is_handling_here() {
             return Err(Error::on_listener_thread());
         }
         if !self.is_open() {
@@ -424,7 +461,7 @@ impl Engine {
         self.check_origin()?;
         let deadline = Deadline::after(timeout);
         self.core.close();
-        if self.turning.load(Ordering::Relaxed) == os::thread_id() {
+        if self.is_handling_here() {
             return Err(Error::stops_on_listener_thread());
         }
         if self.wait == Wait::Manual && !self.core.control.has_finished() {

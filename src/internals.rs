@@ -16,7 +16,7 @@ use crate::clock::Deadline;
 use crate::fault::Faults;
 use crate::handler::{Batch, Handler, HandlerError, Routed};
 use crate::level::Level;
-use crate::listener::{Books, Control, Core, Handlers, Listener};
+use crate::listener::{Books, Control, Core, Handlers, Lane, Listener};
 use crate::origin::Origin;
 use crate::overflow::{DropHook, Overflow, Policies, Reason};
 use crate::record::{Thread, Value};
@@ -57,11 +57,30 @@ impl Engine {
         wait: Wait,
         policy: Overflow,
     ) -> (Engine, Listening) {
+        Engine::make(ring_words, rings_max, wait, policy, Routed::of)
+    }
+
+    /// As [`new`](Self::new), with its handler on a lane, whose thread is to be one of the model's.
+    pub fn with_lane(ring_words: usize, rings_max: usize, wait: Wait) -> (Engine, Listening, OnLane) {
+        let on_lane = |writer: Writer| writer.lane();
+        let (engine, listening) = Engine::make(ring_words, rings_max, wait, Overflow::drop_newest(), on_lane);
+        let lane = listening.listener.lane().expect("its handler is on one");
+        let core = engine.core.clone();
+        (engine, listening, OnLane { core, lane })
+    }
+
+    fn make(
+        ring_words: usize,
+        rings_max: usize,
+        wait: Wait,
+        policy: Overflow,
+        route: impl FnOnce(Writer) -> Routed,
+    ) -> (Engine, Listening) {
         let policies = Policies::all(policy);
         let memory = rings_max * ring_words * 8 * memory_factor(&policies);
         let written = Written::new();
         let books = Books::new();
-        let handlers = Handlers::new(vec![Routed::of(Writer { written: written.clone() })], &books);
+        let handlers = Handlers::new(vec![route(Writer { written: written.clone() })], &books);
         let sink = written.clone();
         let core = Arc::new(Core {
             number: 1,
@@ -158,6 +177,20 @@ impl Listening {
     /// One turn.
     pub fn turn(&mut self) {
         self.listener.turn();
+    }
+}
+
+/// The lane's end of an engine with a lane.
+#[derive(Debug)]
+pub struct OnLane {
+    core: Arc<Core>,
+    lane: Arc<Lane>,
+}
+
+impl OnLane {
+    /// As the lane's thread does, until the engine was stopped.
+    pub fn run(self) {
+        self.lane.run(&self.core, |_| ());
     }
 }
 

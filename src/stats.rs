@@ -149,6 +149,11 @@ pub(crate) fn add(counter: &AtomicU64, more: u64) {
     counter.store(counter.load(Ordering::Relaxed) + more, Ordering::Release);
 }
 
+/// Takes from such a counter, under the same conditions.
+pub(crate) fn take_off(counter: &AtomicU64, less: u64) {
+    counter.store(counter.load(Ordering::Relaxed) - less, Ordering::Release);
+}
+
 /// The counters of one ring, in its header.
 #[derive(Debug)]
 pub(crate) struct RingCounters {
@@ -266,8 +271,8 @@ impl OutsideCounters {
     }
 }
 
-/// One handler's ledger. Written by the listener's thread, and at the deadline of a stop by the thread that stops,
-/// both under the engine's book lock.
+/// One handler's ledger. Written by the listener's thread, its lane's if it has one, and at the deadline of a stop by the
+/// thread that stops, all under the engine's book lock.
 #[derive(Debug)]
 pub(crate) struct HandlerCounters {
     pub(crate) name: String,
@@ -283,6 +288,10 @@ pub(crate) struct HandlerCounters {
     pub(crate) diverted: AtomicU64,
     pub(crate) abandoned: AtomicU64,
     pub(crate) held: AtomicU64,
+    /// In its lane, and not in its hands yet.
+    pub(crate) queued: AtomicU64,
+    /// Of the failed ones, those that found no room in its lane; a mark, not a fate.
+    pub(crate) overflowed: AtomicU64,
     /// Settled by a deadline; before that in-flight is the difference.
     pub(crate) in_flight: AtomicU64,
     /// Records of the batch in hand that the handler has yet to settle, 0 between batches.
@@ -364,6 +373,8 @@ impl HandlerCounters {
             diverted: zero(),
             abandoned: zero(),
             held: zero(),
+            queued: zero(),
+            overflowed: zero(),
             in_flight: zero(),
             in_hand: zero(),
             attached: AtomicBool::new(false),
@@ -389,6 +400,7 @@ impl HandlerCounters {
         }
         // What it holds it might still write when it returns, or not: in flight as well.
         add(&self.in_flight, self.held.swap(0, Ordering::Relaxed));
+        add(&self.abandoned, self.queued.swap(0, Ordering::Relaxed));
         self.in_hand.store(0, Ordering::Relaxed);
     }
 
@@ -397,8 +409,13 @@ impl HandlerCounters {
         let load = |counter: &AtomicU64| counter.load(Ordering::Acquire);
         // Marks before the fates that they are put on.
         let (skipped, diverted) = (load(&self.skipped), load(&self.diverted));
+        let overflowed = load(&self.overflowed);
         let (filtered, delivered) = (load(&self.filtered), load(&self.delivered));
-        let (failed, abandoned, held) = (load(&self.failed), load(&self.abandoned), load(&self.held));
+        let (failed, abandoned) = (load(&self.failed), load(&self.abandoned));
+        // Against the way that records take: none is seen twice.
+        let held = load(&self.held);
+        let queued = load(&self.queued);
+        let held = held + queued;
         let offered = load(&self.offered);
         let in_flight = offered.saturating_sub(filtered + delivered + failed + abandoned + held);
         HandlerReport {
@@ -408,9 +425,11 @@ impl HandlerCounters {
             delivered,
             failed,
             skipped,
+            overflowed,
             diverted,
             abandoned,
             held,
+            queued,
             in_flight,
             attached: self.attached.load(Ordering::Relaxed),
             quarantined: self.quarantined.load(Ordering::Relaxed),
@@ -678,12 +697,17 @@ pub struct HandlerReport {
     pub failed: u64,
     /// Of [`failed`](HandlerReport::failed), those that were not shown to it as it was quarantined; beside the ledger.
     pub skipped: u64,
+    /// Of [`failed`](HandlerReport::failed), those for which its [lane](crate::handler::Handler::lane) had no room; beside
+    /// the ledger.
+    pub overflowed: u64,
     /// Records that its [fallback](crate::handler::Handler::or) took; beside the ledger, where they are delivered or held.
     pub diverted: u64,
     /// Not handed out before a stop's deadline.
     pub abandoned: u64,
-    /// In its buffer.
+    /// In its buffer, or in its [lane](crate::handler::Handler::lane).
     pub held: u64,
+    /// Of [`held`](HandlerReport::held), those that wait in its lane; beside the ledger.
+    pub queued: u64,
     /// Inside its call.
     pub in_flight: u64,
     /// Whether there is a handler of this name, or was one when the engine stopped. One that was removed keeps its
@@ -699,6 +723,23 @@ impl HandlerReport {
         let taken = self.delivered + self.failed + self.abandoned + self.held + self.in_flight;
         self.offered == self.filtered + taken
     }
+
+    /// With the books of one more of this name: of a handler on a lane, which goes on while its successor works.
+    fn merge(&mut self, other: HandlerReport) {
+        self.offered += other.offered;
+        self.filtered += other.filtered;
+        self.delivered += other.delivered;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+        self.overflowed += other.overflowed;
+        self.diverted += other.diverted;
+        self.abandoned += other.abandoned;
+        self.held += other.held;
+        self.queued += other.queued;
+        self.in_flight += other.in_flight;
+        self.attached |= other.attached;
+        self.quarantined |= other.quarantined;
+    }
 }
 
 impl fmt::Display for HandlerReport {
@@ -710,7 +751,12 @@ impl fmt::Display for HandlerReport {
             "{name}: {offered} offered = {filtered} filtered + {delivered} delivered + {failed} failed + \
              {abandoned} abandoned + {held} held + {in_flight} in flight"
         )?;
-        let beside = [(self.skipped, "of the failed skipped"), (self.diverted, "by the fallback")];
+        let beside = [
+            (self.skipped, "of the failed skipped"),
+            (self.overflowed, "of the failed for want of room"),
+            (self.diverted, "by the fallback"),
+            (self.queued, "of the held in its lane"),
+        ];
         let mut beside = beside.iter().filter(|(count, _)| *count > 0);
         beside.try_for_each(|(count, what)| write!(f, ", {count} {what}"))
     }
@@ -781,9 +827,16 @@ impl<'a> IntoIterator for &'a Handlers {
     }
 }
 
-/// The ledgers of these handlers.
+/// The ledgers of these handlers, one for each name.
 pub(crate) fn reports<'a>(handlers: impl IntoIterator<Item = &'a HandlerCounters>) -> Handlers {
-    Handlers(handlers.into_iter().map(HandlerCounters::report).collect())
+    let mut reports: Vec<HandlerReport> = Vec::new();
+    for report in handlers.into_iter().map(HandlerCounters::report) {
+        match reports.iter_mut().find(|first| first.name == report.name) {
+            Some(first) => first.merge(report),
+            None => reports.push(report),
+        }
+    }
+    Handlers(reports)
 }
 
 /// Adds counters up into a [`Report`], in the order that keeps `pending` from being negative.

@@ -363,33 +363,43 @@ fn an_argument_that_forks_is_logged_by_the_parent_and_counted_by_the_child() {
 
 #[test]
 fn a_handler_that_forks_goes_on_in_the_parent_and_ends_in_the_child() {
-    ended_well(in_child("a_handler_that_forks_goes_on_in_the_parent_and_ends_in_the_child", &[], || {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("log");
-        let gate = Gate::closed();
-        let (at_gate, parent) = (gate.clone(), std::process::id());
-        let (told, children) = std::sync::mpsc::channel();
-        let forks = each(move |record| {
-            at_gate.pass();
-            if record.message() == "5" {
-                // SAFETY: as in `fork`; the child of this returns into the listener.
-                let pid = unsafe { libc::fork() };
-                if pid == 0 {
-                    // SAFETY: an integer.
-                    unsafe { libc::alarm(HANGS_SECONDS) };
-                }
-                let _ = told.send(pid);
+    let test = "a_handler_that_forks_goes_on_in_the_parent_and_ends_in_the_child";
+    ended_well(in_child(test, &[], || a_handler_forks(treering::Builder::handler)));
+}
+
+#[test]
+fn a_handler_on_a_lane_that_forks_goes_on_in_the_parent_and_ends_in_the_child() {
+    let test = "a_handler_on_a_lane_that_forks_goes_on_in_the_parent_and_ends_in_the_child";
+    ended_well(in_child(test, &[], || a_handler_forks(|builder, forks| builder.handler(forks.lane()))));
+}
+
+/// `add`: how the handler is given to the engine.
+fn a_handler_forks(add: impl FnOnce(treering::Builder, Box<dyn handler::Handler>) -> treering::Builder) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log");
+    let gate = Gate::closed();
+    let (at_gate, parent) = (gate.clone(), std::process::id());
+    let (told, children) = std::sync::mpsc::channel();
+    let forks = each(move |record| {
+        at_gate.pass();
+        if record.message() == "5" {
+            // SAFETY: as in `fork`; the child of this returns into the listener.
+            let pid = unsafe { libc::fork() };
+            if pid == 0 {
+                // SAFETY: an integer.
+                unsafe { libc::alarm(HANGS_SECONDS) };
             }
-        });
-        let guard = treering::builder().handler(forks).handler(file(&path)).init().unwrap();
-        (0..10).for_each(|n| info!("{n}"));
-        gate.open();
-        let child = Child(children.recv().unwrap());
-        assert_eq!(std::process::id(), parent, "the listener's copy must not get here");
-        child.join();
-        assert!(guard.stop(SOON).unwrap().is_lossless());
-        assert_eq!(lines(&path), numbered(10));
-    }));
+            let _ = told.send(pid);
+        }
+    });
+    let guard = add(treering::builder(), Box::new(forks)).handler(file(&path)).init().unwrap();
+    (0..10).for_each(|n| info!("{n}"));
+    gate.open();
+    let child = Child(children.recv().unwrap());
+    assert_eq!(std::process::id(), parent, "the listener's copy must not get here");
+    child.join();
+    assert!(guard.stop(SOON).unwrap().is_lossless());
+    assert_eq!(lines(&path), numbered(10));
 }
 
 /// How often [`fork_in_a_signal`] has run in this process, and whether this one is a child of it.

@@ -11,6 +11,7 @@ mod console;
 mod fallback;
 mod file;
 mod inner;
+mod lane;
 mod policy;
 mod quarantine;
 #[cfg(not(treering_loom))]
@@ -30,6 +31,7 @@ pub use capture::{Capture, Captured, CapturedValue};
 pub use console::Console;
 pub use fallback::Or;
 pub use file::{Compression, File, FileControl, FileOptions, Rotation, SyncPolicy, Weekday};
+pub use lane::LaneOptions;
 pub use policy::FlushPolicy;
 pub(crate) use quarantine::{FAILURES_MAX, Quarantine};
 #[cfg(not(treering_loom))]
@@ -430,6 +432,62 @@ pub trait Handler: Send {
         Self: Sized + 'static,
     {
         Routed::of(self).with_flush_policy(policy)
+    }
+
+    /// Puts it on a lane: a bounded queue and a thread of its own, so that nobody waits for it, neither the other handlers
+    /// nor callers. See [`lane_with`](Handler::lane_with).
+    ///
+    /// ```
+    /// use treering::handler::{Console, File, Handler};
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let path = directory.path().join("app.log");
+    /// let (logger, guard) = treering::builder()
+    ///     .handler(File::append(&path)?)
+    ///     .handler(Console::stderr().lane()) // whose reader may stop reading
+    ///     .start()?;
+    /// # treering::info!(logger: logger, "started");
+    /// # let report = guard.stop(std::time::Duration::from_secs(5))?;
+    /// # assert_eq!(report.handlers["stderr"].delivered, 1);
+    /// # Ok::<(), treering::Error>(())
+    /// ```
+    #[must_use]
+    fn lane(self) -> Routed
+    where
+        Self: Sized + 'static,
+    {
+        self.lane_with(LaneOptions::new())
+    }
+
+    /// Puts it on a lane of this size.
+    ///
+    /// Level and [`filter`](Handler::filter) are asked by the listener, before a record is copied; what the handler itself
+    /// [accepts](Handler::accepts) is asked on the lane, where it is called, flushed, tended and closed, under the same rules
+    /// as elsewhere. A record that finds no room is lost to this handler: it is counted, as
+    /// [`overflowed`](crate::stats::HandlerReport::overflowed), and a record of `treering::loss` tells the handler how many
+    /// are missing. A flush and a stop wait for the lane, up to their deadlines.
+    ///
+    /// Put the whole of it on the lane, `file.or(spare).lane()`: a handler inside another one gets none. Nor does one
+    /// of a [`Listener`](crate::Listener) over a queue.
+    ///
+    /// Cost: a thread, and a copy of each record on the listener's.
+    ///
+    /// ```
+    /// use treering::handler::{Capture, Handler, LaneOptions};
+    /// # use std::time::Duration;
+    /// let slow = Capture::new();
+    /// let handler = slow.clone().lane_with(LaneOptions::new().capacity(64 << 20));
+    /// let (logger, guard) = treering::builder().handler(handler).start()?;
+    /// treering::info!(logger: logger, "in its own time");
+    /// guard.flush(Duration::from_secs(5))?;
+    /// assert_eq!(slow.records()[0].message(), "in its own time");
+    /// # Ok::<(), treering::Error>(())
+    /// ```
+    #[must_use]
+    fn lane_with(self, options: LaneOptions) -> Routed
+    where
+        Self: Sized + 'static,
+    {
+        Routed::of(self).with_lane(options)
     }
 
     /// If this handler fails, that one: what this one refuses, panics at, or is not shown while it is left alone, as

@@ -1,17 +1,17 @@
-//! A handler, and what is said of it from outside: its name, its level, its filter.
+//! A handler, and what is said of it from outside: its name, its level, its filter, its lane.
 
 use std::any::Any;
 use std::fmt;
 
-use super::{Batch, FlushPolicy, Handler, HandlerError, Selects};
+use super::{Batch, FlushPolicy, Handler, HandlerError, LaneOptions, Selects};
 use crate::level::LevelFilter;
 use crate::record::Record;
 
 /// Says of a record whether it is wanted.
 pub(crate) type Filter = Box<dyn FnMut(&Record<'_>) -> bool + Send>;
 
-/// A handler with a [name](Handler::named), a [level](Handler::level), a [filter](Handler::filter) or a
-/// [flush policy](Handler::flush_policy) that was given to it: what these methods return.
+/// A handler with a [name](Handler::named), a [level](Handler::level), a [filter](Handler::filter), a
+/// [flush policy](Handler::flush_policy) or a [lane](Handler::lane) that was given to it: what these methods return.
 ///
 /// What the handler has of its own, such as [`File::format`](super::File::format), is set before these.
 ///
@@ -32,6 +32,7 @@ pub struct Routed {
     /// Counts beside the handler's own.
     pub(crate) filter: Option<Filter>,
     pub(crate) flush_policy: FlushPolicy,
+    pub(crate) lane: Option<LaneOptions>,
 }
 
 impl Routed {
@@ -49,6 +50,7 @@ impl Routed {
                 level: None,
                 filter: None,
                 flush_policy: FlushPolicy::new(),
+                lane: None,
             },
             None => unreachable!("only what is routed was taken"),
         }
@@ -73,6 +75,25 @@ impl Routed {
 
     pub(super) fn with_flush_policy(self, flush_policy: FlushPolicy) -> Self {
         Routed { flush_policy, ..self }
+    }
+
+    pub(super) fn with_lane(self, options: LaneOptions) -> Self {
+        Routed { lane: Some(options), ..self }
+    }
+
+    /// In two: what decides which records it gets, in front of a lane whose entrance is `door`, and the handler behind it,
+    /// which is called with whatever comes through.
+    pub(crate) fn split(self, door: impl Handler + 'static) -> (Routed, Routed) {
+        let Routed { handler, name, level, filter, flush_policy, lane } = self;
+        let behind = Routed {
+            handler,
+            name: None,
+            level: Some(LevelFilter::ALL),
+            filter: None,
+            flush_policy,
+            lane: None,
+        };
+        (Routed { handler: Box::new(door), name, level, filter, flush_policy, lane }, behind)
     }
 
     pub(crate) fn set_level(&mut self, level: LevelFilter) {

@@ -60,6 +60,11 @@ impl Selection {
         self.chosen.iter().any(|at| level.allows(contents.items[*at as usize].entry.metadata.level))
     }
 
+    /// The positions of those it gets, in order.
+    pub(crate) fn positions(&self) -> &[u32] {
+        &self.chosen
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.chosen.len()
     }

@@ -139,10 +139,16 @@ impl Listener {
     /// Starts a thread that listens until [`Listening::stop`], or until the queue is closed.
     ///
     /// # Errors
-    /// If the thread cannot be started.
+    /// If the thread cannot be started, and [`is_config`](Error::is_config) if a handler wants a
+    /// [lane](Handler::lane).
     pub fn start(self) -> Result<Listening, Error> {
         if self.thread_name.contains('\0') {
             return Err(Error::config("thread_name holds a NUL, which no thread's name may"));
+        }
+        if self.handlers.iter().any(|handler| handler.lane.is_some()) {
+            return Err(Error::config(
+                "a handler of a listener over a queue has no lane: give it a queue and a listener of its own",
+            ));
         }
         let name = self.thread_name.clone();
         let intake = self.build(true);
@@ -166,7 +172,11 @@ impl Listener {
         Listening { intake: self.build(false) }
     }
 
-    fn build(self, has_thread: bool) -> Arc<Intake> {
+    fn build(mut self, has_thread: bool) -> Arc<Intake> {
+        if self.handlers.iter_mut().filter_map(|handler| handler.lane.take()).count() > 0 {
+            self.faults
+                .report("a handler of a listener over a queue has no lane: it is called as all others");
+        }
         let books = Books::new();
         let handlers = Handlers::new(self.handlers, &books);
         Arc::new(Intake {

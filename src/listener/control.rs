@@ -235,10 +235,11 @@ impl Control {
         let _ = self.wait_until(Deadline::after(duration), is_over);
     }
 
-    /// Sleeps for a while, but not through a request.
-    pub(crate) fn nap(&self, duration: Duration) {
+    /// Sleeps for a while, but not through a request. `met`: the highest ticket whose round is done, though lanes may have
+    /// to answer it yet.
+    pub(crate) fn nap(&self, duration: Duration, met: u64) {
         let progress = self.progress.lock();
-        if progress.asked == progress.done && !progress.closing {
+        if progress.asked <= met && !progress.closing {
             drop(wait(&self.changed, progress, Some(duration)));
         }
     }

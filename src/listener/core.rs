@@ -13,6 +13,36 @@ use super::change::Request;
 use super::control::{Control, TimedOut, Waiting};
 use super::dispatch::Books;
 
+/// What answers a ticket, when the last who has a part in it drops its own: the listener, and each lane.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    core: Arc<Core>,
+    ticket: u64,
+    /// Some handler holds records still.
+    is_held: AtomicBool,
+}
+
+impl Answer {
+    /// The round for all tickets up to this one.
+    pub(super) fn new(core: Arc<Core>, ticket: u64) -> Self {
+        Answer { core, ticket, is_held: AtomicBool::new(false) }
+    }
+
+    /// A handler holds records though it was flushed.
+    pub(super) fn tell_held(&self) {
+        self.is_held.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        // Given up, a lane drops its part undone.
+        if self.core.origin.is_here() && self.core.books.abandoned().is_none() {
+            self.core.answer(self.ticket, !self.is_held.load(Ordering::Relaxed));
+        }
+    }
+}
+
 /// See the module's documentation.
 #[derive(Debug)]
 pub(crate) struct Core {

@@ -20,13 +20,15 @@ use crate::handler::{
 use crate::level::LevelFilter;
 use crate::origin::Origin;
 use crate::record::Thread;
-use crate::stats::{HandlerCounters, PreparedAway, Progress, add};
+use crate::stats::{HandlerCounters, PreparedAway, Progress, add, take_off};
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
 
-use super::change::{Change, What};
+use super::change::{Change, Request, What};
+use super::core::Answer;
+use super::lanes::{Lanes, Spawn};
 use super::merge::{Collected, Inlets, count_reordered};
 use super::preparation::{Preparation, PreparedBatch};
-use super::pulse::Pulse;
+use super::pulse::{Calling, Pulse};
 #[cfg(test)]
 use super::testing;
 
@@ -35,7 +37,7 @@ use super::testing;
 pub(crate) struct Books {
     /// The book lock's content.
     end: Mutex<End>,
-    /// One for each name that a handler has had, in the order in which they came. A leaf among the locks.
+    /// One for each name that a handler has had, or several where lanes were replaced, in the order in which they came. A leaf among the locks.
     handlers: Mutex<Vec<Arc<HandlerCounters>>>,
     /// Written by the listener, under the book lock.
     pub(super) prepared_away: PreparedAway,
@@ -81,7 +83,9 @@ impl Books {
     /// The books of a handler that is attached now: those of the one that had this name before, if there was one.
     fn open(&self, name: String) -> Arc<HandlerCounters> {
         let mut handlers = self.handlers.lock();
-        let counters = match handlers.iter().find(|counters| counters.name == name) {
+        // One that was removed may be attached still, on a lane.
+        let is_free = |counters: &Arc<HandlerCounters>| !counters.attached.load(Ordering::Relaxed);
+        let counters = match handlers.iter().find(|counters| counters.name == name && is_free(counters)) {
             Some(counters) => counters.clone(),
             None => {
                 let counters = Arc::new(HandlerCounters::new(name, handlers.len()));
@@ -159,7 +163,9 @@ pub(crate) struct Records<'a> {
 /// The handlers, in the order they were added.
 #[derive(Debug)]
 pub(crate) struct Handlers {
+    /// Those that are called on this thread.
     runners: Vec<Runner>,
+    lanes: Lanes,
     texts: Texts,
     /// The highest stamp handed out.
     highest: u64,
@@ -170,65 +176,141 @@ pub(crate) struct Handlers {
 impl Handlers {
     /// Runs code of the user's: the handlers say their names. Where several have one name, they are numbered.
     pub(crate) fn new(handlers: Vec<Routed>, books: &Books) -> Self {
-        let mut all = Handlers { runners: Vec::new(), texts: Texts::default(), highest: 0, hurried: false };
+        let mut all = Handlers {
+            runners: Vec::new(),
+            lanes: Lanes::default(),
+            texts: Texts::default(),
+            highest: 0,
+            hurried: false,
+        };
         for handler in handlers {
             let name = guarded(|| handler.name()).unwrap_or_else(|_| "unnamed".into());
             let mut unique = name.clone();
             let mut number = 1;
-            while all.find(&unique).is_some() {
+            while all.names().any(|name| *name == unique) {
                 number += 1;
                 unique = format!("{name}-{number}");
             }
-            all.runners.push(Runner::new(handler, books.open(unique)));
+            // Nothing to fail: lanes have no threads yet.
+            let _: Result<(), Error> = all.attach(all.runners.len(), handler, books.open(unique));
         }
         all
     }
 
+    /// From now on the handlers with lanes are called.
+    ///
+    /// # Errors
+    /// If a lane's thread cannot be started.
+    #[cfg(not(treering_loom))]
+    pub(crate) fn start_lanes(&mut self, spawn: Spawn) -> Result<(), Error> {
+        self.lanes.start(spawn).map_err(Error::thread_spawn)
+    }
+
+    #[cfg(treering_loom)]
+    pub(crate) fn lane(&self) -> Option<Arc<super::Lane>> {
+        self.lanes.first()
+    }
+
+    /// One handler more. `at`: its place among those that are called on this thread.
+    fn attach(&mut self, at: usize, handler: Routed, counters: Arc<HandlerCounters>) -> Result<(), Error> {
+        match handler.lane {
+            Some(options) => self.lanes.add(handler, options, counters),
+            None => {
+                self.runners.insert(at, Runner::new(handler, counters));
+                Ok(())
+            }
+        }
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.runners.iter().map(|runner| &*runner.counters.name).chain(self.lanes.names())
+    }
+
+    /// The position of a handler that is called on this thread.
     fn find(&self, name: &str) -> Option<usize> {
         self.runners.iter().position(|runner| runner.counters.name == name)
     }
 
-    /// Changes which handlers there are, or what one of them gets, from the next batch on. A handler that goes is flushed
-    /// and closed before.
-    ///
-    /// # Errors
-    /// If there is no handler of this name, or one that should not be there. Then nothing has changed.
-    pub(crate) fn change(
+    /// Where it is decided what the handler of this name gets.
+    fn find_front(&mut self, name: &str) -> Option<&mut Routed> {
+        match self.find(name) {
+            Some(at) => Some(&mut self.runners[at].handler),
+            None => self.lanes.find(name),
+        }
+    }
+
+    /// Changes which handlers there are, or what one of them gets, from the next batch on, and says in the request what came
+    /// of it. A handler that goes is flushed and closed before; on a lane that takes its time, and the lane says when it
+    /// is done.
+    pub(super) fn change(
         &mut self,
         Change { name, what }: Change,
+        request: &Arc<Request>,
         books: &Books,
         faults: &Faults,
-    ) -> Result<Result<(), Error>, GivenUp> {
-        let at = self.find(&name);
-        match (what, at) {
-            (What::Add(handler), None) => self.runners.push(Runner::new(handler, books.open(name))),
-            (What::Add(refused), Some(_)) => {
+    ) -> Result<(), GivenUp> {
+        let is_there = self.find_front(&name).is_some();
+        let outcome = match what {
+            What::Add(refused) if is_there => {
                 discard(refused);
-                return Ok(Err(Error::config(format!(
+                Err(Error::config(format!(
                     "a handler is named {name:?} already: replace it, or name the new one otherwise"
-                ))));
+                )))
             }
-            (refused, None) => {
+            What::Add(handler) => self.attach(self.runners.len(), handler, books.open(name)),
+            refused if !is_there => {
                 discard(refused);
-                return Ok(Err(self.knows_no(&name)));
+                Err(self.knows_no(&name))
             }
-            (What::Remove, Some(at)) => {
-                self.runners[at].detach(books, faults)?;
-                self.runners.remove(at).drop_handler(faults);
+            What::Remove => return self.remove(&name, request, books, faults),
+            What::Replace(handler) => return self.replace(name, handler, request, books, faults),
+            What::Level(level) => {
+                self.find_front(&name).into_iter().for_each(|front| front.set_level(level));
+                Ok(())
             }
-            (What::Replace(handler), Some(at)) => {
-                self.runners[at].detach(books, faults)?;
-                let after = Runner::new(handler, books.open(name));
-                std::mem::replace(&mut self.runners[at], after).drop_handler(faults);
+            What::Filter(filter) => {
+                discard(self.find_front(&name).map(|front| front.set_filter(filter)));
+                Ok(())
             }
-            (What::Level(level), Some(at)) => self.runners[at].handler.set_level(level),
-            (What::Filter(filter), Some(at)) => discard(self.runners[at].handler.set_filter(filter)),
+        };
+        request.finish(outcome);
+        Ok(())
+    }
+
+    /// Whether it goes now, or when its lane has ended, the request is done then.
+    fn remove(
+        &mut self,
+        name: &str,
+        request: &Arc<Request>,
+        books: &Books,
+        faults: &Faults,
+    ) -> Result<(), GivenUp> {
+        let Some(at) = self.find(name) else { return self.lanes.remove(name, request, books) };
+        self.runners[at].end(true, books, faults)?;
+        self.runners.remove(at).drop_handler(faults);
+        request.finish(Ok(()));
+        Ok(())
+    }
+
+    /// The new one is at its place at once, also while the old one is on its lane still.
+    fn replace(
+        &mut self,
+        name: String,
+        handler: Routed,
+        request: &Arc<Request>,
+        books: &Books,
+        faults: &Faults,
+    ) -> Result<(), GivenUp> {
+        let at = self.find(&name).unwrap_or(self.runners.len());
+        self.remove(&name, request, books, faults)?;
+        if let Err(error) = self.attach(at, handler, books.open(name)) {
+            request.finish(Err(error));
         }
-        Ok(Ok(()))
+        Ok(())
     }
 
     fn knows_no(&self, name: &str) -> Error {
-        let names: Vec<_> = self.runners.iter().map(|runner| runner.counters.name.as_str()).collect();
+        let names: Vec<_> = self.names().collect();
         Error::config(format!("no handler is named {name:?}; there are: {}", names.join(", ")))
     }
 
@@ -268,10 +350,14 @@ impl Handlers {
         self.texts.begin();
         let contents = Contents { items, words, threads, texts: &self.texts };
         self.runners.iter_mut().for_each(|runner| runner.select(contents, books, faults));
+        self.lanes.select(contents, books, faults);
         books.settle(|| {
             begin(&mut self.highest);
             self.runners.iter().for_each(|runner| runner.offer(items.len()));
+            self.lanes.offer(items.len());
         })?;
+        // First of all: they work at the same time.
+        self.lanes.send(contents, books, faults)?;
         for runner in &mut self.runners {
             runner.deliver(contents, self.hurried, books, faults)?;
         }
@@ -284,16 +370,19 @@ impl Handlers {
         self.hurried = true;
     }
 
+    /// What is handed out from now on are echoes, or are none.
+    pub(super) fn set_echoing(&mut self, echoing: bool) {
+        self.lanes.echoing = echoing;
+    }
+
     /// Flushes the handlers that hold records and are to be flushed now, as their policies say.
     pub(crate) fn flush(&mut self, is_idle: bool, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
-        for runner in self.runners.iter_mut().filter(|runner| runner.is_flush_due(is_idle)) {
-            runner.flush(books, faults)?;
-        }
-        Ok(())
+        self.runners.iter_mut().try_for_each(|runner| runner.flush_if_due(is_idle, books, faults))
     }
 
     /// Lets each handler look after itself.
     pub(crate) fn tend(&mut self, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
+        self.lanes.keep_house(books)?;
         self.runners.iter_mut().try_for_each(|runner| runner.tend(books, faults))
     }
 
@@ -302,33 +391,45 @@ impl Handlers {
         self.runners.iter().map(Runner::sleep_max).min().unwrap_or(Duration::MAX)
     }
 
-    /// Flushes every handler, also those that hold nothing that was counted.
+    /// Flushes every handler that is called on this thread, also those that hold nothing that was counted.
     pub(crate) fn flush_on_request(&mut self, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
         self.runners.iter_mut().try_for_each(|runner| runner.finish(Finish::Flush, books, faults))
     }
 
-    /// Whether none of them holds records that a flush may bring out, as far as it says.
-    pub(crate) fn hold_nothing(&self) -> bool {
-        self.runners.iter().all(|runner| runner.holds_since.is_none())
+    /// Flushes those on lanes behind everything that was handed out. The last of them answers.
+    pub(super) fn flush_lanes(&mut self, answer: &Arc<Answer>, books: &Books) -> Result<(), GivenUp> {
+        self.lanes.flush(answer, books)
     }
 
-    /// Flushes all handlers, then closes them, the last one first.
+    /// Whether none of those that are called on this thread holds records that a flush may bring out, as far as it says.
+    pub(crate) fn hold_nothing(&self) -> bool {
+        !self.runners.iter().any(Runner::holds_any)
+    }
+
+    /// Flushes all handlers, then closes them, the last one first; those on lanes meanwhile, each on its own.
     pub(crate) fn close(&mut self, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
+        self.lanes.close(books)?;
         self.flush_on_request(books, faults)?;
         for runner in self.runners.iter_mut().rev() {
             runner.close(books, faults)?;
         }
         // Files and sockets are closed when `stop` returns, not when the last handle is dropped.
         self.runners.drain(..).rev().for_each(|runner| runner.drop_handler(faults));
-        Ok(())
+        self.lanes.wait_for_end(books)
+    }
+
+    /// The books are closed: lanes that wait for records end now.
+    pub(super) fn dismiss_lanes(&self) {
+        self.lanes.dismiss();
     }
 
     /// After a panic of the listener's own: what a handler had not settled of the batch in hand has failed.
-    pub(crate) fn fail_in_hand(&mut self, books: &Books) -> Result<(), GivenUp> {
+    pub(super) fn fail_in_hand(&mut self, books: &Books) -> Result<(), GivenUp> {
         books.settle(|| {
             for runner in &self.runners {
                 add(&runner.counters.failed, runner.counters.in_hand.swap(0, Ordering::Relaxed));
             }
+            self.lanes.fail_unsent();
         })
     }
 }
@@ -343,14 +444,16 @@ impl Collected {
 }
 
 /// One handler and its books.
-struct Runner {
-    handler: Routed,
-    counters: Arc<HandlerCounters>,
+pub(super) struct Runner {
+    pub(super) handler: Routed,
+    pub(super) counters: Arc<HandlerCounters>,
+    /// It is called on a thread of its own.
+    is_on_lane: bool,
     /// Its level when it was asked last.
     max_level: LevelFilter,
     /// What it gets of the batch in hand, and how many of these are not settled yet.
-    selection: Selection,
-    in_hand: usize,
+    pub(super) selection: Selection,
+    pub(super) in_hand: usize,
     /// Since when it holds records that a flush may bring out, or when it was last flushed and held some still.
     holds_since: Option<Instant>,
     /// The last flush let nothing go: the next one can wait.
@@ -365,10 +468,11 @@ struct Runner {
 }
 
 impl Runner {
-    fn new(handler: Routed, counters: Arc<HandlerCounters>) -> Self {
+    pub(super) fn new(handler: Routed, counters: Arc<HandlerCounters>) -> Self {
         Runner {
             handler,
             counters,
+            is_on_lane: false,
             max_level: LevelFilter::ALL,
             selection: Selection::default(),
             in_hand: 0,
@@ -381,16 +485,33 @@ impl Runner {
         }
     }
 
+    /// One whose counters the listener writes, too, as it decides what goes into the lane.
+    pub(super) fn on_lane(handler: Routed, counters: Arc<HandlerCounters>) -> Self {
+        Runner { is_on_lane: true, ..Runner::new(handler, counters) }
+    }
+
+    /// The listener's pulse says that it is in a call of this handler as long as this lives; a lane is not the listener.
+    pub(super) fn calling<'a>(&self, books: &'a Books) -> Option<Calling<'a>> {
+        (!self.is_on_lane).then(|| books.pulse.call(self.counters.number))
+    }
+
+    /// What the handler itself says of its level, or how it panicked.
+    pub(super) fn own_level(&self) -> Result<LevelFilter, String> {
+        guarded(|| self.handler.handler.max_level())
+    }
+
+    pub(super) fn tell_of_level(&self, text: &str, faults: &Faults) {
+        let name = &self.counters.name;
+        faults.report(format_args!("handler {name} panicked when it was asked for its level: {text}"));
+    }
+
     /// Asks which records of a batch it gets. A handler that cannot say its level keeps the one that it said before.
-    fn select(&mut self, contents: Contents<'_>, books: &Books, faults: &Faults) {
-        let _calling = books.pulse.call(self.counters.number);
+    pub(super) fn select(&mut self, contents: Contents<'_>, books: &Books, faults: &Faults) {
+        let _calling = self.calling(books);
         let name = &self.counters.name;
         match guarded(|| self.handler.max_level()) {
             Ok(max_level) => self.max_level = max_level,
-            Err(text) => {
-                faults
-                    .report(format_args!("handler {name} panicked when it was asked for its level: {text}"));
-            }
+            Err(text) => self.tell_of_level(&text, faults),
         }
         if let Some(text) = self.selection.make(&mut self.handler, contents, self.max_level) {
             let cost = self.selection.failed;
@@ -403,16 +524,26 @@ impl Runner {
 
     /// Under the book lock: the batch is this handler's now.
     fn offer(&self, records: usize) {
+        add(&self.counters.offered, records as u64);
+        self.begin();
+    }
+
+    /// Under the book lock: so many records have come through its lane.
+    pub(super) fn take(&self, records: usize) {
+        take_off(&self.counters.queued, records as u64);
+        self.begin();
+    }
+
+    fn begin(&self) {
         let counters = &self.counters;
         counters.cursor.reset();
         counters.in_hand.store(self.in_hand as u64, Ordering::Relaxed);
-        counters.offered.store(counters.offered.load(Ordering::Relaxed) + records as u64, Ordering::Relaxed);
         add(&counters.filtered, self.selection.filtered);
         add(&counters.failed, self.selection.failed);
     }
 
     /// Calls the handler until every record of the batch is settled or held, or it is quarantined.
-    fn deliver(
+    pub(super) fn deliver(
         &mut self,
         contents: Contents<'_>,
         hurried: bool,
@@ -428,7 +559,7 @@ impl Runner {
             let settled = self.selection.len() - self.in_hand;
             let batch = self.selection.batch(contents, settled, shown_max, &self.counters.cursor);
             let shown = batch.len();
-            let _calling = books.pulse.call(self.counters.number);
+            let _calling = self.calling(books);
             let is_failing = self.quarantine.is_failing();
             let failure =
                 call_handler(is_failing, || informed(&mut self.handler, &mut self.untold).handle(&batch))
@@ -454,6 +585,17 @@ impl Runner {
         Ok(())
     }
 
+    /// Until when it is left alone, if it is quarantined.
+    pub(super) fn rests_until(&self) -> Option<Instant> {
+        self.quarantine.until()
+    }
+
+    /// So many records were not shown to it, and are counted.
+    pub(super) fn learn_skipped(&mut self, records: u64) {
+        self.quarantine.skip(records);
+        self.untold += records;
+    }
+
     /// Whether it is quarantined and its back-off has not passed. Reads the clock for those in quarantine only.
     fn is_kept_out(&self) -> bool {
         self.quarantine.until().is_some_and(|until| clock::now() < until)
@@ -462,8 +604,7 @@ impl Runner {
     /// What is left of the batch is not shown to it.
     fn skip(&mut self, books: &Books) -> Result<(), GivenUp> {
         let skipped = std::mem::take(&mut self.in_hand) as u64;
-        self.quarantine.skip(skipped);
-        self.untold += skipped;
+        self.learn_skipped(skipped);
         let counters = &*self.counters;
         books.settle(|| {
             counters.in_hand.store(0, Ordering::Relaxed);
@@ -510,16 +651,29 @@ impl Runner {
         }
     }
 
-    /// Whether the listener flushes it by itself: because it holds records and the listener runs idle, or has held them
+    /// The listener's own flush, if it is due: because it holds records and the listener runs idle, or has held them
     /// for too long.
-    fn is_flush_due(&self, is_idle: bool) -> bool {
+    pub(super) fn flush_if_due(
+        &mut self,
+        is_idle: bool,
+        books: &Books,
+        faults: &Faults,
+    ) -> Result<(), GivenUp> {
         let FlushPolicy { when_idle, held_max, .. } = self.handler.flush_policy;
         let is_due = |since| (is_idle && when_idle && !self.is_stuck) || clock::now() - since >= held_max;
-        self.holds_since.is_some_and(is_due) && !self.is_kept_out()
+        if self.holds_since.is_some_and(is_due) && !self.is_kept_out() {
+            self.flush(books, faults)?;
+        }
+        Ok(())
+    }
+
+    /// Whether it holds records that a flush may bring out, as far as it says.
+    pub(super) fn holds_any(&self) -> bool {
+        self.holds_since.is_some()
     }
 
     /// How long the listener may sleep before it flushes it: for ever, if it did so before, or could do nothing.
-    fn sleep_max(&self) -> Duration {
+    pub(super) fn sleep_max(&self) -> Duration {
         let FlushPolicy { when_idle, held_max, .. } = self.handler.flush_policy;
         match self.holds_since {
             Some(since) if !when_idle && !self.is_stuck && !self.is_kept_out() => {
@@ -532,7 +686,7 @@ impl Runner {
     /// The listener's own flush, by which it learns of the handler.
     fn flush(&mut self, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
         books.settle(|| {})?; // not after a deadline
-        let _calling = books.pulse.call(self.counters.number);
+        let _calling = self.calling(books);
         let is_failing = self.quarantine.is_failing();
         let failure =
             call_handler(is_failing, || informed(&mut self.handler, &mut self.untold).flush()).err();
@@ -543,12 +697,12 @@ impl Runner {
     }
 
     /// Neither a failure nor a success of this says whether records get through.
-    fn tend(&mut self, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
+    pub(super) fn tend(&mut self, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
         if self.is_kept_out() {
             return Ok(());
         }
         books.settle(|| {})?; // not after a deadline
-        let _calling = books.pulse.call(self.counters.number);
+        let _calling = self.calling(books);
         let failure = call_handler(false, || self.handler.tend()).err();
         self.tell_first(failure.as_ref(), "", faults);
         let loss = Loss::of_held(failure.as_ref());
@@ -556,9 +710,9 @@ impl Runner {
     }
 
     /// A flush that somebody waits for, or the close: it reaches the handler always, and fails without consequences.
-    fn finish(&mut self, finish: Finish, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
+    pub(super) fn finish(&mut self, finish: Finish, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
         books.settle(|| {})?; // not after a deadline
-        let _calling = books.pulse.call(self.counters.number);
+        let _calling = self.calling(books);
         let (what, failure) = match finish {
             Finish::Flush => {
                 ("flush", call_handler(false, || informed(&mut self.handler, &mut self.untold).flush()).err())
@@ -585,17 +739,26 @@ impl Runner {
         })
     }
 
-    /// It goes while the engine stays.
-    fn detach(&mut self, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
+    /// Its end, alone. `goes`: the engine stays.
+    pub(super) fn end(&mut self, goes: bool, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
         self.finish(Finish::Flush, books, faults)?;
         self.close(books, faults)?;
-        self.counters.quarantined.store(false, Ordering::Relaxed);
-        self.counters.attached.store(false, Ordering::Relaxed);
+        if goes {
+            self.counters.quarantined.store(false, Ordering::Relaxed);
+            self.counters.attached.store(false, Ordering::Relaxed);
+        }
         Ok(())
     }
 
+    /// Its thread panicked, which is a bug of ours: what it had and what waits for it has failed.
+    pub(super) fn fail_all(&self, books: &Books) -> Result<(), GivenUp> {
+        let HandlerCounters { in_hand, held, queued, failed, .. } = &*self.counters;
+        let all = [in_hand, held, queued];
+        books.settle(|| all.iter().for_each(|counter| add(failed, counter.swap(0, Ordering::Relaxed))))
+    }
+
     /// After the close.
-    fn drop_handler(self, faults: &Faults) {
+    pub(super) fn drop_handler(self, faults: &Faults) {
         let counters = self.counters.clone();
         if let Err(text) = guarded(|| drop(self)) {
             faults.report(format_args!("handler {} panicked when it was dropped: {text}", counters.name));
@@ -668,7 +831,7 @@ impl std::fmt::Debug for Runner {
 
 /// What a handler is asked for beside records.
 #[derive(Clone, Copy)]
-enum Finish {
+pub(super) enum Finish {
     Flush,
     Close,
 }

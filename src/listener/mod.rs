@@ -13,6 +13,8 @@ mod core;
 mod dispatch;
 mod housekeeping;
 mod idle;
+mod lane;
+mod lanes;
 mod merge;
 mod own;
 mod preparation;
@@ -27,11 +29,15 @@ pub(crate) use control::Control;
 pub(crate) use dispatch::{Books, GivenUp, Handlers, Records};
 pub(crate) use housekeeping::Housekeeping;
 pub use idle::Wait;
+pub(crate) use lane::Lane;
+pub(crate) use lanes::Spawn;
 
 use std::time::{Duration, Instant};
 
 use crate::callsite::Dictionary;
 use crate::clock::{self, WallClock};
+#[cfg(not(treering_loom))]
+use crate::error::Error;
 use crate::fault::guarded;
 #[cfg(not(treering_loom))]
 use crate::limit;
@@ -41,6 +47,7 @@ use crate::prepare::Steps;
 use crate::sync::{Arc, Ordering};
 use crate::wake::HeavyFence;
 
+use self::core::Answer;
 use idle::{Idle, PARK_MAX, Step, none_under_loom, spin};
 use merge::{Collected, Inlets, LossesOf};
 use preparation::Preparation;
@@ -65,7 +72,7 @@ pub(crate) struct Listener {
     clock: WallClock,
     fence: HeavyFence,
     idle: Idle,
-    /// The highest flush ticket whose round is done.
+    /// The highest flush ticket whose round is done, but for what lanes have to do for it.
     answered: u64,
     housekeeping: Housekeeping,
     /// A copy of the core's, which is written only where it changes.
@@ -146,11 +153,11 @@ impl Listener {
     fn wait(&mut self, step: Step) {
         match step {
             Step::Spin(duration) => spin(duration),
-            Step::Doze(duration) => self.core.control.nap(duration),
+            Step::Doze(duration) => self.core.control.nap(duration, self.answered),
             Step::Nap(duration) => {
                 // Nobody is in a hurry: what the handlers hold can leave now.
                 if self.flush_held().is_ok() {
-                    self.core.control.nap(duration.min(self.handlers.sleep_max()));
+                    self.core.control.nap(duration.min(self.handlers.sleep_max()), self.answered);
                 }
             }
             Step::Park => {
@@ -180,6 +187,9 @@ impl Listener {
             Ok(turn) => turn,
             Err(GivenUp) => {
                 self.core.give_up();
+                if self.core.origin.is_here() {
+                    self.handlers.dismiss_lanes();
+                }
                 self.core.finish();
                 Turn::Finished
             }
@@ -237,7 +247,11 @@ impl Listener {
             self.core.answer(asked, true);
             self.handlers.flush_on_request(&self.core.books, &self.core.faults)?;
             self.answered = asked;
-            self.core.answer(asked, self.handlers.hold_nothing());
+            let answer = Arc::new(Answer::new(self.core.clone(), asked));
+            if !self.handlers.hold_nothing() {
+                answer.tell_held();
+            }
+            self.handlers.flush_lanes(&answer, &self.core.books)?;
         }
         self.handlers.flush(false, &self.core.books, &self.core.faults)?;
         Ok(if records > 0 || self.inlets.hold_back() { Turn::Busy(records) } else { Turn::Empty })
@@ -292,6 +306,7 @@ impl Listener {
     fn set_echoing(&mut self, echoing: bool) {
         if self.echoing != echoing {
             self.echoing = echoing;
+            self.handlers.set_echoing(echoing);
             self.core.echoing.store(echoing, Ordering::Relaxed);
         }
     }
@@ -354,8 +369,7 @@ impl Listener {
     fn meet_requests(&mut self, asked: u64) -> Result<(), GivenUp> {
         for request in self.core.control.requests(asked) {
             if let Some(change) = request.take() {
-                let outcome = self.handlers.change(change, &self.core.books, &self.core.faults)?;
-                request.finish(outcome);
+                self.handlers.change(change, &request, &self.core.books, &self.core.faults)?;
             }
         }
         Ok(())
@@ -401,8 +415,20 @@ impl Listener {
         } else {
             // A producer that looked at the state word before the means changed is not ordered against us.
             state.unpark();
-            control.nap(NAP_AFTER_CHANGE);
+            control.nap(NAP_AFTER_CHANGE, self.answered);
         }
+    }
+
+    /// From now on the handlers with lanes are called.
+    #[cfg(not(treering_loom))]
+    pub(crate) fn start_lanes(&mut self, spawn: Spawn) -> Result<(), Error> {
+        self.handlers.start_lanes(spawn)
+    }
+
+    /// The lane of its first handler that has one.
+    #[cfg(treering_loom)]
+    pub(crate) fn lane(&self) -> Option<Arc<Lane>> {
+        self.handlers.lane()
     }
 
     /// How many rings it knows.

@@ -2,7 +2,9 @@
 //! every handler's level, and lie in a batch like any other record.
 
 use crate::callsite::{Entry, Field, Metadata, Piece, Spec, Style, Type, own_metadata};
+use crate::clock::Timestamp;
 use crate::overflow::{Loss, Reason};
+use crate::stats::{ByLevel, total};
 
 const fn field(name: &'static str, argument: usize) -> Field<'static> {
     Field { name, argument, style: Style::Value }
@@ -101,6 +103,49 @@ pub(super) fn loss_arguments(loss: &Loss) -> Vec<u64> {
     push_str(&mut words, loss.reason.as_str());
     push_str(&mut words, &loss.from.to_string());
     push_str(&mut words, &loss.until.to_string());
+    words
+}
+
+/// Records were lost to one handler here, arguments as [`lane_arguments`] gives them.
+pub(super) static LANE_FULL: &Entry<'static> = &Entry {
+    metadata: &own_metadata!(
+        Warn,
+        "treering::loss",
+        &[
+            Piece::Argument(0, Spec::DISPLAY),
+            Piece::Literal(" records lost here, the handler's lane was full")
+        ],
+        &[
+            field("error", 1),
+            field("warn", 2),
+            field("info", 3),
+            field("debug", 4),
+            field("trace", 5),
+            field("reason", 6),
+            field("from", 7),
+            field("until", 8)
+        ]
+    ),
+    types: &[
+        &Type::U64,
+        &Type::U64,
+        &Type::U64,
+        &Type::U64,
+        &Type::U64,
+        &Type::U64,
+        &Type::Str,
+        &Type::Str,
+        &Type::Str,
+    ],
+};
+
+/// The total and the counts by level, then reason and times as text.
+pub(super) fn lane_arguments(by_level: &ByLevel, from: Timestamp, until: Timestamp) -> Vec<u64> {
+    let mut words = vec![total(by_level)];
+    words.extend(by_level);
+    push_str(&mut words, "lane");
+    push_str(&mut words, &from.to_string());
+    push_str(&mut words, &until.to_string());
     words
 }
 

@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::filter::Filter;
 use crate::level::Level;
 use crate::limit::Limit;
+use crate::listener::Lane;
 use crate::record::encode::Arguments;
 use crate::stats::Report;
 use crate::sync::Arc;
@@ -182,6 +183,12 @@ impl fmt::Debug for Logger {
 pub(crate) fn listen(engine: &Arc<Engine>, affinity: Option<usize>) {
     let _aside = Aside::new(engine);
     engine.listen(affinity);
+}
+
+/// The thread of a lane of an engine, likewise.
+pub(crate) fn serve(engine: &Arc<Engine>, lane: &Lane) {
+    let _aside = Aside::new(engine);
+    engine.serve(lane);
 }
 
 /// A log call with `logger:`, behind its gate.

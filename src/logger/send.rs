@@ -13,7 +13,7 @@ use crate::record::encode::Arguments;
 #[cfg(feature = "log")]
 use crate::record::encode::made::Made;
 use crate::ring::{HEADER_WORDS, Payload, Producer, Refused};
-use crate::sync::{Arc, Ordering};
+use crate::sync::Arc;
 use crate::wake::Room;
 
 use super::place::{self, Access, Place, access, busy};
@@ -120,8 +120,8 @@ pub(crate) fn slowly(engine: &Arc<Engine>, place: Place, id: u32, level: Level, 
     if !engine.core.origin.is_here() {
         return place::count_forked();
     }
-    if engine.is_turning_here() {
-        return echo(engine, id, level, payload);
+    if let Some(is_answer) = engine.echo_here() {
+        return echo(engine, is_answer, id, level, payload);
     }
     let call = Call { engine, place, id, level, payload };
     let placed = match call.attempt() {
@@ -137,12 +137,12 @@ pub(crate) fn slowly(engine: &Arc<Engine>, place: Place, id: u32, level: Level, 
     }
 }
 
-/// A call on the thread that takes a turn of this engine, from a handler, a format, a hook or an allocator. It is taken
-/// unless an echo led to it: no recursion is deeper than one.
+/// A call on a thread that takes a turn of this engine, or is a lane of it, from a handler, a format, a hook or an
+/// allocator. It is taken unless an echo led to it: no recursion is deeper than one.
 #[cold]
-fn echo(engine: &Engine, id: u32, level: Level, payload: &dyn Payload) {
+fn echo(engine: &Engine, is_answer: bool, id: u32, level: Level, payload: &dyn Payload) {
     let core = &engine.core;
-    if core.echoing.load(Ordering::Relaxed) {
+    if is_answer {
         return place::count_nested();
     }
     match busy(|_| core.transport.push_echo(id, level, payload, os::thread_id())) {

@@ -22,6 +22,8 @@ pub(crate) struct Received {
     pub(crate) lost: u64,
     pub(crate) lost_by_level: [u64; 5],
     pub(crate) losses: Vec<Told>,
+    /// What this handler alone lost, as its lane was full.
+    pub(crate) lost_in_lane: [u64; 5],
     /// Records left out by sampling: the line of the callsite, 0 for others, and how many.
     pub(crate) left_out: Vec<(u64, u64)>,
 }
@@ -46,6 +48,11 @@ impl Received {
             LOSS => {
                 let by_level = ["error", "warn", "info", "debug", "trace"].map(number);
                 assert_eq!(first, Some(by_level.iter().sum()));
+                if text("reason") == "lane" {
+                    assert!(text("from") <= text("until"));
+                    self.lost_in_lane.iter_mut().zip(by_level).for_each(|(sum, more)| *sum += more);
+                    return;
+                }
                 assert_eq!(u64::from(record.thread().id()), number("thread"));
                 // RFC 3339 in UTC: text sorts as time.
                 let (from, until) = (text("from"), text("until"));
