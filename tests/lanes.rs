@@ -11,7 +11,10 @@ use std::time::{Duration, Instant};
 
 use support::ledger::receiver;
 use support::{Gate, LONG, SOON, each, eventually, in_child, text};
-use treering::handler::{Batch, Capture, File, FlushPolicy, Handler, HandlerError, LaneOptions};
+use treering::handler::{
+    Batch, Capture, File, FlightRecorder, FlushPolicy, Handler, HandlerError, LaneOptions,
+};
+use treering::prepare::{Change, Prepared};
 use treering::record::Record;
 use treering::stats::HandlerReport;
 use treering::{
@@ -45,6 +48,35 @@ fn gated(gate: &Gate) -> (impl Handler + 'static, Arc<Mutex<Vec<u64>>>) {
 fn assert_balanced(handler: &HandlerReport) {
     let HandlerReport { offered, filtered, delivered, failed, abandoned, held, in_flight, .. } = handler;
     assert_eq!(*offered, filtered + delivered + failed + abandoned + held + in_flight, "{handler}");
+}
+
+#[test]
+fn what_a_preparation_changed_comes_out_of_a_lane_as_of_no_lane() {
+    let (here, there) = (Capture::new(), Capture::new());
+    let builder = lossless().prepare(|record| match number(record) % 3 {
+        0 => Prepared::Keep,
+        1 => Change::new().level(Level::Warn).message("changed").set("component", "billing").into(),
+        _ => Change::new().remove("n").set("n", number(record) + 1000).into(),
+    });
+    let recorder = FlightRecorder::new(here.clone().level(Level::Error)).emit_at_close(true);
+    let (logger, guard) = start(
+        builder
+            .handler(here.clone())
+            .handler(there.clone().lane())
+            .handler(recorder.named("recorder").lane()),
+    );
+    for n in 0..300_u64 {
+        info!(logger: logger, n, text = "of the caller", "{n} as it was");
+    }
+    let report = guard.stop(SOON).unwrap();
+    assert_balanced(&report.handlers["capture-2"]);
+    let said = |capture: &Capture, at: usize| format!("{:?}", capture.records()[at]);
+    assert_eq!((here.len(), there.len()), (601, 300), "the recorder's own line, and what it kept");
+    for at in 0..300 {
+        assert_eq!(said(&here, at), said(&there, at));
+    }
+    assert_eq!(there.records()[1].message(), "changed");
+    assert_eq!(there.records()[1].field("component").unwrap().text(), "billing");
 }
 
 #[test]

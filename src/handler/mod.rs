@@ -12,6 +12,7 @@ mod fallback;
 mod file;
 mod inner;
 mod lane;
+mod packed;
 mod policy;
 mod quarantine;
 #[cfg(not(treering_loom))]
@@ -32,6 +33,7 @@ pub use console::Console;
 pub use fallback::Or;
 pub use file::{Compression, File, FileControl, FileOptions, Rotation, SyncPolicy, Weekday};
 pub use lane::LaneOptions;
+pub(crate) use packed::{packed, unpacked};
 pub use policy::FlushPolicy;
 pub(crate) use quarantine::{FAILURES_MAX, Quarantine};
 #[cfg(not(treering_loom))]

@@ -18,12 +18,13 @@ use bumpalo::Bump;
 
 use super::batch::Contents;
 use super::inner::{Given, Inner};
+use super::packed::{PACKED, pack, unpacked};
 use super::{Batch, Filter, Handler, HandlerError, Item, Routed, Texts};
 use crate::callsite::{Entry, EntryOf, Field, Piece, Spec, Style, Type, own_metadata};
 use crate::fault::guarded;
 use crate::level::{Level, LevelFilter};
 use crate::os;
-use crate::record::{Record, Thread, Timestamp, portable};
+use crate::record::{Record, Thread, Timestamp};
 use crate::sync::Arc;
 
 /// Stands before the records that were kept.
@@ -44,10 +45,6 @@ const EMITTED: &Entry<'static> = &Entry {
     ),
     types: &[&Type::U64, &Type::U64],
 };
-
-/// Stands for what the words say themselves, see [`packed`].
-static PACKED: Entry<'static> =
-    Entry { metadata: &own_metadata!(Error, "treering::recorder", &[], &[]), types: &[] };
 
 /// Keeps the last records that a handler is not given, and hands them over when something goes wrong.
 ///
@@ -414,9 +411,7 @@ impl Kept {
             start += item.words;
         }
         let (items, words) = (&*self.items.make_contiguous(), &*self.words.make_contiguous());
-        let is_packed = |item: &Item<'_>| std::ptr::eq(item.entry.get(), &PACKED);
-        let (items, words) =
-            if items.iter().any(is_packed) { unpacked(items, words, arena) } else { (items, words) };
+        let (items, words) = unpacked(items, words, arena);
         Contents { items, words, threads: self.threads.make_contiguous(), texts: &self.texts }
     }
 
@@ -434,45 +429,6 @@ fn make_room<T>(queue: &mut VecDeque<T>, more: usize, max: usize) {
         let capacity = queue.capacity().saturating_mul(2).max(needed).min(max);
         queue.reserve_exact(capacity - queue.len());
     }
-}
-
-/// Appends the portable form of a record, behind a word with its length. `false` if it has none, as it is too large.
-#[expect(clippy::host_endian_bytes, reason = "kept by the process that reads it")]
-fn pack(record: &Record<'_>, words: &mut Vec<u64>) -> bool {
-    let mut bytes = Vec::new();
-    let is_fit = record.write_portable(&mut bytes).is_ok();
-    words.push(bytes.len() as u64);
-    bytes.resize(bytes.len().next_multiple_of(8), 0);
-    words.extend(bytes.as_chunks().0.iter().map(|word| u64::from_ne_bytes(*word)));
-    is_fit
-}
-
-/// The record that was packed into these words.
-fn unpack<'a>(words: &[u64], arena: &'a Bump) -> Option<portable::Parts<'a>> {
-    let (len, words) = words.split_first()?;
-    let bytes = arena.alloc_slice_fill_iter(words.iter().map(|word| word.to_ne_bytes())).as_flattened();
-    portable::read(arena, bytes.get(..*len as usize)?).ok()
-}
-
-/// Items and words with those that were packed as they had been.
-fn unpacked<'a>(items: &[Item<'static>], words: &[u64], arena: &'a Bump) -> (&'a [Item<'a>], &'a [u64]) {
-    let mut all = Vec::with_capacity(words.len());
-    let items = arena.alloc_slice_fill_iter(items.iter().map(|item| {
-        let (start, kept) = (all.len(), &words[item.start..item.start + item.words]);
-        let parts = if std::ptr::eq(item.entry.get(), &PACKED) { unpack(kept, arena) } else { None };
-        let entry = match parts {
-            Some(parts) => {
-                all.extend(parts.words());
-                EntryOf::Batch(parts.entry)
-            }
-            None => {
-                all.extend(kept);
-                item.entry
-            }
-        };
-        Item { start, words: all.len() - start, entry, ..*item }
-    }));
-    (items, arena.alloc_slice_copy(&all))
 }
 
 /// What the handler could not deliver in one call, and the first reason.

@@ -18,9 +18,11 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use bumpalo::Bump;
+
 use crate::clock::{self, Deadline};
 use crate::fault::{Faults, guarded};
-use crate::handler::{Contents, Item, Texts};
+use crate::handler::{Contents, Item, Texts, unpacked};
 use crate::level::{Level, LevelFilter};
 use crate::record::Thread;
 use crate::sync::{Arc, Condvar, Mutex, wait};
@@ -355,7 +357,9 @@ impl Worker {
     }
 
     fn hand_out(&mut self, parcel: &Parcel, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
-        let Parcel { items, words, threads, .. } = parcel;
+        let arena = Bump::new();
+        let (items, words) = unpacked(&parcel.items, &parcel.words, &arena);
+        let threads = &*parcel.threads;
         self.texts.begin();
         let contents = Contents { items, words, threads, texts: &self.texts };
         self.runner.select(contents, books, faults);

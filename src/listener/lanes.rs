@@ -3,11 +3,13 @@
 use std::fmt;
 use std::io;
 
+use bumpalo::Bump;
+
 use crate::callsite::EntryOf;
 use crate::clock::{Deadline, Timestamp};
 use crate::error::Error;
 use crate::fault::Faults;
-use crate::handler::{Batch, Contents, Handler, HandlerError, Item, LaneOptions, Routed};
+use crate::handler::{Batch, Contents, Handler, HandlerError, Item, LaneOptions, Routed, packed};
 use crate::level::{Level, LevelFilter};
 use crate::record::Thread;
 use crate::stats::{ByLevel, HandlerCounters, add, take_off};
@@ -104,8 +106,14 @@ impl Lanes {
         books: &Books,
         faults: &Faults,
     ) -> Result<(), GivenUp> {
-        let echoes = self.echoing;
-        self.entrances.iter_mut().try_for_each(|entrance| entrance.send(contents, echoes, books, faults))
+        if self.entrances.is_empty() {
+            return Ok(());
+        }
+        let (echoes, arena) = (self.echoing, Bump::new());
+        let packed = packed(contents, &arena);
+        self.entrances
+            .iter_mut()
+            .try_for_each(|entrance| entrance.send(contents, packed, echoes, books, faults))
     }
 
     /// After a panic of the listener's own, under the book lock: what is not in the lanes never will be.
@@ -206,9 +214,11 @@ impl Entrance {
         self.unsent = *in_hand as u64;
     }
 
+    /// `packed`: the same records as they can be kept.
     fn send(
         &mut self,
         contents: Contents<'_>,
+        packed: Contents<'_>,
         echoes: bool,
         books: &Books,
         faults: &Faults,
@@ -221,7 +231,7 @@ impl Entrance {
         self.is_known_full &= self.lane.used() > 0;
         let mut at = 0;
         while self.unsent > 0 {
-            let told = self.admit(contents, &mut at, waits, books)?;
+            let told = self.admit(contents, packed, &mut at, waits, books)?;
             if told.is_some() {
                 books.settle(|| self.count_own())?;
             }
@@ -230,9 +240,10 @@ impl Entrance {
             self.put(records, echoes, books, |parcel| {
                 told.iter().for_each(|lost| lost.push_to(parcel));
                 for at in &admitted {
-                    let item = &contents.items[*at as usize];
-                    let arguments = contents.words.get(item.start..item.start + item.words).unwrap_or(&[]);
-                    parcel.push(of_process(item), arguments, &contents.threads[item.thread]);
+                    let item = &packed.items[*at as usize];
+                    let arguments = packed.words.get(item.start..item.start + item.words).unwrap_or(&[]);
+                    let kept = kept(item).expect("what cannot be kept is not admitted");
+                    parcel.push(kept, arguments, &contents.threads[item.thread]);
                 }
             })?;
             self.admitted = admitted;
@@ -250,6 +261,7 @@ impl Entrance {
     fn admit(
         &mut self,
         contents: Contents<'_>,
+        packed: Contents<'_>,
         at: &mut usize,
         waits: bool,
         books: &Books,
@@ -261,14 +273,15 @@ impl Entrance {
         admitted.clear();
         for position in &front.selection.positions()[*at..] {
             let item = &contents.items[*position as usize];
-            let bytes = Parcel::bytes_of(item.words);
-            if lane.takes(used, bytes, item.entry.metadata.level) {
+            let kept = &packed.items[*position as usize];
+            let (bytes, can_be_kept) = (Parcel::bytes_of(kept.words), self::kept(kept).is_some());
+            if can_be_kept && lane.takes(used, bytes, item.entry.metadata.level) {
                 used += bytes;
                 if admitted.is_empty() {
                     told = lost.take();
                 }
                 admitted.push(*position);
-            } else if waits {
+            } else if waits && can_be_kept {
                 break;
             } else {
                 let thread = &contents.threads[item.thread];
@@ -392,13 +405,11 @@ impl Lost {
     }
 }
 
-/// The item as it can be kept.
-fn of_process(item: &Item<'_>) -> Item<'static> {
-    let EntryOf::Process(entry) = item.entry else {
-        unreachable!("a listener over a queue has no lanes");
-    };
+/// The item as it can be kept, if it can.
+fn kept(item: &Item<'_>) -> Option<Item<'static>> {
+    let EntryOf::Process(entry) = item.entry else { return None };
     let Item { start, words, time, stamp, thread, truncated, own, .. } = *item;
-    Item { start, words, entry: EntryOf::Process(entry), time, stamp, thread, truncated, own }
+    Some(Item { start, words, entry: EntryOf::Process(entry), time, stamp, thread, truncated, own })
 }
 
 /// What stands on the listener's side in the place of the handler.
