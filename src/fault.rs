@@ -89,6 +89,13 @@ pub(crate) fn discard<T>(value: T) {
     }
 }
 
+/// What an error of the user's says.
+pub(crate) fn text_of(error: impl fmt::Display) -> String {
+    let text = guarded(|| error.to_string());
+    discard(error);
+    text.unwrap_or_else(|_| "an error that cannot be shown".into())
+}
+
 /// What a panic said.
 fn panic_text(panic: &(dyn Any + Send)) -> &str {
     panic

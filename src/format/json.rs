@@ -105,6 +105,33 @@ impl Json {
         self
     }
 
+    /// Appends the value of a field as this format shows it, without its name: for formats of your own that are JSON.
+    ///
+    /// ```
+    /// use treering::format::{Format, Json};
+    /// use treering::record::Record;
+    ///
+    /// /// An array of what the fields say.
+    /// struct Values(Json);
+    ///
+    /// impl Format for Values {
+    ///     fn format(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
+    ///         for (position, field) in record.fields().enumerate() {
+    ///             out.push(if position == 0 { b'[' } else { b',' });
+    ///             self.0.write_value(&field, out);
+    ///         }
+    ///         out.extend_from_slice(b"]\n");
+    ///     }
+    /// }
+    /// let handler = treering::handler::Console::stdout().format(Values(Json::new()));
+    /// ```
+    pub fn write_value(&self, field: &FieldValue<'_>, out: &mut Vec<u8>) {
+        match field.style() {
+            Style::Value => self.value(&field.value(), out),
+            Style::Display | Style::Debug => quoted(out, |text| field.write(text)),
+        }
+    }
+
     fn fields(&self, record: &Record<'_>, out: &mut Vec<u8>) {
         if record.fields().len() == 0 {
             return;
@@ -118,17 +145,10 @@ impl Json {
             }
             string(keys.as_ref().map_or(field.name(), |keys| &keys[position]), out);
             out.push(b':');
-            self.field(&field, out);
+            self.write_value(&field, out);
         }
         if !self.flat {
             out.push(b'}');
-        }
-    }
-
-    fn field(&self, field: &FieldValue<'_>, out: &mut Vec<u8>) {
-        match field.style() {
-            Style::Value => self.value(&field.value(), out),
-            Style::Display | Style::Debug => quoted(out, |text| field.write(text)),
         }
     }
 

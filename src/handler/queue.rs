@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::{Batch, Handler, HandlerError};
 use crate::callsite::{Entry, Piece, Spec, Type, own_metadata};
+use crate::format::Format;
 use crate::os;
 use crate::queue::{Enqueue, EnqueueError};
 use crate::record::{Record, Thread, Timestamp};
@@ -22,7 +23,8 @@ const GAP: &Entry<'static> = &Entry {
     types: &[&Type::U64],
 };
 
-/// Puts each record, as a portable one, into a queue: on the engine's listener, so no log call waits for the queue.
+/// Puts each record, as a portable one or in a [`format`](QueueHandler::format), into a queue: on the engine's listener, so no
+/// log call waits for the queue.
 ///
 /// A record that the queue does not take, because it is full, is closed or has failed, is counted as failed; the next one
 /// that it takes is preceded by a record of `treering::loss` that says how many are missing, and the last ones are told of
@@ -50,6 +52,8 @@ const GAP: &Entry<'static> = &Entry {
 /// ```
 pub struct QueueHandler<Q> {
     queue: Q,
+    /// What makes the frames, if not portable records.
+    format: Option<Box<dyn Format>>,
     frame: Vec<u8>,
     /// Records that were not taken and that nobody downstream was told of.
     untold: u64,
@@ -60,7 +64,38 @@ pub struct QueueHandler<Q> {
 impl<Q: Enqueue> QueueHandler<Q> {
     /// A handler that puts records into this queue. Share it by an `Arc` to use it elsewhere too.
     pub fn new(queue: Q) -> Self {
-        QueueHandler { queue, frame: Vec::new(), untold: 0, last: None }
+        QueueHandler { queue, format: None, frame: Vec::new(), untold: 0, last: None }
+    }
+
+    /// What travels are not portable records but what this format makes of them, without the newline at its end: for
+    /// readers that are no [`Listener`](crate::Listener).
+    ///
+    /// ```
+    /// use std::net::UdpSocket;
+    /// use treering::{format::Json, handler::QueueHandler};
+    /// # use treering::queue::{Enqueue, EnqueueError};
+    /// # struct Datagrams(UdpSocket);
+    /// # impl Enqueue for Datagrams {
+    /// #     fn enqueue(&self, frame: &[u8]) -> Result<(), EnqueueError> {
+    /// #         self.0.send(frame).map(drop).map_err(EnqueueError::failed)
+    /// #     }
+    /// # }
+    /// # let receiver = UdpSocket::bind("127.0.0.1:0")?;
+    /// # let socket = UdpSocket::bind("127.0.0.1:0")?;
+    /// # socket.connect(receiver.local_addr()?)?;
+    /// let handler = QueueHandler::new(Datagrams(socket)).format(Json::new()); // the queue of `Enqueue`'s example
+    /// # let (logger, guard) = treering::builder().handler(handler).start().unwrap();
+    /// # treering::info!(logger: logger, "one");
+    /// # guard.stop(std::time::Duration::from_secs(5)).unwrap();
+    /// # let mut frame = [0; 1000];
+    /// # let len = receiver.recv(&mut frame)?;
+    /// # assert!(frame[..len].starts_with(b"{") && frame[..len].ends_with(b"\"one\"}"));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn format(mut self, format: impl Format + 'static) -> Self {
+        self.format = Some(Box::new(format));
+        self
     }
 
     /// The queue.
@@ -103,7 +138,13 @@ impl<Q: Enqueue> QueueHandler<Q> {
 
     fn send(&mut self, record: &Record<'_>) -> Result<(), HandlerError> {
         self.frame.clear();
-        record.write_portable(&mut self.frame).map_err(HandlerError::new)?;
+        match &mut self.format {
+            None => record.write_portable(&mut self.frame).map_err(HandlerError::new)?,
+            Some(format) => {
+                format.format(record, &mut self.frame);
+                self.frame.pop_if(|last| *last == b'\n'); // a frame needs no sign where it ends
+            }
+        }
         self.queue.enqueue(&self.frame).map_err(|error| match error {
             EnqueueError::Full => HandlerError::new(error).passing(),
             EnqueueError::Closed | EnqueueError::Failed(_) => HandlerError::new(error),

@@ -10,9 +10,11 @@
 mod report;
 mod rounds;
 mod spans;
+mod translation;
 
 pub use report::IntakeReport;
 
+use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
@@ -31,6 +33,7 @@ use crate::sync::{Arc, AtomicU32, Loan, Ordering, nap};
 
 use report::Fates;
 use rounds::{Round, Rounds};
+use translation::Translation;
 
 /// How long the drop of a [`Listening`] waits for the end.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -78,6 +81,7 @@ const ROUND_NAP: Duration = Duration::from_micros(200);
 #[must_use = "a listener does nothing until it is started"]
 pub struct Listener {
     queue: Box<dyn Dequeue>,
+    translation: Option<Translation>,
     steps: Steps,
     handlers: Vec<Routed>,
     faults: Faults,
@@ -102,11 +106,50 @@ impl Listener {
     pub fn new(queue: impl Dequeue + 'static) -> Self {
         Listener {
             queue: Box::new(queue),
+            translation: None,
             steps: Steps::default(),
             handlers: Vec::new(),
             faults: Faults::to_stderr(),
             thread_name: "treering-queue".to_owned(),
         }
+    }
+
+    /// For queues whose frames are no portable records: appends to the second argument the one that a frame is, as a
+    /// [`Draft`](crate::record::Draft) writes it. An error, or a panic, says that it is none: the frame is malformed. A second
+    /// one takes the place of the first. An echo in a form of others is not known as one.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use treering::handler::Capture;
+    /// use treering::queue::{Enqueue, Locked};
+    /// use treering::record::{Draft, Timestamp};
+    /// use treering::{Level, Listener};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (queue, capture) = (Locked::bounded(1 << 20), Capture::new());
+    /// queue.enqueue(b"17 too hot")?;
+    /// queue.enqueue(b"\xff")?;
+    /// let listening = Listener::new(queue)
+    ///     .translate(|frame, out| {
+    ///         let (time, text) = std::str::from_utf8(frame)?.split_once(' ').ok_or("no time")?;
+    ///         let time = Timestamp::from_nanos(time.parse()?);
+    ///         Ok(Draft::new(Level::Info, time, "sensor", text).write_portable(out)?)
+    ///     })
+    ///     .handler(capture.clone())
+    ///     .error_hook(|_| {}) // told there: "a frame of 1 bytes is refused: invalid utf-8 sequence …"
+    ///     .start()?;
+    /// let report = listening.stop(Duration::from_secs(5))?;
+    /// assert_eq!((report.dispatched, report.malformed), (1, 1));
+    /// assert_eq!(capture.records()[0].message(), "too hot");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn translate(
+        mut self,
+        translate: impl FnMut(&[u8], &mut Vec<u8>) -> Result<(), Box<dyn StdError + Send + Sync>> + Send + 'static,
+    ) -> Self {
+        self.translation = Some(Translation::new(translate));
+        self
     }
 
     /// Asked of each record before the handlers: whether it is kept, changed or dropped, or cannot be prepared. Further
@@ -186,7 +229,7 @@ impl Listener {
             faults: self.faults.of_this_process(),
             origin: Origin::here(),
             fates: Fates::default(),
-            rounds: Loan::new(Rounds::new(handlers, self.steps)),
+            rounds: Loan::new(Rounds::new(handlers, self.translation, self.steps)),
             turning: AtomicU32::new(0),
             has_thread,
         })

@@ -6,7 +6,6 @@ use std::fmt;
 use crate::fault::Faults;
 use crate::listener::Books;
 use crate::prepare::Lost;
-use crate::record::PortableError;
 use crate::stats::{Handlers, add, reports};
 use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
 
@@ -95,8 +94,8 @@ impl fmt::Display for IntakeReport {
 /// Why a frame is not handed out.
 #[derive(Debug)]
 pub(super) enum Fate {
-    /// It is no record.
-    Malformed(PortableError),
+    /// It is no record, for this reason.
+    Malformed(String),
     /// A handler or a preparation of this listener has logged it.
     Echo,
     /// A preparation kept it from the handlers.

@@ -6,10 +6,11 @@ use bumpalo::Bump;
 
 use super::report::{Fate, Fates};
 use super::spans::Spans;
+use super::translation::Translation;
 use super::{Intake, WAIT};
 use crate::callsite::EntryOf;
 use crate::clock::Deadline;
-use crate::fault::{discard, guarded};
+use crate::fault::{guarded, text_of};
 use crate::handler::Item;
 use crate::listener::{GivenUp, Handlers, Housekeeping, Records};
 use crate::prepare::{Content, Steps};
@@ -35,6 +36,7 @@ pub(super) enum Round {
 #[derive(Debug)]
 pub(super) struct Rounds {
     handlers: Handlers,
+    translation: Option<Translation>,
     steps: Steps,
     frames: Frames,
     arena: Bump,
@@ -57,9 +59,10 @@ struct Flush {
 }
 
 impl Rounds {
-    pub(super) fn new(handlers: Handlers, steps: Steps) -> Self {
+    pub(super) fn new(handlers: Handlers, translation: Option<Translation>, steps: Steps) -> Self {
         Rounds {
             handlers,
+            translation,
             steps,
             frames: Frames::new(),
             arena: Bump::new(),
@@ -105,12 +108,7 @@ impl Rounds {
         self.frames.clear();
         let dequeued = match guarded(|| intake.queue.dequeue(&mut self.frames, until)) {
             Ok(Ok(dequeued)) => Ok(dequeued),
-            Ok(Err(error)) => {
-                let text = guarded(|| error.to_string())
-                    .unwrap_or_else(|_| "with an error that cannot be shown".into());
-                discard(error);
-                Err(text)
-            }
+            Ok(Err(error)) => Err(text_of(error)),
             Err(panic) => Err(format!("panicked: {panic}")),
         };
         let records = self.hand_out(intake)?;
@@ -187,7 +185,7 @@ impl Rounds {
             return Ok(0);
         }
         self.spans.mark();
-        let Rounds { handlers, steps, frames, arena, words, threads, spans, .. } = self;
+        let Rounds { handlers, translation, steps, frames, arena, words, threads, spans, .. } = self;
         let Intake { fates, books, faults, .. } = intake;
         arena.reset();
         words.clear();
@@ -195,7 +193,7 @@ impl Rounds {
         books.settle(|| fates.receive(frames.len()))?;
         let mut items = Vec::with_capacity(frames.len());
         for frame in frames.iter() {
-            let judged = judge(frame, arena, spans, steps, threads);
+            let judged = judge(frame, arena, spans, translation, steps, threads);
             // For each, also to learn that a deadline has passed: preparations may take long.
             books.settle(|| judged.as_ref().err().iter().for_each(|fate| fates.settle(fate)))?;
             match judged {
@@ -223,10 +221,15 @@ fn judge<'a>(
     frame: &'a [u8],
     arena: &'a Bump,
     spans: &Spans,
+    translation: &mut Option<Translation>,
     steps: &mut Steps,
     threads: &mut Vec<Arc<Thread>>,
 ) -> Result<(Content<'a>, Item<'a>), Fate> {
-    let parts = portable::read(arena, frame).map_err(Fate::Malformed)?;
+    let frame = match translation {
+        Some(translation) => translation.run(frame, arena)?,
+        None => frame,
+    };
+    let parts = portable::read(arena, frame).map_err(|error| Fate::Malformed(error.to_string()))?;
     if spans.hold(&parts) {
         return Err(Fate::Echo);
     }

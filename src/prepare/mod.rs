@@ -51,7 +51,7 @@ use std::fmt;
 use bumpalo::Bump;
 
 use crate::callsite::Entry;
-use crate::fault::{discard, guarded};
+use crate::fault::{guarded, text_of};
 use crate::record::Record;
 
 /// What is to become of a record, as a step says.
@@ -147,13 +147,7 @@ impl Steps {
                 Ok(Prepared::Keep) => {}
                 Ok(Prepared::Change(change)) => content = change.apply(content, record.truncated, arena),
                 Ok(Prepared::Drop(reason)) => return Err(Lost::Dropped(reason)),
-                Ok(Prepared::Fail(error)) => {
-                    let text = guarded(|| error.to_string());
-                    discard(error);
-                    return Err(Lost::Failed(
-                        text.unwrap_or_else(|_| "an error that cannot be shown".into()),
-                    ));
-                }
+                Ok(Prepared::Fail(error)) => return Err(Lost::Failed(text_of(error))),
                 Err(panic) => return Err(Lost::Failed(format!("panicked: {panic}"))),
             }
         }

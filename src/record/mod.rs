@@ -17,7 +17,7 @@ mod tests;
 
 pub use decode::{Chain, DecodeError, Elements, List, Optional, Struct, Text, Tuple, Value, Values};
 pub use encode::Encode;
-pub use portable::{Decoder, PortableError};
+pub use portable::{Decoder, Draft, PortableError};
 pub(crate) use render::MessageWriter;
 pub use secret::Secret;
 

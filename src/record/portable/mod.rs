@@ -1,18 +1,20 @@
 //! A record that can leave the process: everything a handler may ask of it, in one run of bytes.
 //!
-//! docs/record-format.md draws the bytes. [`Record::write_portable`] writes them; [`Decoder`] makes a [`Record`] of
-//! them again, which every handler and format takes like one of this process. Texts are looked at where they lie in
+//! docs/record-format.md draws the bytes. [`Record::write_portable`] writes them, a [`Draft`] for what was no record of
+//! ours; [`Decoder`] makes a [`Record`] of them again, which every handler and format takes like one of this process. Texts are looked at where they lie in
 //! the bytes; lists of pieces, fields and types are built in an arena that is emptied before the next record, so what
 //! comes from elsewhere never enters the dictionary and leaks nothing.
 //!
 //! Decoding is total, as that of arguments is: any bytes give a record or a [`PortableError`]. No count in the input is
 //! believed before as many bytes are there, and each kind of part is bounded by [`PARTS_MAX`].
 
+mod draft;
 mod read;
 #[cfg(test)]
 mod tests;
 mod write;
 
+pub use draft::Draft;
 pub(crate) use read::{Parts, read};
 
 use std::fmt;
