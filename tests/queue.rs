@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 
 use memory::{limit_memory, mapped_bytes};
 use support::{eventually, in_child, own_thread_id, text};
+use treering::format::Pattern;
 use treering::handler::{Batch, Capture, FlightRecorder, FlushPolicy, Handler, HandlerError, QueueHandler};
 use treering::queue::{
     Channel, Deadline, Dequeue, DequeueError, Dequeued, Enqueue, EnqueueError, Frames, Locked,
 };
+use treering::record::{Draft, Timestamp};
 use treering::{Level, Listener, Listening, Logger, Prepared, Wait, builder, error, info, warn};
 
 #[path = "support/memory.rs"]
@@ -101,6 +103,69 @@ fn every_frame_has_one_fate_and_the_listener_outlives_all_of_them() {
     for part in ["no such customer", "oops", "a frame of 9 bytes is refused: not a portable record"] {
         assert!(lines.iter().any(|line| line.contains(part)), "{part}: {lines:?}");
     }
+}
+
+/// Puts `text` into a record, unless there is none.
+fn translate(frame: &[u8], out: &mut Vec<u8>) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    assert_ne!(frame, b"panic");
+    let text = std::str::from_utf8(frame)?;
+    out.extend_from_slice(b"begun");
+    if text == "refuse" {
+        return Err("not today".into());
+    }
+    out.clear();
+    if text == "garble" {
+        out.extend_from_slice(frame);
+        return Ok(());
+    }
+    let draft = Draft::new(Level::Warn, Timestamp::from_nanos(17), "elsewhere", text);
+    Ok(draft.field("len", &text.len()).write_portable(out)?)
+}
+
+#[test]
+fn frames_of_others_become_records_or_are_malformed() {
+    let queue = queue();
+    let frames = [&b"one"[..], b"refuse", b"panic", b"\xff", b"garble", b"two", b""];
+    frames.iter().for_each(|frame| queue.enqueue(frame).unwrap());
+    let (lines, hook) = told();
+    let capture = Capture::new();
+    let listening =
+        Listener::new(queue).translate(translate).handler(capture.clone()).error_hook(hook).start().unwrap();
+    let report = listening.stop(LONG).unwrap();
+    report.assert_balanced();
+    assert_eq!((report.received, report.malformed, report.dispatched), (7, 4, 3), "{report}");
+    assert_eq!(messages(&capture), ["one", "two", ""]);
+    let record = &capture.records()[0];
+    assert_eq!((record.level(), record.target(), record.time().as_nanos()), (Level::Warn, "elsewhere", 17));
+    assert_eq!(record.field("len").unwrap().as_u64(), Some(3));
+    let lines = lines.lock().unwrap();
+    for part in ["6 bytes is refused: not today", "5 bytes is refused: its translation panicked", "portable"]
+    {
+        assert!(lines.iter().any(|line| line.contains(part)), "{part}: {lines:?}");
+    }
+}
+
+#[test]
+fn a_handler_with_a_format_puts_its_lines_into_the_queue_and_tells_of_losses_in_it() {
+    let line = |len: usize| "x".repeat(len);
+    // Room for one of the three, and for what is said of the other two.
+    let queue = Arc::new(Locked::bounded(600));
+    let format = Pattern::new("{level} {message}").unwrap();
+    let (logger, guard) = builder()
+        .handler(QueueHandler::new(queue.clone()).format(format))
+        .error_hook(|_| {})
+        .start()
+        .unwrap();
+    [500, 501, 502].map(|len| info!(logger: logger, "{}", line(len)));
+    guard.flush(LONG).unwrap();
+    let mut frames = Frames::new();
+    assert_eq!(queue.dequeue(&mut frames, Deadline::after(LONG)).unwrap(), Dequeued::Some(1));
+    info!(logger: logger, "after");
+    guard.stop(LONG).unwrap().assert_balanced();
+    assert_eq!(queue.dequeue(&mut frames, Deadline::after(LONG)).unwrap(), Dequeued::Some(2));
+    let lines: Vec<_> = frames.iter().map(|frame| std::str::from_utf8(frame).unwrap().to_owned()).collect();
+    let lost = "WARN 2 records lost here, the queue did not take them";
+    assert_eq!(lines, [format!("INFO {}", line(500)), lost.into(), "INFO after".into()]);
 }
 
 /// Panics at one message.

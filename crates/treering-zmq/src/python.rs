@@ -1,19 +1,6 @@
 //! Records as Python's `logging` has them: the `__dict__` of a `LogRecord`, in JSON.
 //!
-//! | attribute                          | treering's                                                      |
-//! |------------------------------------|-----------------------------------------------------------------|
-//! | `name`                             | target                                                          |
-//! | `levelno`, `levelname`             | 40 `ERROR`, 30 `WARNING`, 20 `INFO`, 10 `DEBUG`, 5 `TRACE`      |
-//! | `msg`, `message`                   | the message; `args` are merged into it and `None`               |
-//! | `pathname`, `filename`, `lineno`   | file and line                                                   |
-//! | `module`, `funcName`               | here: the file's stem, `None`; from Python: the module path     |
-//! | `exc_text`                         | errors and backtraces among the fields; `exc_info` is `None`    |
-//! | `created`, `msecs`                 | time                                                            |
-//! | `relativeCreated`                  | milliseconds since the format was made                          |
-//! | `process`, `processName`           | number of the process; its name is that of the program          |
-//! | `thread`, `threadName`             | number and name of the thread                                   |
-//! | `stack_info`, `taskName`           | `None`                                                          |
-//! | any other                          | fields, with their types                                        |
+//! docs/zeromq.md has the table of what becomes of which attribute.
 
 mod read;
 mod write;

@@ -65,6 +65,7 @@ pub struct Sender {
 
 /// An open socket.
 struct Outbox {
+    kind: SocketType,
     socket: Socket,
     /// What somebody has subscribed to; `None` where the socket does not tell.
     topics: Option<BTreeSet<Box<[u8]>>>,
@@ -117,7 +118,7 @@ impl Sender {
     fn new(socket: Socket, kind: SocketType, context: Option<Context>, endpoint: String) -> Self {
         let topics = (kind == zmq::XPUB).then(BTreeSet::new);
         Sender {
-            outbox: Mutex::new(Some(Outbox { socket, topics, context })),
+            outbox: Mutex::new(Some(Outbox { kind, socket, topics, context })),
             topic: None,
             endpoint,
             sent: AtomicU64::new(0),
@@ -140,13 +141,15 @@ impl Sender {
         &self.endpoint
     }
 
-    /// Waits until somebody has subscribed to something. What is published before, nobody gets.
+    /// Waits until somebody has subscribed to something, or pulls: what is published before, nobody gets, and what is pushed
+    /// before is [`Full`](EnqueueError::Full).
     ///
     /// A subscriber that is there is no promise for the next one: it joins when it does, and has missed what came before.
+    /// Where a PUSH socket connects, libzmq has a place for its peer, and so it is taken for one, before it is there.
     ///
     /// # Errors
-    /// [`is_timeout`](Error::is_timeout) if nobody has, [`is_config`](Error::is_config) where the socket does not tell,
-    /// PUSH and PUB, and [`is_closed`](Error::is_closed).
+    /// [`is_timeout`](Error::is_timeout) if nobody has, [`is_closed`](Error::is_closed), and
+    /// [`is_config`](Error::is_config) for a PUB socket made elsewhere, which does not tell.
     pub fn wait_for_subscriber(&self, timeout: Duration) -> Result<(), Error> {
         let deadline = Deadline::after(timeout);
         while !self.is_subscribed()? {
@@ -158,18 +161,21 @@ impl Sender {
         Ok(())
     }
 
-    /// Whether somebody has subscribed to something just now.
+    /// Whether somebody has subscribed to something just now; where it pushes, whether somebody pulls and has room.
     ///
     /// # Errors
     /// As for [`wait_for_subscriber`](Sender::wait_for_subscriber).
     pub fn is_subscribed(&self) -> Result<bool, Error> {
         let mut outbox = self.outbox();
-        let outbox = outbox.as_mut().ok_or_else(Error::closed)?;
-        outbox.hear();
-        let topics = outbox.topics.as_ref();
-        topics.map(|topics| !topics.is_empty()).ok_or_else(|| {
-            Error::config("a PUSH or PUB socket does not know whether anybody subscribed; an XPUB does")
-        })
+        let open = outbox.as_mut().ok_or_else(Error::closed)?;
+        open.hear();
+        match (open.kind, &open.topics) {
+            (zmq::PUSH, _) => Ok(open.has_room()),
+            (_, Some(topics)) => Ok(!topics.is_empty()),
+            (_, None) => {
+                Err(Error::config("a PUB socket does not know whether anybody subscribed; an XPUB does"))
+            }
+        }
     }
 
     /// Closes the socket, when what it took has left or the time is over. From then on it takes nothing.
@@ -211,7 +217,11 @@ impl Enqueue for Sender {
         let mut outbox = self.outbox();
         let open = outbox.as_mut().ok_or(EnqueueError::Closed)?;
         open.hear();
-        let (counter, result) = match open.send(self.topic.as_deref(), frame) {
+        let mut sent = open.send(self.topic.as_deref(), frame);
+        if sent == Err(zmq::Error::EAGAIN) && open.has_room() {
+            sent = open.send(self.topic.as_deref(), frame);
+        }
+        let (counter, result) = match sent {
             Ok(()) => {
                 if open.topics.as_ref().is_some_and(BTreeSet::is_empty) {
                     count(&self.unheard);
@@ -242,6 +252,11 @@ impl Outbox {
                 _ => {} // a message from a peer that is no subscriber
             }
         }
+    }
+
+    /// Whether there is room, by the latest news: a send that does not wait listens to news once a millisecond only.
+    fn has_room(&self) -> bool {
+        self.socket.get_events().is_ok_and(|events| events.contains(zmq::POLLOUT))
     }
 
     /// libzmq looks for room at the first part of a message, and then has it for the others.

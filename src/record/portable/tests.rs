@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::{BYTES_MAX, Decoder, PARTS_MAX, PortableError};
+use super::{BYTES_MAX, Decoder, Draft, PARTS_MAX, PortableError};
 use crate::callsite::{Count, Entry, Field, Metadata, Piece, Spec, Style, Type};
 use crate::level::Level;
 use crate::record::Secret;
@@ -246,6 +246,31 @@ fn same<A: crate::record::encode::Arguments>(arguments: A, count: usize) {
     assert_eq!(record.entry.types, owned.entry.types);
     assert_eq!(record.message().to_string(), owned.record().message().to_string());
     assert!(matches!(record.value(0), Some(value) if !matches!(value, crate::record::Value::Undecodable(_))));
+}
+
+#[test]
+fn a_draft_is_the_record_that_a_call_with_these_parts_makes() {
+    let pieces = [Piece::Argument(0, Spec::DISPLAY)];
+    let field = |(name, argument)| Field { name, argument, style: Style::Value };
+    let fields = [("n", 1), ("list", 2), ("gap", 3), ("nested", 4), ("n", 5)].map(field);
+    let (list, gap, nested) = (["ä", "", "longer than eight"], None::<()>, vec![Some((1_u8, "x")), None]);
+    let arguments =
+        ("text ß".hold(), (7_u128.hold(), (list.hold(), (gap.hold(), (nested.hold(), (0.5.hold(), ()))))));
+    let call = Owned::new(Level::Debug, "target", &pieces, &fields, arguments);
+    let called = call.record();
+    let mut bytes = b"before".to_vec();
+    Draft::new(Level::Debug, called.time(), "target", "text ß")
+        .location(called.module_path(), called.file(), called.line())
+        .thread(called.thread().process_id(), called.thread().id(), called.thread().name())
+        .field("n", &7_u128)
+        .field("list", &list)
+        .field("gap", &gap)
+        .field("nested", &nested)
+        .field("n", &0.5)
+        .write_portable(&mut bytes)
+        .unwrap();
+    let expected = bytes_of(&Record { stamp: 0, ..called });
+    assert_eq!(bytes.strip_prefix(b"before").unwrap(), expected);
 }
 
 #[test]

@@ -124,21 +124,20 @@ impl<'a> Attributes<'a> {
     fn rest(&self, level: treering::Level, message: &str) -> impl Iterator<Item = (&str, &str)> {
         let (number, name) = number_and_name(level);
         let is_merged = self.value("message").is_some();
-        let is_known = move |key: &str, json: &str| match key {
-            "levelno" => json.parse() == Ok(f64::from(number)),
-            "levelname" => text_of(json) == name,
-            "exc_text" | "stack_info" => message.contains(&*text_of(json)),
-            "exc_info" => json == "false",
-            "args" => is_merged || json == "[]",
-            "processName" => text_of(json) == "MainProcess",
-            "taskName" => false,
-            key => ATTRIBUTES.contains(&key) && key != "truncated",
+        let is_field = move |key: &str, json: &str| match key {
+            key if !ATTRIBUTES.contains(&key) => true,
+            _ if json == "null" => false,
+            "levelno" => json.parse() != Ok(f64::from(number)),
+            "levelname" => text_of(json) != name,
+            "exc_text" | "stack_info" => !message.contains(&*text_of(json)),
+            "exc_info" => json != "false",
+            "args" => !is_merged && json != "[]",
+            "processName" => text_of(json) != "MainProcess",
+            "taskName" | "truncated" => true,
+            _ => false,
         };
-        let is_own = |key: &str| ATTRIBUTES.contains(&key);
-        self.0
-            .iter()
-            .map(|(key, json)| (&**key, *json))
-            .filter(move |(key, json)| !is_known(key, json) && !(is_own(key) && *json == "null"))
+        let pairs = self.0.iter().map(|(key, json)| (&**key, *json));
+        pairs.filter(move |(key, json)| is_field(key, json))
     }
 
     fn module_path(&self) -> Cow<'a, str> {
@@ -312,4 +311,106 @@ fn string_len(text: &str) -> usize {
         ends
     });
     end.map_or(text.len(), |end| end + 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use treering::Level;
+    use treering::record::Decoder;
+
+    /// What a record says, of these attributes.
+    fn told(json: &str) -> String {
+        let mut bytes = Vec::new();
+        from_python(json.as_bytes(), &mut bytes).unwrap();
+        let mut decoder = Decoder::new();
+        let record = decoder.decode(&bytes).unwrap();
+        let fields = record.fields().map(|field| format!(" {}={field}", field.name()));
+        let place = format!("{}:{} {}", record.file(), record.line(), record.module_path());
+        let fields: String = fields.collect();
+        format!("{} {} [{place}] {}{fields}", record.level(), record.target(), record.message())
+    }
+
+    #[test]
+    fn a_level_and_a_text_are_a_record() {
+        assert_eq!(told(r#"{"levelno": 20, "msg": "text"}"#), "INFO  [:0 ] text");
+        assert_eq!(told(r#"{"levelname": "WARNING", "message": "text"}"#), "WARN  [:0 ] text");
+        assert_eq!(told(r#"{"levelno": 20, "msg": 17}"#), "INFO  [:0 ] 17");
+        assert_eq!(told(r#"{"levelno": 20, "msg": "first", "msg": "last"}"#), "INFO  [:0 ] last");
+    }
+
+    #[test]
+    fn what_has_no_place_in_a_record_is_a_field() {
+        let prepared = r#"{"name": "a.b", "msg": "m", "args": null, "levelname": "CRITICAL", "levelno": 50,
+            "pathname": "/x/y.py", "filename": "y.py", "module": "y", "exc_info": null, "exc_text": null,
+            "stack_info": null, "lineno": 7, "funcName": "f", "created": 1.5, "msecs": 500.0,
+            "relativeCreated": 1.0, "thread": 140735, "threadName": "T", "processName": "MainProcess",
+            "process": 3, "taskName": null, "mine": [1, 2], "message": "m", "asctime": "now"}"#;
+        assert_eq!(told(prepared), "ERROR a.b [/x/y.py:7 y::f] m levelname=CRITICAL levelno=50 mine=[1, 2]");
+        let raw = r#"{"levelno": 25, "levelname": "NOTICE", "msg": "%d of %s", "args": [1, "x"], "exc_text": "E: x",
+            "stack_info": "of %s", "processName": "Process-2", "taskName": "Task-1", "module": "m",
+            "funcName": "<module>", "truncated": true}"#;
+        assert_eq!(
+            told(raw),
+            "INFO  [:0 m] %d of %s levelno=25 levelname=NOTICE args=[1, \"x\"] exc_text=E: x processName=Process-2 \
+             taskName=Task-1 truncated=true"
+        );
+    }
+
+    #[test]
+    fn values_keep_their_types() {
+        let json = r#"{"levelno": 10, "msg": "", "a": -1, "b": 18446744073709551615, "c": 1e3, "d": "é\n",
+            "e": [1.5, 2], "f": [true], "g": ["x"], "h": [1, "x"], "i": {"k": []}, "j": [], "k": NaN,
+            "l": -Infinity, "m": "-Infinity \" NaN", "n": 36893488147419103232}"#;
+        let mut bytes = Vec::new();
+        from_python(json.as_bytes(), &mut bytes).unwrap();
+        let mut decoder = Decoder::new();
+        let record = decoder.decode(&bytes).unwrap();
+        let values: Vec<_> = record.fields().map(|field| format!("{:?}", field.value())).collect();
+        let kinds: Vec<_> = values.iter().map(|value| value.split('(').next().unwrap()).collect();
+        assert_eq!(
+            kinds,
+            [
+                "I64", "U64", "F64", "Str", "List", "List", "List", "Str", "Str", "List", "Str", "Str",
+                "Str", "I128"
+            ]
+        );
+        assert_eq!(record.field("m").unwrap().to_string(), "-Infinity \" NaN");
+        assert_eq!(record.field("l").unwrap().to_string(), "-Infinity");
+        assert_eq!(record.level(), Level::Debug);
+    }
+
+    #[test]
+    fn what_is_no_record_says_why() {
+        let why = |json: &[u8]| from_python(json, &mut Vec::new()).unwrap_err().to_string();
+        assert_eq!(why(br#"{"levelno": 20}"#), "a LogRecord without a message");
+        assert_eq!(why(br#"{"msg": "", "levelno": null}"#), "a LogRecord without a level");
+        for json in [&b""[..], b"[]", b"{", b"{\"a\": NaN", b"\xff", b"{\"msg\": \"\", \"levelno\": 1} 2"] {
+            assert!(why(json).starts_with("no LogRecord in JSON: "), "{json:?}");
+        }
+        let keys: String = (0..5000).map(|key| format!(r#""k{key}": 1, "#)).collect();
+        let many = format!(r#"{{{keys}"msg": "", "levelno": 20}}"#);
+        assert_eq!(why(many.as_bytes()), "too large for a portable record");
+        let deep = format!(
+            r#"{{"msg": "", "levelno": 20, "deep": {}{}}}"#,
+            "[".repeat(100_000),
+            "]".repeat(100_000)
+        );
+        assert!(told(&deep).starts_with("DEBUG") || told(&deep).starts_with("INFO"), "kept as text");
+    }
+
+    #[test]
+    fn a_time_that_cannot_be_is_now() {
+        let time = |created: &str| {
+            let mut bytes = Vec::new();
+            let json = format!(r#"{{"levelno": 20, "msg": "", "created": {created}}}"#);
+            from_python(json.as_bytes(), &mut bytes).unwrap();
+            Decoder::new().decode(&bytes).unwrap().time().as_nanos()
+        };
+        assert_eq!(time("1700000000.25"), 1_700_000_000_250_000_000);
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as u64;
+        for created in ["-1.0", "1e300", "\"x\"", "null"] {
+            assert!(time(created) >= now, "{created}");
+        }
+    }
 }

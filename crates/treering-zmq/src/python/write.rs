@@ -173,3 +173,45 @@ fn write(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
     // Neither memory nor strings, numbers and options of them fail.
     let _ = serde_json::to_writer(out, value);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use treering::Level;
+    use treering::record::{Decoder, Draft, Timestamp};
+
+    fn json(draft: Draft<'_>) -> serde_json::Value {
+        let (mut bytes, mut line) = (Vec::new(), Vec::new());
+        draft.write_portable(&mut bytes).unwrap();
+        PythonRecord::new().format(&Decoder::new().decode(&bytes).unwrap(), &mut line);
+        assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1, "a line");
+        serde_json::from_slice(&line).unwrap()
+    }
+
+    fn draft(message: &str) -> Draft<'_> {
+        Draft::new(Level::Warn, Timestamp::from_nanos(1_700_000_000_123_456_789), "app", message)
+    }
+
+    #[test]
+    fn a_field_never_takes_the_place_of_an_attribute_or_of_another_field() {
+        let record = json(
+            draft("m").field("msg", "x").field("a", &1).field("a", &2).field("a_2", &3).field("msg_2", &4),
+        );
+        assert_eq!(
+            (&record["msg"], &record["msg_2"], &record["msg_2_2"]),
+            (&"m".into(), &"x".into(), &4.into())
+        );
+        assert_eq!((&record["a"], &record["a_2"], &record["a_2_2"]), (&1.into(), &2.into(), &3.into()));
+    }
+
+    #[test]
+    fn times_and_places_are_as_python_has_them() {
+        let record = json(draft("\u{1b}\"").location("m", "src/db/pool.rs", 7).thread(1, 2, None));
+        assert_eq!((&record["created"], &record["msecs"]), (&1_700_000_000.123_456_8.into(), &123.0.into()));
+        assert!(record["relativeCreated"].as_f64().unwrap() < 0.0, "before this format was made");
+        assert_eq!((&record["filename"], &record["module"]), (&"pool.rs".into(), &"pool".into()));
+        assert_eq!((&record["levelname"], &record["message"]), (&"WARNING".into(), &"\u{1b}\"".into()));
+        assert!(record["processName"].is_null(), "of another process nobody knows it");
+        assert!(record["threadName"].is_null() && record["exc_text"].is_null());
+    }
+}
