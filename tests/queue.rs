@@ -148,7 +148,7 @@ fn frames_of_others_become_records_or_are_malformed() {
 #[test]
 fn a_handler_with_a_format_puts_its_lines_into_the_queue_and_tells_of_losses_in_it() {
     let line = |len: usize| "x".repeat(len);
-    // Room for one of the three, and for what is said of the other two.
+    // Room for one of the three, and not for what is said of the others.
     let queue = Arc::new(Locked::bounded(600));
     let format = Pattern::new("{level} {message}").unwrap();
     let (logger, guard) = builder()
@@ -156,7 +156,9 @@ fn a_handler_with_a_format_puts_its_lines_into_the_queue_and_tells_of_losses_in_
         .error_hook(|_| {})
         .start()
         .unwrap();
-    [500, 501, 502].map(|len| info!(logger: logger, "{}", line(len)));
+    for len in 560..563 {
+        info!(logger: logger, "{}", line(len));
+    }
     guard.flush(LONG).unwrap();
     let mut frames = Frames::new();
     assert_eq!(queue.dequeue(&mut frames, Deadline::after(LONG)).unwrap(), Dequeued::Some(1));
@@ -165,7 +167,7 @@ fn a_handler_with_a_format_puts_its_lines_into_the_queue_and_tells_of_losses_in_
     assert_eq!(queue.dequeue(&mut frames, Deadline::after(LONG)).unwrap(), Dequeued::Some(2));
     let lines: Vec<_> = frames.iter().map(|frame| std::str::from_utf8(frame).unwrap().to_owned()).collect();
     let lost = "WARN 2 records lost here, the queue did not take them";
-    assert_eq!(lines, [format!("INFO {}", line(500)), lost.into(), "INFO after".into()]);
+    assert_eq!(lines, [format!("INFO {}", line(560)), lost.into(), "INFO after".into()]);
 }
 
 /// Panics at one message.

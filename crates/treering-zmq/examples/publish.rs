@@ -9,12 +9,13 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use treering::handler::{Console, Handler, QueueHandler};
+use treering::handler::{Console, QueueHandler};
 use treering::{Level, error, info, warn};
 use treering_zmq::{PythonRecord, Sender};
 
 const SOON: Duration = Duration::from_secs(5);
 
+#[expect(clippy::print_stdout, reason = "what the example is for")]
 fn main() -> Result<(), Box<dyn Error>> {
     let uri = std::env::args().nth(1).unwrap_or("tcp://127.0.0.1:5556".into());
     let sender = Arc::new(Sender::publisher().bind(&uri)?);

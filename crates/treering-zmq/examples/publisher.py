@@ -18,7 +18,8 @@ socket = zmq.Context().socket(zmq.XPUB)
 socket.bind(sys.argv[1] if len(sys.argv) > 1 else "tcp://127.0.0.1:5557")
 socket.recv()  # a subscription: what is sent before it is lost, and nobody knows
 
-logging.basicConfig(level=logging.DEBUG, handlers=[ZeroMQHandler(socket)])
+logging.getLogger().setLevel(logging.DEBUG)
+logging.getLogger().addHandler(ZeroMQHandler(socket))  # basicConfig would put its format into each message
 logger = logging.getLogger("app.orders")
 for order_id in range(3):
     logger.info("order %d filled", order_id, extra={"order_id": order_id, "venue": "XNAS"})

@@ -12,6 +12,7 @@ use treering::Listener;
 use treering::handler::Console;
 use treering_zmq::{Receiver, from_python};
 
+#[expect(clippy::print_stdout, reason = "what the example is for")]
 fn main() -> Result<(), Box<dyn Error>> {
     let uri = std::env::args().nth(1).unwrap_or("tcp://127.0.0.1:5557".into());
     let receiver = Receiver::subscriber().connect(&uri)?;

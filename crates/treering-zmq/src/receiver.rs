@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use treering::queue::{Deadline, Dequeue, DequeueError, Dequeued, Frames};
 use zmq::{DONTWAIT, Message, POLLIN, Socket, SocketType};
@@ -18,6 +19,8 @@ const HIGH_WATER_MARK: u32 = 1000;
 const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How many times that libzmq takes in before it cuts the connection: what is between is counted one by one.
 const CUT_OFF_FACTOR: usize = 4;
+/// So long, and so many messages, is handed out after a close while more comes: what had come by then is among it.
+const DRAIN_TIME: Duration = Duration::from_millis(200);
 
 /// The receiving side of a ZeroMQ socket: what a [`Listener`](treering::Listener) takes records out of.
 ///
@@ -69,6 +72,8 @@ struct Inbox {
     frame_bytes_max: usize,
     /// The last part of a message.
     message: Message,
+    /// Since the close was seen: until when more is taken, and how many messages at least.
+    drain: Option<(Deadline, usize)>,
 }
 
 #[derive(Default, Debug)]
@@ -120,7 +125,13 @@ impl Receiver {
         endpoint: String,
     ) -> Result<Self, Error> {
         Ok(Receiver {
-            inbox: Mutex::new(Some(Inbox { monitor, socket, frame_bytes_max, message: Message::new() })),
+            inbox: Mutex::new(Some(Inbox {
+                monitor,
+                socket,
+                frame_bytes_max,
+                message: Message::new(),
+                drain: None,
+            })),
             bell: Bell::new()?,
             is_closed: AtomicBool::new(false),
             endpoint,
@@ -162,7 +173,9 @@ impl Dequeue for Receiver {
                 Ok(0) if is_rung || deadline.has_passed() => return Ok(Dequeued::Empty),
                 Ok(0) => open.wait(&self.bell, deadline).map_err(DequeueError::new)?,
                 Ok(taken) => {
-                    if is_rung {
+                    if is_closed && open.is_drained_after(taken) {
+                        *inbox = None;
+                    } else if is_rung {
                         self.bell.ring(); // for the next call: this one did not wait
                     }
                     return Ok(Dequeued::Some(taken));
@@ -202,6 +215,15 @@ impl Inbox {
             }
         }
         Ok(frames.len() - before)
+    }
+
+    /// After a close: whether that was enough, as more would come for ever.
+    fn is_drained_after(&mut self, taken: usize) -> bool {
+        let least = || self.socket.get_rcvhwm().map_or(0, |messages| usize::try_from(messages).unwrap_or(0));
+        let (until, left) = self.drain.unwrap_or_else(|| (Deadline::after(DRAIN_TIME), least()));
+        let left = left.saturating_sub(taken);
+        self.drain = Some((until, left));
+        left == 0 && until.has_passed()
     }
 
     /// Receives a message, of which the last part stays, and says how many it had; `None` if none is there.

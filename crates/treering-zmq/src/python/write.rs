@@ -20,9 +20,9 @@ use super::{ATTRIBUTES, number_and_name};
 /// For [`QueueHandler::format`](treering::handler::QueueHandler::format); in a file it makes a line each.
 ///
 /// ```
-/// use treering::handler::Stream;
+/// use treering::handler::Console;
 /// use treering_zmq::PythonRecord;
-/// let handler = Stream::new(std::io::sink()).format(PythonRecord::new());
+/// let handler = Console::stdout().format(PythonRecord::new());
 /// ```
 #[derive(Debug)]
 pub struct PythonRecord {

@@ -126,6 +126,24 @@ fn what_is_published_before_anybody_subscribes_is_counted_as_unheard() {
 }
 
 #[test]
+fn a_stop_ends_a_listener_that_is_sent_to_without_end() {
+    let receiver = Arc::new(Receiver::puller().bind(LOOPBACK).unwrap());
+    let sender = Arc::new(Sender::pusher().connect(receiver.endpoint()).unwrap());
+    let flood = sender.clone();
+    let flood =
+        std::thread::spawn(move || while !matches!(flood.enqueue(b"frame"), Err(EnqueueError::Closed)) {});
+    let listening = Listener::new(receiver.clone()).error_hook(|_| {}).start().unwrap();
+    until("it listens", || receiver.report().received > 0);
+    let since = Instant::now();
+    let report = listening.stop(LONG).unwrap();
+    assert!(since.elapsed() < LONG / 2, "its end, not its deadline");
+    report.assert_balanced();
+    assert_eq!((report.received, report.abandoned), (receiver.report().received, 0));
+    let _ = sender.close(Duration::from_millis(10));
+    flood.join().unwrap();
+}
+
+#[test]
 fn a_socket_of_the_users_own_may_be_used() {
     let context = zmq::Context::new();
     let socket = |kind| context.socket(kind).unwrap();
