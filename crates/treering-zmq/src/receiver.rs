@@ -203,8 +203,13 @@ impl Inbox {
         if let Some(monitor) = &mut self.monitor {
             monitor.look(&self.socket, counts);
         }
-        while !frames.is_full() {
-            let Some(parts) = self.receive()? else { break };
+        loop {
+            let parts = match self.receive() {
+                Ok(Some(parts)) => parts,
+                Ok(None) => break,
+                Err(error) if frames.len() == before => return Err(error),
+                Err(_) => break, // which the next call will see
+            };
             counts.received.fetch_add(1, Ordering::Relaxed);
             // Of two parts the first is the topic.
             if parts <= 2 && self.message.len() <= self.frame_bytes_max {
@@ -212,6 +217,9 @@ impl Inbox {
             } else {
                 counts.refused.fetch_add(1, Ordering::Relaxed);
                 frames.push(b"");
+            }
+            if frames.is_full() {
+                break;
             }
         }
         Ok(frames.len() - before)

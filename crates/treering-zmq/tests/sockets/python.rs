@@ -283,7 +283,6 @@ fn a_subscriber_that_is_killed_is_missed_and_the_next_one_is_served() {
     let Some(python) = python() else { return };
     let sender = Sender::publisher().bind(LOOPBACK).unwrap();
     let receive = ["SUB", "connect", sender.endpoint()];
-    drop(Peer::start(python, "receive.py", &receive)); // killed before or after it subscribed
     let peer = Peer::start(python, "receive.py", &receive);
     peer.line();
     sender.wait_for_subscriber(LONG).unwrap();

@@ -10,7 +10,7 @@ use treering::queue::{
     Deadline, Dequeue, DequeueError, Dequeued, Enqueue, EnqueueError, Frames, conformance,
 };
 use treering::{Listener, info};
-use treering_zmq::{Receiver, Sender};
+use treering_zmq::{Receiver, ReceiverOptions, Sender};
 
 const LOOPBACK: &str = "tcp://127.0.0.1:*";
 
@@ -26,8 +26,8 @@ impl Pair {
         Pair { sender, receiver, is_closed: AtomicBool::new(false) }
     }
 
-    fn over(uri: &str) -> Self {
-        let receiver = Receiver::puller().bind(uri).unwrap();
+    fn over(uri: &str, options: ReceiverOptions) -> Self {
+        let receiver = options.bind(uri).unwrap();
         Pair::new(Sender::pusher().connect(receiver.endpoint()).unwrap(), receiver)
     }
 
@@ -57,7 +57,7 @@ impl Dequeue for Pair {
 
     fn close(&self) {
         // What nobody takes out does not leave; the suite closes queues that are full.
-        let _ = self.sender.close(Duration::from_secs(1));
+        let _ = self.sender.close(conformance::SETTLE);
         self.is_closed.store(true, Ordering::Release);
         self.receiver.wake();
     }
@@ -85,12 +85,14 @@ fn over_ipc_the_pair_keeps_the_contract_of_queues() {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let directory = tempfile::tempdir().unwrap();
     let path = |number: u32| format!("ipc://{}/{number}", directory.path().display());
-    conformance::run(|| Pair::over(&path(NUMBER.fetch_add(1, Ordering::Relaxed))));
+    // Without a limit: a receiver that is full loses the rest of a connection that ends meanwhile, see docs/zeromq.md.
+    let options = || Receiver::puller().high_water_mark(0);
+    conformance::run(|| Pair::over(&path(NUMBER.fetch_add(1, Ordering::Relaxed)), options()));
 }
 
 #[test]
 fn over_tcp_the_pair_keeps_the_contract_of_queues() {
-    conformance::run(|| Pair::over(LOOPBACK));
+    conformance::run(|| Pair::over(LOOPBACK, Receiver::puller()));
 }
 
 #[test]
