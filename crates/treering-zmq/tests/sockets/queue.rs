@@ -9,7 +9,8 @@ use treering::handler::{Capture, QueueHandler};
 use treering::queue::{
     Deadline, Dequeue, DequeueError, Dequeued, Enqueue, EnqueueError, Frames, conformance,
 };
-use treering::{Listener, info};
+use treering::record::{Draft, Timestamp};
+use treering::{Level, Listener, Prepared, info};
 use treering_zmq::{Receiver, ReceiverOptions, Sender};
 
 const LOOPBACK: &str = "tcp://127.0.0.1:*";
@@ -127,6 +128,11 @@ fn what_is_published_before_anybody_subscribes_is_counted_as_unheard() {
     until("it has left", || !sender.is_subscribed().unwrap());
 }
 
+/// Makes a record of any frame.
+fn any(_: &[u8], out: &mut Vec<u8>) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    Ok(Draft::new(Level::Info, Timestamp::from_nanos(0), "any", "").write_portable(out)?)
+}
+
 #[test]
 fn a_stop_ends_a_listener_that_is_sent_to_without_end() {
     let receiver = Arc::new(Receiver::puller().bind(LOOPBACK).unwrap());
@@ -134,7 +140,12 @@ fn a_stop_ends_a_listener_that_is_sent_to_without_end() {
     let flood = sender.clone();
     let flood =
         std::thread::spawn(move || while !matches!(flood.enqueue(b"frame"), Err(EnqueueError::Closed)) {});
-    let listening = Listener::new(receiver.clone()).error_hook(|_| {}).start().unwrap();
+    let slow = |_: &_| {
+        std::thread::sleep(Duration::from_micros(100)); // so the queue is never empty
+        Prepared::Drop("slowly")
+    };
+    let listening =
+        Listener::new(receiver.clone()).translate(any).prepare(slow).error_hook(|_| {}).start().unwrap();
     until("it listens", || receiver.report().received > 0);
     let since = Instant::now();
     let report = listening.stop(LONG).unwrap();
@@ -196,9 +207,11 @@ fn a_close_lets_out_what_was_sent_or_says_that_the_time_was_over() {
     assert!(sender.wait_for_subscriber(LONG).unwrap_err().is_closed());
     sender.close(LONG).unwrap();
     let mut frames = Frames::new();
-    while frames.len() < 500 {
-        let _ = receiver.dequeue(&mut frames, Deadline::after(LONG)).unwrap();
+    let deadline = Deadline::after(LONG);
+    while frames.len() < 500 && !deadline.has_passed() {
+        let _ = receiver.dequeue(&mut frames, deadline).unwrap();
     }
+    assert_eq!(frames.len(), 500);
 
     let sender = Sender::pusher().connect("tcp://127.0.0.1:1").unwrap(); // where nobody is
     sender.enqueue(b"frame").unwrap();

@@ -1,6 +1,6 @@
 """Makes LogRecords of what comes over ZeroMQ and prints what a Formatter makes of them.
 
-receive.py KIND WAY URI: a line of JSON for each message: its attributes, and how it is formatted. First its address, then
+receive.py KIND WAY URI: a line of JSON for each message: what it says, and how it is formatted. First its address, then
 the attributes of a record of Python's own, as its QueueHandler prepares it. Receives until it is killed.
 """
 
@@ -32,5 +32,6 @@ logging.getLogger("own").warning("own %d", 7)
 
 formatter = logging.Formatter("%(name)s %(levelname)s %(levelno)d %(filename)s %(process)d: %(message)s")
 while True:
-    record = logging.makeLogRecord(json.loads(socket.recv_multipart()[-1]))
-    print(json.dumps({"record": record.__dict__, "text": formatter.format(record)}), flush=True)
+    attributes = json.loads(socket.recv_multipart()[-1])
+    record = logging.makeLogRecord(attributes)
+    print(json.dumps({"record": attributes, "text": formatter.format(record)}), flush=True)
