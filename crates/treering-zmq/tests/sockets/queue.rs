@@ -9,7 +9,7 @@ use treering::handler::{Capture, QueueHandler};
 use treering::queue::{
     Deadline, Dequeue, DequeueError, Dequeued, Enqueue, EnqueueError, Frames, conformance,
 };
-use treering::record::{Draft, Timestamp};
+use treering::record::{Draft, Record, Timestamp};
 use treering::{Level, Listener, Prepared, info};
 use treering_zmq::{Receiver, ReceiverOptions, Sender};
 
@@ -140,7 +140,7 @@ fn a_stop_ends_a_listener_that_is_sent_to_without_end() {
     let flood = sender.clone();
     let flood =
         std::thread::spawn(move || while !matches!(flood.enqueue(b"frame"), Err(EnqueueError::Closed)) {});
-    let slow = |_: &_| {
+    let slow = |_: &Record<'_>| {
         std::thread::sleep(Duration::from_micros(100)); // so the queue is never empty
         Prepared::Drop("slowly")
     };
