@@ -22,6 +22,7 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// A Python with pyzmq: `TREERING_PYTHON`, which must be one, or else an environment of the tests' own, into which it is
 /// installed once. `None`, with the reason printed, where that cannot be had.
+#[expect(clippy::print_stdout, reason = "who skips says so")]
 pub(crate) fn python() -> Option<&'static Path> {
     static PYTHON: OnceLock<Option<PathBuf>> = OnceLock::new();
     let python = PYTHON.get_or_init(|| {
