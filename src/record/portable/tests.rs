@@ -269,7 +269,9 @@ fn a_draft_is_the_record_that_a_call_with_these_parts_makes() {
         .field("n", &0.5)
         .write_portable(&mut bytes)
         .unwrap();
-    let expected = bytes_of(&Record { stamp: 0, ..called });
+    let thread = called.thread();
+    let of_nobody = Thread::of_process(thread.process_id(), 0, thread.id(), thread.name());
+    let expected = bytes_of(&Record { stamp: 0, thread: &of_nobody, ..called });
     assert_eq!(bytes.strip_prefix(b"before").unwrap(), expected);
 }
 
