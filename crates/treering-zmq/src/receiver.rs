@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use treering::queue::{Deadline, Dequeue, DequeueError, Dequeued, Frames};
@@ -57,12 +57,21 @@ const DRAIN_TIME: Duration = Duration::from_millis(200);
 /// let handler = treering::handler::QueueHandler::new(receiver);
 /// ```
 pub struct Receiver {
-    /// `None` when it is closed, and empty.
-    inbox: Mutex<Option<Inbox>>,
+    inbox: Mutex<Place>,
+    /// Notified when the inbox is back.
+    returned: Condvar,
     bell: Bell,
     is_closed: AtomicBool,
     endpoint: String,
     counts: Counts,
+}
+
+/// Where the inbox is: one thread at a time has it, and others wait for their turn.
+enum Place {
+    Here(Inbox),
+    Lent,
+    /// It was closed, and is empty.
+    Gone,
 }
 
 /// An open socket, and what it may receive.
@@ -125,13 +134,14 @@ impl Receiver {
         endpoint: String,
     ) -> Result<Self, Error> {
         Ok(Receiver {
-            inbox: Mutex::new(Some(Inbox {
+            inbox: Mutex::new(Place::Here(Inbox {
                 monitor,
                 socket,
                 frame_bytes_max,
                 message: Message::new(),
                 drain: None,
             })),
+            returned: Condvar::new(),
             bell: Bell::new()?,
             is_closed: AtomicBool::new(false),
             endpoint,
@@ -155,14 +165,54 @@ impl Receiver {
         }
     }
 
-    fn inbox(&self) -> MutexGuard<'_, Option<Inbox>> {
+    /// Waits for the inbox; what there is to say instead, where it is gone, or lent to others until the deadline.
+    fn turn(&self, deadline: Deadline) -> Result<Turn<'_>, Dequeued> {
+        let mut place = self.inbox();
+        loop {
+            match std::mem::replace(&mut *place, Place::Lent) {
+                Place::Here(inbox) => return Ok(Turn { receiver: self, inbox: Some(inbox) }),
+                Place::Lent => {}
+                Place::Gone => {
+                    *place = Place::Gone;
+                    return Err(Dequeued::Closed);
+                }
+            }
+            place = match deadline.left() {
+                None => self.returned.wait(place).unwrap_or_else(PoisonError::into_inner),
+                Some(Duration::ZERO) => return Err(Dequeued::Empty),
+                Some(left) => {
+                    self.returned.wait_timeout(place, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+
+    fn inbox(&self) -> MutexGuard<'_, Place> {
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Has the inbox, and gives it back; `None` where it is gone from now on.
+struct Turn<'a> {
+    receiver: &'a Receiver,
+    inbox: Option<Inbox>,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let place = self.inbox.take().map_or(Place::Gone, Place::Here);
+        *self.receiver.inbox() = place;
+        self.receiver.returned.notify_all();
     }
 }
 
 impl Dequeue for Receiver {
     fn dequeue(&self, frames: &mut Frames, deadline: Deadline) -> Result<Dequeued, DequeueError> {
-        let mut inbox = self.inbox();
+        let mut turn = match self.turn(deadline) {
+            Ok(turn) => turn,
+            Err(instead) => return Ok(instead),
+        };
+        let inbox = &mut turn.inbox;
         loop {
             let Some(open) = inbox.as_mut() else { return Ok(Dequeued::Closed) };
             // Before the socket is asked: what was there when it was closed comes out.
