@@ -30,7 +30,6 @@ impl Housekeeping {
     }
 
     /// How long until the next time.
-    #[cfg(not(treering_loom))]
     pub(crate) fn left(&self) -> Duration {
         self.next.saturating_duration_since(clock::now())
     }
