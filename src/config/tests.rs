@@ -83,5 +83,5 @@ fn times_and_bytes_have_units() {
 fn places_count_characters() {
     let table = Table::parse("a = 'ä'\nb = { 'ß' = 1, c = 2 }", "file").unwrap();
     let problem = table.table("b").unwrap().unwrap().text("c").unwrap_err().to_string();
-    assert_eq!(problem, "file:2:17: b.c: 2 is no text: put it between quotes");
+    assert_eq!(problem, "file:2:16: b.c: 2 is no text: put it between quotes");
 }
