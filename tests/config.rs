@@ -220,6 +220,8 @@ fn a_watched_file_counts_soon_after_it_was_written() {
     let builder =
         config.builder().unwrap().error_hook(move |fault| told.lock().unwrap().push(fault.to_owned()));
     let (logger, guard) = builder.handler(capture.clone()).start().unwrap();
+    assert!(Config::read(&path).unwrap().watch(&guard, Duration::ZERO).unwrap_err().is_config());
+    assert!(Config::parse("").unwrap().watch(&guard, SOON).unwrap_err().is_config());
     config.watch(&guard, Duration::from_millis(5)).unwrap();
 
     says("filter = 'info'");

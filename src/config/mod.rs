@@ -165,8 +165,9 @@ impl Config {
     /// handler whose table says what it said goes on untouched; one whose table changed is replaced, under its name; what is
     /// no longer there is removed. Handlers that the program added itself stay.
     ///
-    /// First everything is read and all new handlers are made. If anything is wrong, that is the error, and nothing has
-    /// changed. `timeout` is for each handler that is added, removed or replaced; if one takes longer, the rest is left for
+    /// First everything is read and all new handlers are made. If anything is wrong, that is the error, and the engine goes on
+    /// as it was. To make a handler opens its file, though: one that it truncates, or that rolls on start, is then, whatever
+    /// comes of the rest. `timeout` is for each handler that is added, removed or replaced; if one takes longer, the rest is left for
     /// another call.
     ///
     /// A filter from `RUST_LOG` stays.
@@ -182,7 +183,8 @@ impl Config {
     /// [`error_hook`](Builder::error_hook) is told.
     ///
     /// # Errors
-    /// [`is_config`](Error::is_config) if there is no file, and [`is_io`](Error::is_io) if the system refuses a thread.
+    /// [`is_config`](Error::is_config) if there is no file, or no time between two looks, and [`is_io`](Error::is_io) if the
+    /// system refuses a thread.
     ///
     /// ```
     /// # use std::time::Duration;

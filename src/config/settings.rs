@@ -4,6 +4,7 @@ use super::table::{Choice, Table};
 use crate::builder::Builder;
 use crate::error::Error;
 use crate::filter::Filter;
+use crate::format::lower;
 use crate::level::Level;
 use crate::listener::Wait;
 use crate::overflow::Overflow;
@@ -36,7 +37,7 @@ pub(super) fn apply(table: &Table, mut builder: Builder) -> Result<Builder, Erro
     }
     if let Some(limits) = table.table("fill_limit")? {
         for level in Level::ALL {
-            if let Some(percent) = limits.number(key_of(level))? {
+            if let Some(percent) = limits.number(lower(level))? {
                 builder = builder.fill_limit(level, percent);
             }
         }
@@ -68,23 +69,13 @@ fn size(table: &Table, key: &str) -> Result<Option<usize>, Error> {
     table.bytes(key)?.map(fit).transpose()
 }
 
-fn key_of(level: Level) -> &'static str {
-    match level {
-        Level::Error => "error",
-        Level::Warn => "warn",
-        Level::Info => "info",
-        Level::Debug => "debug",
-        Level::Trace => "trace",
-    }
-}
-
 /// `default`, and a level's own.
 fn overflow(policies: &Table, mut builder: Builder) -> Result<Builder, Error> {
     if let Some(policy) = policy(policies, "default")? {
         builder = builder.overflow(policy);
     }
     for level in Level::ALL {
-        if let Some(policy) = policy(policies, key_of(level))? {
+        if let Some(policy) = policy(policies, lower(level))? {
             builder = builder.overflow_at(level, policy);
         }
     }

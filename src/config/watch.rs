@@ -26,6 +26,9 @@ fn stamp(path: &Path) -> Stamp {
 
 pub(super) fn start(mut config: Config, guard: &Guard, every: Duration) -> Result<(), Error> {
     let path = config.path.clone().ok_or_else(without_file)?;
+    if every.is_zero() {
+        return Err(Error::config("to look at a file without a pause would keep a core busy"));
+    }
     let (logger, is_global) = (guard.logger.clone(), guard.is_global);
     // Read once more at the first look: the file may have been changed since it was read.
     let mut seen = None;

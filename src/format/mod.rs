@@ -99,7 +99,8 @@ impl<F: Format + ?Sized> Format for Box<F> {
     }
 }
 
-fn lower(level: Level) -> &'static str {
+/// A level's name in small letters.
+pub(crate) fn lower(level: Level) -> &'static str {
     match level {
         Level::Error => "error",
         Level::Warn => "warn",
