@@ -7,6 +7,7 @@
 
 #![allow(missing_docs, reason = "for the models, not for users")]
 
+use std::task::Waker;
 use std::time::Duration;
 
 use crate::callsite::{
@@ -16,7 +17,7 @@ use crate::clock::Deadline;
 use crate::fault::Faults;
 use crate::handler::{Batch, Handler, HandlerError, Routed};
 use crate::level::Level;
-use crate::listener::{Books, Control, Core, Handlers, Lane, Listener};
+use crate::listener::{Books, Change, Control, Core, Handlers, Lane, Listener, Request, What};
 use crate::origin::Origin;
 use crate::overflow::{DropHook, Overflow, Policies, Reason};
 use crate::record::{Thread, Value};
@@ -111,6 +112,32 @@ impl Engine {
         self.core.control.wait_for(ticket, never()).expect("loom has no time");
     }
 
+    /// As [`flush`](Self::flush) of a task: the ticket to poll for.
+    pub fn ask_for_flush(&self) -> u64 {
+        self.core.ask_for_flush()
+    }
+
+    /// Whether the flush with this ticket is done; else `waker` is woken when it is.
+    pub fn poll_flush(&self, ticket: u64, waker: Waker) -> bool {
+        self.core.control.poll_for(ticket, waker).0.is_ready()
+    }
+
+    /// Puts another handler into the place of the one there is. Returns the same engine for who asks what that one got.
+    pub fn replace_handler(&self) -> Engine {
+        let after = Engine { written: Written::new(), ..self.clone() };
+        let handler = Routed::of(Writer { written: after.written.clone() });
+        let request = Request::new(Change { name: WRITER.into(), what: What::Replace(handler) });
+        let ticket = self.core.ask_for(request.clone());
+        self.core.control.wait_for(ticket, never()).expect("loom has no time");
+        request.outcome().expect("it is met before its ticket is answered").expect("there is one to replace");
+        after
+    }
+
+    /// The handler panics when it gets this number, once.
+    pub fn panic_at(&self, number: u64) {
+        self.written.look(|pages| pages.panic_at = Some(number));
+    }
+
     /// As `stop` of an engine with a listener thread, up to the report.
     pub fn stop(&self) {
         self.core.close();
@@ -125,6 +152,11 @@ impl Engine {
     /// What the handler had been given when it was flushed last.
     pub fn flushed(&self) -> Vec<(u32, u64)> {
         self.written.look(|pages| pages.records[..pages.flushed].to_vec())
+    }
+
+    /// Whether the handler was dropped.
+    pub fn has_dropped(&self) -> bool {
+        self.written.look(|pages| pages.is_dropped)
     }
 
     /// The engine takes no more records; nobody waits for its listener.
@@ -145,7 +177,7 @@ impl Engine {
     /// The report that `stop` would have returned, once the model's threads were joined.
     pub fn settle(&self, mut listening: Listening) -> Report {
         listening.listener.count_late();
-        self.written.look(|pages| assert_eq!(pages.faults, [""; 0]));
+        self.written.look(|pages| assert_eq!(pages.faults.len(), pages.panics, "{:?}", pages.faults));
         let report = self.core.report();
         assert_eq!(report.rings, listening.listener.rings(), "rings that nobody would drain");
         report
@@ -172,6 +204,11 @@ impl Listening {
     /// Turns and parks like [`run`](Self::run), until so many flushes were answered.
     pub fn run_until_flushed(&mut self, flushes: u64) {
         self.listener.run_until(|answered| answered >= flushes);
+    }
+
+    /// Turns and parks like [`run`](Self::run), until a ring waits for its next thread.
+    pub fn run_until_reclaimed(&mut self, engine: &Engine) {
+        self.listener.run_until(|_| engine.core.transport.free_rings() > 0);
     }
 
     /// One turn.
@@ -235,6 +272,11 @@ impl Caller {
     /// Whether the thread has a ring of its own, and which.
     pub fn ring(&self) -> Option<usize> {
         if let Place::Own(producer) = &self.place { Some(producer.index()) } else { None }
+    }
+
+    /// Whether it was told that the engine has stopped when it asked for a ring.
+    pub fn is_refused(&self) -> bool {
+        matches!(self.place, Place::Refused)
     }
 
     pub fn log(&mut self, number: u64) -> Fate {
@@ -410,6 +452,9 @@ unsafe impl Payload for Number {
     }
 }
 
+/// The handler's name.
+const WRITER: &str = "writer";
+
 /// The handler: buffers like a file does, so that only a flush brings its records out.
 struct Writer {
     written: Written,
@@ -418,17 +463,33 @@ struct Writer {
 impl Handler for Writer {
     fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
         for record in batch {
-            self.written.look(|pages| match (record.target(), record.value(0)) {
-                ("model", Some(Value::U64(number))) => pages.records.push((record.thread().id(), number)),
-                ("treering::loss", Some(Value::U64(records))) => {
-                    let number = |name| record.field(name).and_then(|field| field.value().as_u64());
-                    let [first, last] = ["first", "last"].map(|name| number(name).expect("a loss has it"));
-                    pages.told_lost.push(Told { records, first, last, behind: pages.records.len() });
+            let panics = self.written.look(|pages| {
+                match (record.target(), record.value(0)) {
+                    ("model", Some(Value::U64(number))) if pages.panic_at == Some(number) => {
+                        pages.panic_at = None;
+                        pages.panics += 1;
+                        return true;
+                    }
+                    ("model", Some(Value::U64(number))) => pages.records.push((record.thread().id(), number)),
+                    ("treering::loss", Some(Value::U64(records))) => {
+                        let number = |name| record.field(name).and_then(|field| field.value().as_u64());
+                        let [first, last] = ["first", "last"].map(|name| number(name).expect("a loss has it"));
+                        pages.told_lost.push(Told { records, first, last, behind: pages.records.len() });
+                    }
+                    other => pages.faults.push(format!("no record of the model's: {other:?}")),
                 }
-                other => pages.faults.push(format!("no record of the model's: {other:?}")),
+                false
             });
+            if panics {
+                // Without the hook, which would print it in each execution.
+                std::panic::resume_unwind(Box::new("the model's"));
+            }
         }
         Ok(())
+    }
+
+    fn name(&self) -> String {
+        WRITER.into()
     }
 
     fn flush(&mut self) -> Result<(), HandlerError> {
@@ -438,6 +499,12 @@ impl Handler for Writer {
 
     fn held(&self) -> u64 {
         self.written.look(|pages| (pages.records.len() - pages.flushed) as u64)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.written.look(|pages| pages.is_dropped = true);
     }
 }
 
@@ -461,6 +528,9 @@ struct Pages {
     /// How many of the records were flushed.
     flushed: usize,
     told_lost: Vec<Told>,
+    panic_at: Option<u64>,
+    panics: usize,
+    is_dropped: bool,
     faults: Vec<String>,
 }
 

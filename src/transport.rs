@@ -101,6 +101,7 @@ impl Transport {
     pub(crate) fn register(&self, thread: Thread) -> Result<Producer, NoRing> {
         {
             let mut registry = self.registry.lock();
+            #[cfg(not(treering_mutant = "reuse_after_close"))]
             if registry.closed {
                 return Err(NoRing::Closed);
             }
@@ -110,7 +111,7 @@ impl Transport {
                 let Tenancy::Free(producer) = std::mem::replace(&mut tenant.tenancy, Tenancy::Lent) else {
                     unreachable!("the free list names free rings")
                 };
-                self.generation.fetch_add(1, Ordering::Release);
+                self.generation.fetch_add(1, Ordering::Relaxed);
                 return Ok(producer);
             }
             if registry.counted == self.rings_max {
@@ -139,7 +140,7 @@ impl Transport {
             tenancy,
             consumer: Some(consumer),
         });
-        self.generation.fetch_add(1, Ordering::Release);
+        self.generation.fetch_add(1, Ordering::Relaxed);
         Ok(producer)
     }
 
@@ -149,9 +150,11 @@ impl Transport {
             let mut registry = self.registry.lock();
             let index = producer.index();
             registry.rings[index].tenancy = Tenancy::Left(producer);
-            self.generation.fetch_add(1, Ordering::Release);
+            #[cfg(not(treering_mutant = "leave_unnoticed"))]
+            self.generation.fetch_add(1, Ordering::Relaxed);
         }
         // Else a parked listener would not reclaim it, and the next thread would be given a new one.
+        #[cfg(not(treering_mutant = "leave_quietly"))]
         self.shared.state.wake();
     }
 
@@ -215,7 +218,7 @@ impl Transport {
         closing: bool,
         mut change: impl FnMut(usize, Option<Consumer>, &Arc<Thread>, Lease),
     ) {
-        let generation = self.generation.load(Ordering::Acquire);
+        let generation = self.generation.load(Ordering::Relaxed);
         if generation == *seen && !closing {
             return;
         }
@@ -241,7 +244,7 @@ impl Transport {
 
     /// Whether [`look`](Self::look) would show a change.
     pub(crate) fn has_changed(&self, seen: u64) -> bool {
-        self.generation.load(Ordering::Acquire) != seen
+        self.generation.load(Ordering::Relaxed) != seen
     }
 
     /// The listener has drained a ring that was left: another thread may have it.
@@ -268,6 +271,12 @@ impl Transport {
     /// How many records each ring was ever given, by ring number.
     pub(crate) fn placed(&self) -> Vec<u64> {
         self.registry.lock().rings.iter().map(|tenant| total(&tenant.counters.placed.load())).collect()
+    }
+
+    /// How many rings wait for a thread.
+    #[cfg(treering_loom)]
+    pub(crate) fn free_rings(&self) -> usize {
+        self.registry.lock().free.len()
     }
 
     /// Whether so many of each ring's records have their fate, which they get in the order in which they were placed.

@@ -57,7 +57,7 @@ impl State {
     /// After the commit: 0, or bits that [`attend`](Self::attend) deals with.
     #[inline(always)]
     pub(crate) fn after_commit(&self) -> u32 {
-        light_fence();
+        self.light_fence();
         self.word.word().load(Ordering::Relaxed)
     }
 
@@ -65,6 +65,7 @@ impl State {
     #[cold]
     pub(crate) fn attend(&self, mut bits: u32) {
         if bits & NEEDS_FENCE != 0 {
+            #[cfg(not(treering_mutant = "attend_without_fence"))]
             fence(Ordering::SeqCst);
             bits = self.word.word().load(Ordering::Relaxed);
         }
@@ -73,12 +74,24 @@ impl State {
         }
     }
 
+    /// The producer's half: orders nothing by itself, but keeps the compiler from moving the load before the store.
+    #[inline(always)]
+    fn light_fence(&self) {
+        #[cfg(not(treering_loom))]
+        crate::sync::compiler_fence(Ordering::SeqCst);
+        // With a membarrier on the other side it is worth a fence. Without one it is worth nothing.
+        #[cfg(all(treering_loom, not(treering_mutant = "no_light_fence")))]
+        if self.word.word().load(Ordering::Relaxed) & NEEDS_FENCE == 0 {
+            fence(Ordering::SeqCst);
+        }
+    }
+
     // ---- anyone
 
     /// Wakes the listener if it sleeps or is about to. What the caller wrote before is visible to the listener
     /// when it looks again.
     pub(crate) fn wake(&self) {
-        let before = self.word.word().fetch_and(!PARKED, Ordering::AcqRel);
+        let before = self.word.word().fetch_and(!PARKED, Ordering::Release);
         if before & PARKED != 0 {
             self.word.wake();
         }
@@ -86,7 +99,7 @@ impl State {
 
     /// The engine takes no more records from now on. Wakes the listener.
     pub(crate) fn close(&self) {
-        self.word.word().fetch_or(CLOSED, Ordering::AcqRel);
+        self.word.word().fetch_or(CLOSED, Ordering::Release);
         self.wake();
     }
 
@@ -96,15 +109,15 @@ impl State {
     /// before it calls [`park`](Self::park), and [`unpark`](Self::unpark) if it found something.
     pub(crate) fn announce_park(&self) {
         #[cfg(not(treering_mutant = "park_by_store"))]
-        self.word.word().fetch_or(PARKED, Ordering::AcqRel);
+        self.word.word().fetch_or(PARKED, Ordering::Acquire);
         #[cfg(treering_mutant = "park_by_store")]
         self.word.word().store(PARKED, Ordering::Release);
     }
 
     /// Sleeps until someone wakes the listener, or until `timeout` has passed.
     pub(crate) fn park(&self, timeout: Option<Duration>) {
-        let word = self.word.word().load(Ordering::Acquire);
-        if word & PARKED != 0 && word & CLOSED == 0 {
+        let word = self.word.word().load(Ordering::Relaxed);
+        if word & PARKED != 0 {
             self.word.wait(word, timeout);
         }
         self.unpark();
@@ -112,12 +125,12 @@ impl State {
 
     /// The listener is awake.
     pub(crate) fn unpark(&self) {
-        self.word.word().fetch_and(!PARKED, Ordering::AcqRel);
+        self.word.word().fetch_and(!PARKED, Ordering::Relaxed);
     }
 
     /// Makes every producer fence for itself from its next look at the word on.
     pub(crate) fn require_fences(&self) {
-        self.word.word().fetch_or(NEEDS_FENCE, Ordering::AcqRel);
+        self.word.word().fetch_or(NEEDS_FENCE, Ordering::Relaxed);
     }
 }
 
@@ -205,6 +218,7 @@ struct Waiting<'a>(&'a Room);
 impl<'a> Waiting<'a> {
     fn new(room: &'a Room) -> Self {
         room.waiters.fetch_add(1, Ordering::Relaxed);
+        #[cfg(not(treering_mutant = "no_waiting_fence"))]
         fence(Ordering::SeqCst);
         Waiting(room)
     }
@@ -299,15 +313,6 @@ impl HeavyFence {
         fence(Ordering::SeqCst);
         known
     }
-}
-
-/// The producer's half: orders nothing by itself, but keeps the compiler from moving the load before the store.
-#[inline(always)]
-fn light_fence() {
-    #[cfg(not(treering_loom))]
-    crate::sync::compiler_fence(Ordering::SeqCst);
-    #[cfg(all(treering_loom, not(treering_mutant = "no_light_fence")))]
-    fence(Ordering::SeqCst);
 }
 
 #[cfg(not(treering_loom))]

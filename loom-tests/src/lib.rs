@@ -18,7 +18,7 @@ const BRANCHES_MAX: usize = 20_000;
 /// Checks a model in every order of events with at most `preemptions` of them forced upon a thread that could go on
 /// (`None`: every order there is), and prints a line for the table.
 ///
-/// `LOOM_MAX_PREEMPTIONS` overrides the bound.
+/// `TREERING_MODELS_FURTHER` is added to the bound, `LOOM_MAX_PREEMPTIONS` overrides it.
 ///
 /// # Panics
 /// If the model fails; also if there was a single execution, which means that loom saw nothing to order, and if the
@@ -30,7 +30,9 @@ pub fn model(name: &str, preemptions: impl Into<Option<usize>>, run: impl Fn() +
         "LOOM_MAX_PERMUTATIONS and LOOM_MAX_DURATION end a model before it is checked, silently"
     );
     builder.max_branches = builder.max_branches.max(BRANCHES_MAX);
-    builder.preemption_bound = builder.preemption_bound.or(preemptions.into());
+    let further: usize =
+        std::env::var("TREERING_MODELS_FURTHER").map_or(0, |further| further.parse().unwrap());
+    builder.preemption_bound = builder.preemption_bound.or(preemptions.into().map(|bound| bound + further));
     let bound = builder.preemption_bound.map_or("none".into(), |bound| bound.to_string());
     let is_replay = builder.checkpoint_file.is_some();
 

@@ -2,8 +2,11 @@
 
 #![cfg(treering_loom)]
 
+use std::task::{Wake, Waker};
+
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, Ordering};
+use loom::sync::{Condvar, Mutex};
 use loom::thread;
 use treering::internals::{Engine, Wait};
 use treering_loom_tests::{assert_settled, model};
@@ -79,6 +82,52 @@ fn a_flush_that_races_with_stop_returns() {
         listening.run();
         flushing.join().unwrap();
         stopping.join().unwrap();
+        assert_settled(&engine.settle(listening), 1, &engine.written());
+    });
+}
+
+/// A task that sleeps until it is woken.
+struct Task {
+    is_woken: Mutex<bool>,
+    woken: Condvar,
+}
+
+impl Wake for Task {
+    fn wake(self: std::sync::Arc<Self>) {
+        *self.is_woken.lock().unwrap() = true;
+        self.woken.notify_one();
+    }
+}
+
+impl Task {
+    fn sleep(&self) {
+        let mut is_woken = self.is_woken.lock().unwrap();
+        while !std::mem::take(&mut *is_woken) {
+            is_woken = self.woken.wait(is_woken).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_task_that_waits_for_a_flush_is_woken() {
+    model("a_task_that_waits_for_a_flush_is_woken", 2, || {
+        let (engine, mut listening) = Engine::new(16, 2, Wait::Adaptive);
+        let mut caller = engine.caller(1);
+        caller.register();
+        let waiting = {
+            let engine = engine.clone();
+            thread::spawn(move || {
+                let task = std::sync::Arc::new(Task { is_woken: Mutex::new(false), woken: Condvar::new() });
+                caller.log(1);
+                let ticket = engine.ask_for_flush();
+                while !engine.poll_flush(ticket, Waker::from(task.clone())) {
+                    task.sleep();
+                }
+                assert_eq!(engine.flushed(), [(1, 1)]);
+            })
+        };
+        listening.run_until_flushed(1);
+        waiting.join().unwrap();
         assert_settled(&engine.settle(listening), 1, &engine.written());
     });
 }

@@ -69,3 +69,43 @@ fn a_ring_goes_to_the_next_thread_only_when_it_is_drained() {
         assert_eq!(written, [(1, 1), (2, 1)], "each under the name of its thread");
     });
 }
+
+#[test]
+fn a_ring_that_was_left_waits_for_its_next_thread_though_nobody_logs() {
+    model("a_ring_that_was_left_waits_for_its_next_thread_though_nobody_logs", 3, || {
+        let (engine, mut listening) = Engine::new(16, 1, Wait::Adaptive);
+        let (mut first, mut second) = (engine.caller(1), engine.caller(2));
+        first.register();
+        let ending = thread::spawn(move || {
+            first.log(1);
+            first.leave();
+        });
+        listening.run_until_reclaimed(&engine);
+        ending.join().unwrap();
+        second.register();
+        assert_eq!(second.ring(), Some(0));
+        assert_settled(&engine.settle(listening), 1, &engine.written());
+    });
+}
+
+#[test]
+fn after_a_stop_no_ring_is_given_to_anyone() {
+    model("after_a_stop_no_ring_is_given_to_anyone", None, || {
+        let (engine, mut listening) = Engine::new(16, 1, Wait::Adaptive);
+        let (mut first, mut second) = (engine.caller(1), engine.caller(2));
+        first.register();
+        first.leave();
+        listening.run_until_reclaimed(&engine);
+        let stopping = {
+            let engine = engine.clone();
+            thread::spawn(move || {
+                engine.stop();
+                second.register();
+                assert!(second.is_refused());
+            })
+        };
+        listening.run();
+        stopping.join().unwrap();
+        assert_settled(&engine.settle(listening), 0, &[]);
+    });
+}

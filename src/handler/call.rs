@@ -68,6 +68,8 @@ impl Outcome {
         let last_handed = handed.clamp(1, shown);
         let (taken, loss) = match failure.map(|failure| failure.cost) {
             None => (shown, Loss::Of(0)),
+            #[cfg(treering_mutant = "panic_repeats")]
+            Some(Cost::Current) if last_handed > 1 => (last_handed - 1, Loss::Of(1)),
             Some(Cost::Lost(records)) => (shown, Loss::Of(records)),
             Some(Cost::After(settled)) if settled < shown => (settled + 1, Loss::OfLast),
             Some(Cost::After(_)) => (shown, Loss::Of(0)),

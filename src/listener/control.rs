@@ -113,6 +113,11 @@ impl Control {
         if progress.has_settled(ticket) {
             (Poll::Ready(()), Some(waker))
         } else {
+            #[cfg(treering_mutant = "leave_waker_late")]
+            {
+                drop(progress);
+                progress = self.progress.lock();
+            }
             (Poll::Pending, progress.waiting.insert(ticket, waker))
         }
     }

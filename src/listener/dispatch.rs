@@ -287,7 +287,11 @@ impl Handlers {
     ) -> Result<(), GivenUp> {
         let Some(at) = self.find(name) else { return self.lanes.remove(name, request, books) };
         self.runners[at].end(true, books, faults)?;
-        self.runners.remove(at).drop_handler(faults);
+        let runner = self.runners.remove(at);
+        #[cfg(treering_mutant = "keep_replaced")]
+        std::mem::forget(runner);
+        #[cfg(not(treering_mutant = "keep_replaced"))]
+        runner.drop_handler(faults);
         request.finish(Ok(()));
         Ok(())
     }

@@ -229,12 +229,16 @@ impl Listener {
         )))]
         self.inlets.read_tails();
 
+        #[cfg(treering_mutant = "change_before_hand_out")]
+        self.meet_requests(asked)?;
         let records = self.hand_out(look, cutoff)?;
         self.tell_losses(closing)?;
         self.inlets.reclaim(&self.core.transport);
         if flushing {
             // Somebody asked for this: what a handler says meanwhile may be heard.
             self.set_echoing(false);
+            #[cfg(treering_mutant = "answer_before_change")]
+            self.core.answer(asked, true);
             self.meet_requests(asked)?;
         }
         if closing {

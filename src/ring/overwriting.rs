@@ -261,8 +261,8 @@ pub(super) struct Consumer {
 impl Consumer {
     /// Words that are claimed and not released, and those that could be claimed.
     pub(super) fn committed(&self) -> usize {
-        let tail = self.ring.tail.load(Ordering::Acquire);
-        // The head may be past this tail by now.
+        // Relaxed: a count, by which nothing is read. The head may be past this tail by now.
+        let tail = self.ring.tail.load(Ordering::Relaxed);
         let claimable = tail.saturating_sub(self.ring.head.load(Ordering::Relaxed));
         self.claimed.len() - self.released + claimable
     }
