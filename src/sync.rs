@@ -33,6 +33,13 @@ mod real {
         LOCKS.get() > 0
     }
 
+    /// What is behind a reference is written before it is stored, and read after it was loaded. A mutant that
+    /// ThreadSanitizer must find, see `.ci/tsan`.
+    const TELLS: Ordering =
+        if cfg!(treering_mutant = "relaxed_reference") { Ordering::Relaxed } else { Ordering::Release };
+    const SEES: Ordering =
+        if cfg!(treering_mutant = "relaxed_reference") { Ordering::Relaxed } else { Ordering::Acquire };
+
     /// A reference to something that lives as long as the process, or none yet. What it refers to is seen whole.
     #[derive(Debug)]
     pub(crate) struct AtomicRef<T: Sync + 'static>(AtomicPtr<T>);
@@ -44,11 +51,11 @@ mod real {
 
         pub(crate) fn load(&self) -> Option<&'static T> {
             // SAFETY: null, or made of a shared reference of this lifetime by `pointer`.
-            unsafe { self.0.load(Ordering::Acquire).as_ref() }
+            unsafe { self.0.load(SEES).as_ref() }
         }
 
         pub(crate) fn store(&self, to: Option<&'static T>) {
-            self.0.store(pointer(to), Ordering::Release);
+            self.0.store(pointer(to), TELLS);
         }
 
         /// Replaces `from` by `to`; what is there if it is another one.
@@ -57,12 +64,7 @@ mod real {
             from: Option<&'static T>,
             to: &'static T,
         ) -> Result<(), Option<&'static T>> {
-            let swapped = self.0.compare_exchange(
-                pointer(from),
-                pointer(Some(to)),
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            );
+            let swapped = self.0.compare_exchange(pointer(from), pointer(Some(to)), TELLS, SEES);
             // SAFETY: as for `load`.
             swapped.map(drop).map_err(|found| unsafe { found.as_ref() })
         }
@@ -75,24 +77,62 @@ mod real {
 
     /// A mutex without poison, whose holder can be told: see [`holds_a_lock`].
     #[derive(Debug, Default)]
-    pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
+    pub(crate) struct Mutex<T> {
+        lock: std::sync::Mutex<T>,
+        baton: Baton,
+    }
 
     impl<T> Mutex<T> {
         pub(crate) const fn new(value: T) -> Self {
-            Mutex(std::sync::Mutex::new(value))
+            Mutex { lock: std::sync::Mutex::new(value), baton: Baton::new() }
         }
 
         pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
             let mark = Mark::new();
-            MutexGuard { guard: self.0.lock().unwrap_or_else(PoisonError::into_inner), mark }
+            let guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+            MutexGuard { held: self.baton.take(), guard, mark }
         }
     }
 
     /// Access to what a [`Mutex`] guards.
     pub(crate) struct MutexGuard<'a, T> {
         // Dropped in this order: the mark outlives the lock.
+        held: Held<'a>,
         guard: std::sync::MutexGuard<'a, T>,
         mark: Mark,
+    }
+
+    /// Nothing, but for ThreadSanitizer: std is not built for it, so it cannot see who hands a lock to whom where they
+    /// wait for each other. It sees this.
+    #[derive(Debug, Default)]
+    struct Baton {
+        #[cfg(treering_tsan)]
+        handed: AtomicU32,
+    }
+
+    /// A lock is held.
+    struct Held<'a>(&'a Baton);
+
+    impl Baton {
+        const fn new() -> Self {
+            Baton {
+                #[cfg(treering_tsan)]
+                handed: AtomicU32::new(0),
+            }
+        }
+
+        fn take(&self) -> Held<'_> {
+            #[cfg(treering_tsan)]
+            self.handed.load(Ordering::Acquire);
+            Held(self)
+        }
+    }
+
+    impl Drop for Held<'_> {
+        fn drop(&mut self) {
+            #[cfg(treering_tsan)]
+            self.0.handed.fetch_add(1, Ordering::Release);
+        }
     }
 
     impl<T> Deref for MutexGuard<'_, T> {
@@ -128,14 +168,16 @@ mod real {
     /// Waits for a notification, at most `timeout` (`None`: without an end).
     pub(crate) fn wait<'a, T>(
         condvar: &Condvar,
-        MutexGuard { guard, mark }: MutexGuard<'a, T>,
+        MutexGuard { held, guard, mark }: MutexGuard<'a, T>,
         timeout: Option<Duration>,
     ) -> MutexGuard<'a, T> {
+        let baton = held.0;
+        drop(held);
         let guard = match timeout {
             None => condvar.wait(guard).unwrap_or_else(PoisonError::into_inner),
             Some(timeout) => condvar.wait_timeout(guard, timeout).unwrap_or_else(PoisonError::into_inner).0,
         };
-        MutexGuard { guard, mark }
+        MutexGuard { held: baton.take(), guard, mark }
     }
 
     /// Something that one thread at a time borrows for long, and runs the user's code with: who has it may log.
