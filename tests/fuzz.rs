@@ -3,6 +3,7 @@
 //! `TREERING_FUZZ_CHANGES` says how many changes of each input.
 
 #[path = "../fuzz/src/lib.rs"]
+#[allow(unreachable_pub, reason = "it is a crate of its own elsewhere")]
 mod targets;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

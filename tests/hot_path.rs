@@ -19,7 +19,8 @@ use std::process::{Command, Output};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use treering::{Wait, builder, format, handler, info};
+use treering::overflow::{Decision, Full};
+use treering::{Encode, Overflow, Secret, Wait, builder, format, handler, info};
 
 /// Instructions of an enabled call `info!("{} {} {}", u64, u64, f64)`, from the load of its gate to the return.
 const INSTRUCTIONS_MAX: f64 = 90.0;
@@ -73,6 +74,14 @@ impl fmt::Display for Eager {
     }
 }
 
+/// Of the user's own.
+#[derive(Debug, Encode)]
+struct Order<'a> {
+    id: u64,
+    venue: &'a str,
+    limit: Option<f64>,
+}
+
 #[test]
 fn neither_calls_nor_the_listener_allocate() {
     const ROUNDS: u64 = 50;
@@ -85,6 +94,15 @@ fn neither_calls_nor_the_listener_allocate() {
         info!(call, venue = "XNAS", list = [1_u8, 2, 3], some = Some(call), "order {call:>8} {:?}", "filled");
     };
     let eager = |call: u64| info!(eager = Eager(call as u32), "{}", Eager(1));
+    // The front ends beside: each call a record, but for those that limits keep back.
+    let others = |call: u64| {
+        info!(order = ?Order { id: call, venue: "XNAS", limit: Some(12.5) }, secret = Secret(call), "derived");
+        info!(every: 10, call, "one of ten");
+        info!(at_most: (5, Duration::from_secs(3600)), call, "five in all");
+        info!(sample: 0.5, call, "about half");
+        #[cfg(feature = "log")]
+        log::info!(call, venue = "XNAS"; "of log: {call}");
+    };
     assert_eq!(allocations(|| drop(black_box(Box::new(1)))), 1, "else the test could not fail");
 
     // The thread gets its ring, the callsites their ids, the scratch and the listener their buffers.
@@ -92,17 +110,42 @@ fn neither_calls_nor_the_listener_allocate() {
     for round in 0..ROUNDS {
         let by_calls = allocations(|| (0..CALLS).for_each(deferred));
         let by_eager_calls = allocations(|| (0..CALLS).for_each(eager));
+        let by_others = allocations(|| (0..CALLS).for_each(others));
         let by_round = allocations(|| guard.flush(Duration::from_secs(9)).unwrap());
         if round > 0 {
-            assert_eq!((by_calls, by_eager_calls), (0, 0), "round {round}");
+            assert_eq!((by_calls, by_eager_calls, by_others), (0, 0, 0), "round {round}");
             by_listener += by_round;
         }
     }
+    let report = guard.stats();
+    assert_eq!((report.dispatched, report.dropped), (report.submitted, 0));
+    assert!(report.submitted > 4 * CALLS * ROUNDS, "all of them logged: {report}");
     let records = 3 * CALLS * (ROUNDS - 1);
     println!("the listener allocates {by_listener} times for {records} records");
     assert!(by_listener * 100 < records, "{by_listener} allocations for {records} records");
-    let report = guard.stats();
-    assert_eq!((report.dispatched, report.dropped), (3 * CALLS * ROUNDS, 0));
+}
+
+#[test]
+fn a_call_that_finds_no_room_and_does_not_wait_allocates_nothing() {
+    const CALLS: u64 = 1_000;
+    let policies = [
+        Overflow::drop_newest(),
+        Overflow::drop_oldest(),
+        Overflow::sample(10),
+        Overflow::custom(
+            |full: &Full<'_>| if full.bytes() == 0 { Decision::Wait(Duration::ZERO) } else { Decision::Drop },
+        ),
+    ];
+    for policy in policies {
+        let name = format!("{policy:?}");
+        let builder = builder().ring_capacity(4096).overflow(policy).wait(Wait::Manual);
+        let (logger, guard) = builder.handler(handler::Capture::new()).start().unwrap();
+        let calls = || (0..CALLS).for_each(|call| info!(logger: logger, call, "{} {}", 7_u64, "text"));
+        calls(); // the callsite has its id, and the ring is full
+        let dropped = guard.stats().dropped;
+        assert_eq!(allocations(calls), 0, "{name}");
+        assert_eq!(guard.stats().dropped - dropped, CALLS, "{name}: no call found room of its own");
+    }
 }
 
 // ---- the release build

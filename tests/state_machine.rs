@@ -28,14 +28,18 @@ const STEPS_MAX: usize = 40;
 /// Threads that log, and handlers that come and go.
 const THREADS: usize = 3;
 const HANDLERS: usize = 2;
-/// Bytes of a ring. Records take 24 of them.
-const RING: usize = 4096;
-/// So many records in one ring, and the next one surely finds room: some is lost to loss records, the end of the ring and
+/// Words of a ring, of a record, and of one with a text of [`TEXT`]: no fewer, and no more.
+const RING: usize = 512;
+const SHORT: usize = 3;
+const LONG: std::ops::Range<usize> = 27..32;
+const TEXT: &str = concat!(
+    "0123456789 0123456789 0123456789 0123456789 0123456789 0123456789 0123456789 0123456789 0123456789 ",
+    "0123456789 0123456789 0123456789 0123456789 0123456789 0123456789 0123456789 0123456789 0123456789 "
+);
+/// So many words in one ring, and the next record surely finds room: some is lost to loss records, the end of the ring and
 /// what is kept for WARN and above. Of sampling: and it passes.
-const SURELY_FIT: usize = 100;
-const SURELY_BELOW_HALF: usize = 70;
-/// More than so many cannot be in a ring.
-const FIT_MAX: usize = RING / 24;
+const SURELY_FIT: usize = 300;
+const SURELY_BELOW_HALF: usize = 210;
 /// One record in so many is more than a [`Kept`] that fails can take.
 const FAILS_AT: u64 = 5;
 
@@ -51,7 +55,7 @@ enum Policy {
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    Log { thread: usize, level: Level, records: usize },
+    Log { thread: usize, level: Level, is_long: bool, records: usize },
     Exit { thread: usize },
     Poll,
     Flush,
@@ -80,7 +84,8 @@ fn step() -> impl Strategy<Value = Step> {
     let filter = || level().prop_map(LevelFilter::from);
     let records = prop_oneof![3 => 1..20_usize, 1 => 20..250_usize];
     prop_oneof![
-        12 => (thread(), level(), records).prop_map(|(thread, level, records)| Step::Log { thread, level, records }),
+        12 => (thread(), level(), any::<bool>(), records)
+            .prop_map(|(thread, level, is_long, records)| Step::Log { thread, level, is_long, records }),
         2 => thread().prop_map(|thread| Step::Exit { thread }),
         3 => Just(Step::Poll),
         2 => Just(Step::Flush),
@@ -143,36 +148,46 @@ impl Handler for Keeper {
 struct Order {
     logger: Logger,
     level: Level,
+    is_long: bool,
     numbers: std::ops::Range<u64>,
 }
 
 /// A thread that logs when it is told to.
 struct Worker {
+    number: u64,
     orders: Sender<Order>,
     /// After each call: how many records were dropped by then.
     dropped: Receiver<u64>,
     thread: JoinHandle<()>,
 }
 
+fn log(logger: &Logger, level: Level, number: u64, text: Option<&str>) {
+    macro_rules! log {
+        ($($level:ident $macro:ident)+) => {
+            match (level, text) {
+                $(
+                    (Level::$level, None) => $macro!(logger: logger, "{number}"),
+                    (Level::$level, Some(text)) => $macro!(logger: logger, "{number} {text}"),
+                )+
+            }
+        };
+    }
+    log!(Error error Warn warn Info info Debug debug Trace trace);
+}
+
 impl Worker {
-    fn start() -> Self {
+    fn start(number: u64) -> Self {
         let (orders, work) = channel::<Order>();
         let (tell, dropped) = channel();
         let thread = std::thread::spawn(move || {
-            for Order { logger, level, numbers } in work {
+            for Order { logger, level, is_long, numbers } in work {
                 for number in numbers {
-                    match level {
-                        Level::Error => error!(logger: logger, "{number}"),
-                        Level::Warn => warn!(logger: logger, "{number}"),
-                        Level::Info => info!(logger: logger, "{number}"),
-                        Level::Debug => debug!(logger: logger, "{number}"),
-                        _ => trace!(logger: logger, "{number}"),
-                    }
+                    log(&logger, level, number, is_long.then_some(TEXT));
                     tell.send(logger.stats().dropped).unwrap();
                 }
             }
         });
-        Worker { orders, dropped, thread }
+        Worker { number, orders, dropped, thread }
     }
 
     fn exit(self) {
@@ -220,9 +235,22 @@ impl Keeping {
 /// A record on its way.
 #[derive(Clone, Copy)]
 struct Logged {
+    /// The place of its thread, and which of those that had the place it is.
     thread: usize,
+    worker: u64,
     number: u64,
     level: Level,
+    is_long: bool,
+}
+
+impl Logged {
+    fn words_min(&self) -> usize {
+        if self.is_long { LONG.start } else { SHORT }
+    }
+
+    fn words_max(&self) -> usize {
+        if self.is_long { LONG.end } else { SHORT }
+    }
 }
 
 /// One engine, and what the model knows of it.
@@ -259,7 +287,7 @@ impl Life {
         };
         let mut all = Keeping::default();
         let handler = all.keeper("all", LevelFilter::ALL);
-        let builder = treering::builder().wait(Wait::Manual).filter("info").ring_capacity(RING);
+        let builder = treering::builder().wait(Wait::Manual).filter("info").ring_capacity(RING * 8);
         let builder = builder.overflow(overflow).error_hook(|_| {}).handler(handler);
         let (logger, guard) = builder.start().unwrap();
         Life {
@@ -301,14 +329,14 @@ impl Life {
                 None => self.rings += 1,
             }
         }
-        let waiting = |record: &Logged, of: usize| record.thread == of;
-        let there = self.pending.iter().filter(|pending| waiting(pending, record.thread)).count();
+        let is_beside = |pending: &Logged| pending.worker == record.worker;
+        let there: usize = self.pending.iter().filter(|p| is_beside(p)).map(Logged::words_max).sum();
         let lost = dropped - std::mem::replace(&mut self.dropped, dropped);
         let fits = if self.policy == Policy::Sample { SURELY_BELOW_HALF } else { SURELY_FIT };
-        assert!(there > fits || lost == 0, "there was room beside {there}");
+        assert!(there > fits || lost == 0, "there was room beside {there} words");
         if self.policy == Policy::DropOldest {
             for _ in 0..lost {
-                let oldest = self.pending.iter().position(|pending| waiting(pending, record.thread));
+                let oldest = self.pending.iter().position(is_beside);
                 self.pending.remove(oldest.expect("what is dropped was there"));
             }
             self.pending.push_back(record);
@@ -318,7 +346,8 @@ impl Life {
                 self.pending.push_back(record);
             }
         }
-        assert!(there + 1 - lost as usize <= FIT_MAX);
+        let there: usize = self.pending.iter().filter(|p| is_beside(p)).map(Logged::words_min).sum();
+        assert!(there <= RING, "{there} words in a ring");
     }
 
     /// All that is pending is handed out.
@@ -433,28 +462,40 @@ impl Life {
 struct World {
     workers: [Option<Worker>; THREADS],
     life: Life,
+    /// The next record's number.
     next: u64,
+    /// How many threads there have been.
+    started: u64,
 }
 
 impl World {
     fn new() -> Self {
-        World { workers: [const { None }; THREADS], life: Life::start(Policy::DropNewest), next: 0 }
+        World {
+            workers: [const { None }; THREADS],
+            life: Life::start(Policy::DropNewest),
+            next: 0,
+            started: 0,
+        }
     }
 
     fn take(&mut self, step: Step) {
         let life = &mut self.life;
         match step {
-            Step::Log { thread, level, records } => {
+            Step::Log { thread, level, is_long, records } => {
                 let numbers = self.next..self.next + records as u64;
                 self.next = numbers.end;
-                let worker = self.workers[thread].get_or_insert_with(Worker::start);
+                let worker = self.workers[thread].get_or_insert_with(|| {
+                    self.started += 1;
+                    Worker::start(self.started)
+                });
                 worker
                     .orders
-                    .send(Order { logger: life.logger.clone(), level, numbers: numbers.clone() })
+                    .send(Order { logger: life.logger.clone(), level, is_long, numbers: numbers.clone() })
                     .unwrap();
                 for number in numbers {
                     let dropped = worker.dropped.recv_timeout(SOON).expect("a call returns");
-                    life.count_call(Logged { thread, number, level }, dropped);
+                    let record = Logged { thread, worker: worker.number, number, level, is_long };
+                    life.count_call(record, dropped);
                 }
             }
             Step::Exit { thread } => {

@@ -1,6 +1,8 @@
 //! The calls: functions with names that can be found in a disassembly.
 
-use treering::{Logger, debug, info};
+use std::time::Duration;
+
+use treering::{Encode, Logger, debug, info};
 
 /// The call of the budget.
 #[unsafe(no_mangle)]
@@ -76,6 +78,23 @@ pub fn eleven(a: u64, b: u64, c: f64) {
     info!("{} {} {}", a, b, c);
     info!("{} {} {}", a, b, c);
     info!("{} {} {}", a, b, c);
+}
+
+#[derive(Debug, Encode)]
+struct Order<'a> {
+    id: u64,
+    venue: &'a str,
+}
+
+/// What a call says of the rest of the face, to both engines: types of the user's own, limits, and the crate `log`.
+pub fn others(logger: &Logger, call: u64) {
+    info!(order = ?Order { id: call, venue: "XNAS" }, "derived");
+    info!(every: 10, call, "one of ten");
+    info!(at_most: (5, Duration::from_secs(3600)), call, "five in all");
+    info!(sample: 0.5, call, "about half");
+    info!(once: true, call, "the first");
+    info!(logger: logger, call, "to an engine whose ring is full");
+    log::info!(call; "of log: {call}");
 }
 
 /// Keeps them in the program.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! hot-path count CALLS     so many calls in each of the `counted…`, for callgrind
-//! hot-path sealed          1,000 calls of a thread that may make no system call
+//! hot-path sealed          1,000 calls of each kind, of a thread that may make no system call
 //! hot-path sealed write    the same, and then one: the process is killed
 //! hot-path steady          a call each millisecond for 2 s; prints how often one wakes the listener
 //! ```

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use treering::Wait;
+use treering::{Wait, handler};
 
 use crate::{calls, start};
 
@@ -15,11 +15,17 @@ const CALLS: u64 = 1_000;
 pub fn thousand_calls(write: bool) {
     static DONE: AtomicBool = AtomicBool::new(false);
     let guard = start(Wait::Spin);
+    // Nobody empties its ring: it is full before long.
+    let full = treering::builder().ring_capacity(4096).wait(Wait::Manual).handler(handler::Capture::new());
+    let (logger, full) = full.start().expect("a second engine starts");
     thread::spawn(move || {
-        calls::three(0, 0, 0.0); // the thread has its ring, the callsite its id
+        // The thread has its rings, the callsites their ids.
+        calls::three(0, 0, 0.0);
+        calls::others(&logger, 0);
         seal(libc::SECCOMP_RET_KILL_PROCESS);
         for call in 0..CALLS {
             calls::three(call, 7, 12.5);
+            calls::others(&logger, call);
         }
         if write {
             // SAFETY: no bytes from a good pointer.
@@ -32,8 +38,11 @@ pub fn thousand_calls(write: bool) {
         thread::sleep(Duration::from_millis(1));
     }
     guard.flush(Duration::from_secs(10)).expect("flushed");
-    let report = guard.stats();
-    assert_eq!((report.dispatched, report.dropped), (CALLS + 1, 0), "{report}");
+    let (report, full) = (guard.stats(), full.stats());
+    assert_eq!((report.dispatched, report.dropped), (report.submitted, 0), "{report}");
+    // `three`, the derived type and `log`, beside what limits let through.
+    assert!(report.submitted > 3 * CALLS && report.suppressed > CALLS, "{report}");
+    assert!(full.submitted == CALLS + 1 && full.dropped > CALLS / 2, "{full}");
     std::process::exit(0);
 }
 
