@@ -1,7 +1,8 @@
 //! Everything that comes and goes, at once: threads, filters, children, engines, handlers that fail. Every call is
 //! counted here and must be found in the books; memory, descriptors and threads must not grow.
 //!
-//! `TREERING_SOAK_SECONDS` says for how long; a minute for a soak that deserves the name.
+//! `TREERING_SOAK_SECONDS` says for how long; a minute for a soak that deserves the name. `TREERING_SOAK_THREADS` says how many
+//! threads log without an end, beside those that come and go.
 #![cfg(target_os = "linux")]
 #![allow(unsafe_code, reason = "fork and waitpid")]
 #![allow(clippy::print_stderr, reason = "tests tell their figures")]
@@ -17,6 +18,7 @@ use treering::handler::{self, Batch, Handler, HandlerError};
 use treering::{Builder, Overflow, Report, debug, info};
 
 const SECONDS: u64 = 4;
+const THREADS: u64 = 2;
 /// How long an engine lives.
 const LIFE: Duration = Duration::from_millis(250);
 /// Memory may move by this much: the allocator's arenas, stacks that the system has not taken back yet.
@@ -167,7 +169,9 @@ impl Drop for Over<'_> {
 
 #[test]
 fn what_comes_and_goes_balances_and_leaves_nothing_behind() {
-    let seconds = std::env::var("TREERING_SOAK_SECONDS").map_or(SECONDS, |seconds| seconds.parse().unwrap());
+    let asked = |name: &str, usual| std::env::var(name).map_or(usual, |asked| asked.parse().unwrap());
+    let (seconds, loggers) =
+        (asked("TREERING_SOAK_SECONDS", SECONDS), asked("TREERING_SOAK_THREADS", THREADS));
     let directory = tempfile::tempdir().unwrap();
     let (global_path, own_path) = (directory.path().join("global"), directory.path().join("own"));
     let hook = std::panic::take_hook();
@@ -190,7 +194,7 @@ fn what_comes_and_goes_balances_and_leaves_nothing_behind() {
     let begun = Instant::now();
     std::thread::scope(|scope| {
         let _over = Over(&is_over);
-        for _ in 0..2 {
+        for _ in 0..loggers {
             scope.spawn(|| {
                 until_over(&|| {
                     log(20);
