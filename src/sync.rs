@@ -182,23 +182,48 @@ mod real {
 
     /// Something that one thread at a time borrows for long, and runs the user's code with: who has it may log.
     #[derive(Debug)]
-    pub(crate) struct Loan<T>(std::sync::Mutex<T>);
+    pub(crate) struct Loan<T> {
+        lock: std::sync::Mutex<T>,
+        baton: Baton,
+    }
 
     impl<T> Loan<T> {
         pub(crate) const fn new(value: T) -> Self {
-            Loan(std::sync::Mutex::new(value))
+            Loan { lock: std::sync::Mutex::new(value), baton: Baton::new() }
         }
 
-        pub(crate) fn borrow(&self) -> std::sync::MutexGuard<'_, T> {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        pub(crate) fn borrow(&self) -> Borrowed<'_, T> {
+            let guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+            Borrowed { _held: self.baton.take(), guard }
         }
 
-        pub(crate) fn try_borrow(&self) -> Option<std::sync::MutexGuard<'_, T>> {
-            match self.0.try_lock() {
-                Ok(guard) => Some(guard),
-                Err(std::sync::TryLockError::Poisoned(poison)) => Some(poison.into_inner()),
-                Err(std::sync::TryLockError::WouldBlock) => None,
-            }
+        pub(crate) fn try_borrow(&self) -> Option<Borrowed<'_, T>> {
+            let guard = match self.lock.try_lock() {
+                Ok(guard) => guard,
+                Err(std::sync::TryLockError::Poisoned(poison)) => poison.into_inner(),
+                Err(std::sync::TryLockError::WouldBlock) => return None,
+            };
+            Some(Borrowed { _held: self.baton.take(), guard })
+        }
+    }
+
+    /// What a [`Loan`] lends, until this is dropped.
+    pub(crate) struct Borrowed<'a, T> {
+        _held: Held<'a>,
+        guard: std::sync::MutexGuard<'a, T>,
+    }
+
+    impl<T> Deref for Borrowed<'_, T> {
+        type Target = T;
+
+        fn deref(&self) -> &T {
+            &self.guard
+        }
+    }
+
+    impl<T> DerefMut for Borrowed<'_, T> {
+        fn deref_mut(&mut self) -> &mut T {
+            &mut self.guard
         }
     }
 
