@@ -15,8 +15,11 @@ use treering::{Guard, Listener, Logger, Wait, filter, info};
 
 const SOON: Duration = Duration::from_secs(60);
 
+/// Takes any bytes.
+pub type Target = fn(&[u8]);
+
 /// Every target by its name.
-pub const TARGETS: [(&str, fn(&[u8])); 6] = [
+pub const TARGETS: [(&str, Target); 6] = [
     ("portable", portable),
     ("pattern", pattern),
     ("filter", filter),
