@@ -38,11 +38,19 @@ const NEEDS_FENCE: u32 = 4;
 #[derive(Debug)]
 pub(crate) struct State {
     word: Futex,
+    /// NEEDS_FENCE was set before anyone logged. Not one of loom's: it has no part in the protocol.
+    #[cfg(treering_loom)]
+    #[expect(clippy::disallowed_types, reason = "see above")]
+    needs_fence: std::sync::atomic::AtomicBool,
 }
 
 impl State {
     pub(crate) fn new() -> Self {
-        State { word: Futex::new(0) }
+        State {
+            word: Futex::new(0),
+            #[cfg(treering_loom)]
+            needs_fence: false.into(),
+        }
     }
 
     // ---- the producer's side
@@ -81,7 +89,7 @@ impl State {
         crate::sync::compiler_fence(Ordering::SeqCst);
         // With a membarrier on the other side it is worth a fence. Without one it is worth nothing.
         #[cfg(all(treering_loom, not(treering_mutant = "no_light_fence")))]
-        if self.word.word().load(Ordering::Relaxed) & NEEDS_FENCE == 0 {
+        if !self.needs_fence.load(Ordering::Relaxed) {
             fence(Ordering::SeqCst);
         }
     }
@@ -131,6 +139,8 @@ impl State {
     /// Makes every producer fence for itself from its next look at the word on.
     pub(crate) fn require_fences(&self) {
         self.word.word().fetch_or(NEEDS_FENCE, Ordering::Relaxed);
+        #[cfg(treering_loom)]
+        self.needs_fence.store(true, Ordering::Relaxed);
     }
 }
 
