@@ -473,7 +473,8 @@ impl Handler for Writer {
                     ("model", Some(Value::U64(number))) => pages.records.push((record.thread().id(), number)),
                     ("treering::loss", Some(Value::U64(records))) => {
                         let number = |name| record.field(name).and_then(|field| field.value().as_u64());
-                        let [first, last] = ["first", "last"].map(|name| number(name).expect("a loss has it"));
+                        let [first, last] =
+                            ["first", "last"].map(|name| number(name).expect("a loss has it"));
                         pages.told_lost.push(Told { records, first, last, behind: pages.records.len() });
                     }
                     other => pages.faults.push(format!("no record of the model's: {other:?}")),

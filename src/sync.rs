@@ -278,6 +278,22 @@ mod modelled {
     /// fence under loom instead, and docs/memory-ordering.md says so.
     pub(crate) fn compiler_fence(_: Ordering) {}
 
+    /// What a model knows beside the protocol. Loom does not see it, so it adds no orders; it is set before the model's
+    /// threads begin.
+    #[derive(Debug, Default)]
+    #[expect(clippy::disallowed_types, reason = "see above")]
+    pub(crate) struct Unseen(std::sync::atomic::AtomicBool);
+
+    impl Unseen {
+        pub(crate) fn set(&self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+
+        pub(crate) fn is_set(&self) -> bool {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+
     #[derive(Debug)]
     pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
 

@@ -38,10 +38,9 @@ const NEEDS_FENCE: u32 = 4;
 #[derive(Debug)]
 pub(crate) struct State {
     word: Futex,
-    /// NEEDS_FENCE was set before anyone logged. Not one of loom's: it has no part in the protocol.
+    /// NEEDS_FENCE was set, before anyone logged.
     #[cfg(treering_loom)]
-    #[expect(clippy::disallowed_types, reason = "see above")]
-    needs_fence: std::sync::atomic::AtomicBool,
+    needs_fence: crate::sync::Unseen,
 }
 
 impl State {
@@ -49,7 +48,7 @@ impl State {
         State {
             word: Futex::new(0),
             #[cfg(treering_loom)]
-            needs_fence: false.into(),
+            needs_fence: crate::sync::Unseen::default(),
         }
     }
 
@@ -89,7 +88,7 @@ impl State {
         crate::sync::compiler_fence(Ordering::SeqCst);
         // With a membarrier on the other side it is worth a fence. Without one it is worth nothing.
         #[cfg(all(treering_loom, not(treering_mutant = "no_light_fence")))]
-        if !self.needs_fence.load(Ordering::Relaxed) {
+        if !self.needs_fence.is_set() {
             fence(Ordering::SeqCst);
         }
     }
@@ -140,7 +139,7 @@ impl State {
     pub(crate) fn require_fences(&self) {
         self.word.word().fetch_or(NEEDS_FENCE, Ordering::Relaxed);
         #[cfg(treering_loom)]
-        self.needs_fence.store(true, Ordering::Relaxed);
+        self.needs_fence.set();
     }
 }
 
