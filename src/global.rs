@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::time::Duration;
 
 use crate::builder::{Builder, Guard};
-use crate::callsite::{Callsite, DICTIONARY, Entry};
+use crate::callsite::{Callsite, DICTIONARY, Entry, EntryOf};
 use crate::clock::WallClock;
 use crate::engine::{self, Engine};
 use crate::error::Error;
@@ -89,7 +89,7 @@ fn print(entry: &'static Entry<'static>, payload: &dyn Payload) {
     let clock = WallClock::new();
     let stamp = crate::clock::Ticker::default().stamp();
     let record = Record {
-        entry,
+        entry: EntryOf::Process(entry),
         arguments: &words[..written],
         time: clock.time_of(stamp),
         stamp,

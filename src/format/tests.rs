@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value, json};
 
 use super::{Colors, Format, Json, Logfmt, Pattern, Text, Time};
-use crate::callsite::{Align, Count, Entry, Field, Kind, Metadata, Piece, Spec, Style, Type};
+use crate::callsite::{Align, Count, Entry, EntryOf, Field, Kind, Metadata, Piece, Spec, Style, Type};
 use crate::level::Level;
 use crate::record::{Record, Thread, Timestamp};
 
@@ -384,7 +384,7 @@ impl Callsite {
         }
         let name = chance.text();
         let record = Record {
-            entry: self.entry,
+            entry: EntryOf::Process(self.entry),
             arguments: &words,
             time: Timestamp::from_nanos(chance.number()),
             stamp: 1,

@@ -30,7 +30,7 @@ impl<'a> Item<'a> {
     #[inline]
     pub(crate) fn record(&self, words: &'a [u64], threads: &'a [Arc<Thread>]) -> Record<'a> {
         Record {
-            entry: self.entry.get(),
+            entry: self.entry,
             arguments: words.get(self.start..self.start + self.words).unwrap_or(&[]),
             time: self.time,
             stamp: self.stamp,

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Batch, Handler, HandlerError};
-use crate::callsite::{Entry, Piece, Spec, Type, own_metadata};
+use crate::callsite::{Entry, EntryOf, Piece, Spec, Type, own_metadata};
 use crate::format::Format;
 use crate::os;
 use crate::queue::{Enqueue, EnqueueError};
@@ -132,7 +132,7 @@ impl<Q: Enqueue> QueueHandler<Q> {
             return Ok(());
         }
         let thread = Thread::new(os::thread_id(), None);
-        let (entry, arguments) = (GAP, &[missing]);
+        let (entry, arguments) = (EntryOf::Process(GAP), &[missing]);
         self.send(&Record { entry, arguments, time, stamp: 0, thread: &thread, truncated: false })
     }
 

@@ -236,7 +236,8 @@ impl FlightRecorder {
         }
         let thread = Thread::new(os::thread_id(), None);
         let arguments = &[kept as u64, overwritten];
-        let note = Record { entry: EMITTED, arguments, time, stamp, thread: &thread, truncated: false };
+        let entry = EntryOf::Process(EMITTED);
+        let note = Record { entry, arguments, time, stamp, thread: &thread, truncated: false };
         if let Err(panic) = guarded(|| self.inner.handler.remark(&note)) {
             losses.add(0, panic);
         }

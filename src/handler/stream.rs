@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::texts::Shared;
 use super::{Batch, HandlerError};
-use crate::callsite::{Entry, Piece, Spec, Type, own_metadata};
+use crate::callsite::{Entry, EntryOf, Piece, Spec, Type, own_metadata};
 use crate::error::Error;
 use crate::format::{Format, Json, Logfmt, Pattern, Text};
 use crate::level::LevelFilter;
@@ -195,7 +195,7 @@ impl<W: io::Write> Stream<W> {
         // Taken first: a format that panics at this record shall not meet it again and again.
         let lost = self.lines.take_gap();
         let thread = Thread::new(os::thread_id(), None);
-        let (entry, arguments, time) = (GAP, &[lost], self.newest);
+        let (entry, arguments, time) = (EntryOf::Process(GAP), &[lost], self.newest);
         let record = Record { entry, arguments, time, stamp: 0, thread: &thread, truncated: false };
         self.push_note(&record, lost);
     }

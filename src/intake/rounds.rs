@@ -236,8 +236,10 @@ fn judge<'a>(
     let thread = position_of(&parts, threads);
     let Parts { entry, time, stamp, truncated, .. } = parts;
     let arguments = &*arena.alloc_slice_fill_iter(parts.words());
+    let content = Content { entry, arguments };
+    let entry = EntryOf::Batch(entry);
     let record = Record { entry, arguments, time, stamp, thread: &threads[thread], truncated };
-    let content = steps.run(record, Content { entry, arguments }, arena)?;
+    let content = steps.run(record, content, arena)?;
     let (entry, words) = (EntryOf::Batch(content.entry), content.arguments.len());
     Ok((content, Item { start: 0, words, entry, time, stamp, thread, truncated, own: false }))
 }

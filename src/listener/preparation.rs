@@ -79,7 +79,7 @@ impl Preparation {
         let mut away = Away::default();
         for item in batch.items {
             let record = item.record(batch.words, batch.threads);
-            let content = Content { entry: record.entry, arguments: record.arguments };
+            let content = Content { entry: record.entry.get(), arguments: record.arguments };
             if item.own {
                 out.push(item, item.entry, content.arguments);
                 continue;

@@ -50,7 +50,7 @@ use std::fmt;
 
 use bumpalo::Bump;
 
-use crate::callsite::Entry;
+use crate::callsite::{Entry, EntryOf};
 use crate::fault::{guarded, text_of};
 use crate::record::Record;
 
@@ -142,7 +142,8 @@ impl Steps {
         arena: &'a Bump,
     ) -> Result<Content<'a>, Lost> {
         for step in &mut self.0 {
-            let record = Record { entry: content.entry, arguments: content.arguments, ..record };
+            let entry = EntryOf::Batch(content.entry);
+            let record = Record { entry, arguments: content.arguments, ..record };
             match guarded(|| step(&record)) {
                 Ok(Prepared::Keep) => {}
                 Ok(Prepared::Change(change)) => content = change.apply(content, record.truncated, arena),

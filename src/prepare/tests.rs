@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::callsite::{Count, Field, Metadata, Piece, Spec, Style, Type};
+use crate::callsite::{Count, EntryOf, Field, Metadata, Piece, Spec, Style, Type};
 use crate::level::Level;
 use crate::record::encode::Encode;
 use crate::record::testing::Owned;
@@ -19,9 +19,9 @@ fn said(record: &Record<'_>) -> Said {
 /// The record with this change, as text: its fields, its message, its words.
 fn changed(record: &Record<'_>, change: &Change) -> (Said, String, Vec<u64>) {
     let arena = Bump::new();
-    let content = Content { entry: record.entry, arguments: record.arguments };
+    let content = Content { entry: record.entry.get(), arguments: record.arguments };
     let Content { entry, arguments } = change.apply(content, record.truncated, &arena);
-    let record = Record { entry, arguments, ..*record };
+    let record = Record { entry: EntryOf::Batch(entry), arguments, ..*record };
     (said(&record), record.message().to_string(), arguments.to_vec())
 }
 
@@ -109,7 +109,8 @@ proptest! {
         let thread = Thread::new(1, None);
         let time = Timestamp::from_nanos(0);
         let entry = Entry { metadata: &metadata, types: &types };
-        let record = Record { entry: &entry, arguments: &words, time, stamp: 0, thread: &thread, truncated };
+        let entry = EntryOf::Batch(&entry);
+        let record = Record { entry, arguments: &words, time, stamp: 0, thread: &thread, truncated };
 
         let change = edits.iter().fold(Change::new(), |change, edit| match edit {
             Asked::Set(name, value) => change.set(*name, *value),
@@ -199,9 +200,9 @@ fn a_change_of_nothing_leaves_the_record_where_it_is() {
     let record = login();
     let record = record.record();
     let arena = Bump::new();
-    let content = Content { entry: record.entry, arguments: record.arguments };
+    let content = Content { entry: record.entry.get(), arguments: record.arguments };
     let after = Change::new().apply(content, false, &arena);
-    assert!(std::ptr::eq(after.entry, record.entry) && std::ptr::eq(after.arguments, record.arguments));
+    assert!(std::ptr::eq(after.entry, record.entry.get()) && std::ptr::eq(after.arguments, record.arguments));
 }
 
 #[test]
@@ -229,12 +230,12 @@ fn values_keep_their_types() {
         .set("peers", &[1_u16, 2][..])
         .set("gap", None::<bool>)
         .set("secret", crate::record::Secret("x"));
-    let content = Content { entry: record.entry, arguments: record.arguments };
+    let content = Content { entry: record.entry.get(), arguments: record.arguments };
     let Content { entry, arguments } = change.apply(content, false, &arena);
     let kinds = entry.metadata.fields.iter().map(|field| entry.types[field.argument]);
     let expected =
         [&Type::U64, &Type::Str, &Type::List(&Type::U16), &Type::Option(&Type::Bool), &Type::Redacted];
     assert_eq!(kinds.collect::<Vec<_>>(), expected);
-    let record = Record { entry, arguments, ..record };
+    let record = Record { entry: EntryOf::Batch(entry), arguments, ..record };
     assert_eq!(record.field("peers").unwrap().to_string(), "[1, 2]");
 }

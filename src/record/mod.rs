@@ -26,7 +26,7 @@ pub use crate::clock::Timestamp;
 
 use std::fmt;
 
-use crate::callsite::{Entry, Field};
+use crate::callsite::{EntryOf, Field};
 use crate::level::Level;
 use crate::origin;
 
@@ -57,7 +57,7 @@ use crate::origin;
 /// ```
 #[derive(Clone, Copy)]
 pub struct Record<'a> {
-    pub(crate) entry: &'a Entry<'a>,
+    pub(crate) entry: EntryOf<'a>,
     /// The encoded arguments, without the record's header.
     pub(crate) arguments: &'a [u64],
     pub(crate) time: Timestamp,

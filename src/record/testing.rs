@@ -3,7 +3,7 @@
 
 use super::encode::Arguments;
 use super::{Record, Thread, Timestamp};
-use crate::callsite::{Entry, Field, Metadata, Piece};
+use crate::callsite::{Entry, EntryOf, Field, Metadata, Piece};
 use crate::level::Level;
 
 /// A record that owns what a batch would: words, callsite and thread.
@@ -67,7 +67,7 @@ impl Owned {
     /// The view that a handler gets.
     pub(crate) fn record(&self) -> Record<'_> {
         Record {
-            entry: self.entry,
+            entry: EntryOf::Process(self.entry),
             arguments: &self.words,
             time: self.time,
             stamp: self.stamp,

@@ -1,7 +1,7 @@
 //! A record that no call of ours made: put together from its parts, and written as a portable one.
 
 use super::PortableError;
-use crate::callsite::{Entry, Field, Metadata, Piece, Spec, Style, Type};
+use crate::callsite::{Entry, EntryOf, Field, Metadata, Piece, Spec, Style, Type};
 use crate::level::Level;
 use crate::record::encode::Arguments;
 use crate::record::{Encode, Record, Thread, Timestamp};
@@ -120,7 +120,7 @@ impl<'a> Draft<'a> {
         let entry = Entry { metadata: &metadata, types: &self.types };
         let thread = Thread::of_process(self.process_id, FOREIGN, self.thread_id, self.thread_name);
         let (time, arguments) = (self.time, &self.words);
-        Record { entry: &entry, arguments, time, stamp: 0, thread: &thread, truncated: false }
+        Record { entry: EntryOf::Batch(&entry), arguments, time, stamp: 0, thread: &thread, truncated: false }
             .write_portable(out)
     }
 }

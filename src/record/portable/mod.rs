@@ -22,7 +22,7 @@ use std::fmt;
 use bumpalo::Bump;
 
 use super::{Record, Thread};
-use crate::callsite::{Align, Kind, Style, Type};
+use crate::callsite::{Align, EntryOf, Kind, Style, Type};
 use crate::level::Level;
 
 /// The version that is written, and the only one that is read.
@@ -203,7 +203,7 @@ impl Decoder {
             *thread = parts.thread();
         }
         Ok(Record {
-            entry: parts.entry,
+            entry: EntryOf::Batch(parts.entry),
             arguments: words,
             time: parts.time,
             stamp: parts.stamp,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::{BYTES_MAX, Decoder, Draft, PARTS_MAX, PortableError};
-use crate::callsite::{Count, Entry, Field, Metadata, Piece, Spec, Style, Type};
+use crate::callsite::{Count, Entry, EntryOf, Field, Metadata, Piece, Spec, Style, Type};
 use crate::level::Level;
 use crate::record::Secret;
 use crate::record::encode::{Encode, Failure};
@@ -81,7 +81,7 @@ impl Anything {
         };
         let thread = Thread::of_process(process, token, thread, self.name.as_deref());
         with(&Record {
-            entry: &Entry { metadata: &metadata, types: &self.types },
+            entry: EntryOf::Batch(&Entry { metadata: &metadata, types: &self.types }),
             arguments: &self.words,
             time: Timestamp::from_nanos(time),
             stamp,
