@@ -28,6 +28,7 @@
 //! - **To change records** before the handlers get them, or to drop or redact: [`Builder::prepare`], and
 //!   [what a step may do](mod@prepare).
 //! - **To send records on**: [`handler::QueueHandler`] into any [`queue`], and a [`Listener`] to take them out again.
+//! - **To format later**: [`format::Binary`] in a file, and [`binary::Reader`].
 //! - **To write a handler or a format**: [`handler::Handler`], [`format::Format`], and the [`Record`] they get.
 //!
 //! # An engine of its own
@@ -121,6 +122,7 @@ mod macros; // textual: the panic hook uses them
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
+pub mod binary;
 #[cfg(not(treering_loom))]
 mod builder;
 mod callsite;

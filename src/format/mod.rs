@@ -3,6 +3,7 @@
 //! A format appends to a buffer that its handler owns and uses again, so it neither allocates for each record nor
 //! knows where the bytes go. Escaping is part of it: what came from outside must not look like anything else.
 
+mod binary;
 mod color;
 mod details;
 mod directive;
@@ -16,6 +17,7 @@ mod text;
 mod time;
 mod timestamp;
 
+pub use binary::Binary;
 pub use color::Colors;
 pub use json::Json;
 pub use logfmt::Logfmt;

@@ -9,18 +9,18 @@
 
 use std::fmt::Debug;
 use std::net::Ipv4Addr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::{Colors, Format, Json, Logfmt, Pattern, Text, Time};
+use super::{Binary, Colors, Format, Json, Logfmt, Pattern, Text, Time};
+use crate::binary::Reader;
 use crate::callsite::{Align, Count, Entry, EntryOf, Field, Kind, Metadata, Piece, Spec, Style, Type};
 use crate::level::Level;
+use crate::record::testing::{Chance, fuzz};
 use crate::record::{Record, Thread, Timestamp};
 
-/// How long, and how many cases however slow the machine is.
-const SECONDS: u64 = 1;
+/// How many cases, however slow the machine is.
 const CASES_MIN: u64 = 1000;
 
 /// A callsite lives for ever, so that many records are made of one.
@@ -31,23 +31,15 @@ const PATTERN: &str =
 
 #[test]
 fn every_line_is_one_line_and_says_what_was_logged() {
-    let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    if let Some(seed) = number("TREERING_FUZZ_SEED") {
-        return Callsite::new(seed / CASES_PER_CALLSITE).check(seed);
-    }
-    let time = Duration::from_secs(number("TREERING_FUZZ_SECONDS").unwrap_or(SECONDS));
-    let begin = Instant::now();
-    let mut callsite = Callsite::new(0);
-    for seed in 0.. {
-        if seed >= CASES_MIN && begin.elapsed() >= time {
-            break;
-        }
-        if seed % CASES_PER_CALLSITE == 0 {
-            callsite = Callsite::new(seed / CASES_PER_CALLSITE);
-        }
-        let result = catch_unwind(AssertUnwindSafe(|| callsite.check(seed)));
-        assert!(result.is_ok(), "see above; again by TREERING_FUZZ_SEED={seed}");
-    }
+    let mut callsite: Option<(u64, Callsite)> = None;
+    fuzz(CASES_MIN, |seed| {
+        let number = seed / CASES_PER_CALLSITE;
+        let (_, callsite) = match &mut callsite {
+            Some(callsite) if callsite.0 == number => callsite,
+            other => other.insert((number, Callsite::new(number))),
+        };
+        callsite.check(seed);
+    });
 }
 
 #[test]
@@ -82,21 +74,7 @@ fn a_key_tells_of_settings_and_not_of_the_records_before() {
     }
 }
 
-/// Chooses (SplitMix64).
-struct Chance(u64);
-
 impl Chance {
-    fn word(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        (self.word() % end as u64) as usize
-    }
-
     fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.below(choices.len())]
     }
@@ -185,7 +163,7 @@ impl Chance {
         Box::leak(Box::new(kind))
     }
 
-    fn spec(&mut self) -> Spec {
+    fn spec(&mut self, arguments: usize) -> Spec {
         const KINDS: &[Kind] = &[
             Kind::Display,
             Kind::Display,
@@ -197,7 +175,7 @@ impl Chance {
         ];
         let count = |chance: &mut Chance| match chance.below(6) {
             0 => Count::Is(chance.below(30)),
-            1 => Count::Argument(chance.below(4)),
+            1 => Count::Argument(chance.below(arguments)),
             _ => Count::None,
         };
         if self.below(2) == 0 {
@@ -332,7 +310,7 @@ impl Callsite {
         let types: Vec<_> = (0..chance.below(5)).map(|_| chance.kind(0)).collect();
         let has_tame_literals = chance.below(2) == 0;
         let piece = |chance: &mut Chance| match (chance.below(2), types.len()) {
-            (0, 1..) => Piece::Argument(chance.below(types.len()), chance.spec()),
+            (0, 1..) => Piece::Argument(chance.below(types.len()), chance.spec(types.len())),
             _ if has_tame_literals => Piece::Literal("a literal: "),
             _ => Piece::Literal(chance.text().leak()),
         };
@@ -392,6 +370,12 @@ impl Callsite {
             truncated: is_damaged && chance.below(2) == 0,
         };
         let lines: Vec<_> = self.formats.iter_mut().map(|format| line(&mut **format, &record)).collect();
+        let mut packed = Vec::new();
+        Binary::new().format(&record, &mut packed);
+        let mut reader = Reader::new(packed.as_slice());
+        let unpacked = reader.read().unwrap().unwrap();
+        let lines_later = self.formats.iter_mut().map(|format| line(&mut **format, &unpacked));
+        assert!(lines.iter().eq(&lines_later.collect::<Vec<_>>()), "{lines:?}");
         let [nested, flat, logfmt, for_people @ ..] = &lines[..] else { unreachable!() };
 
         let nested: Map<String, Value> = serde_json::from_str(nested).expect(nested);

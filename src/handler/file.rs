@@ -110,7 +110,7 @@ impl File {
         self
     }
 
-    /// How lines look. Default: [`Text`](crate::format::Text).
+    /// How lines look. Default: [`Text`](crate::format::Text). With [`Binary`](crate::format::Binary) it has no lines.
     ///
     /// ```
     /// use treering::{format::Text, handler::File};
@@ -119,7 +119,7 @@ impl File {
     /// ```
     #[must_use]
     pub fn format(mut self, format: impl Format + 'static) -> Self {
-        self.writer.stream.set_format(format);
+        self.writer.stream.set_format_of_file(format);
         self
     }
 

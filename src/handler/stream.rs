@@ -7,12 +7,14 @@ use std::path::PathBuf;
 
 use super::texts::Shared;
 use super::{Batch, HandlerError};
+use crate::binary::Packer;
 use crate::callsite::{Entry, EntryOf, Piece, Spec, Type, own_metadata};
 use crate::error::Error;
-use crate::format::{Format, Json, Logfmt, Pattern, Text};
+use crate::format::{Binary, Format, Json, Logfmt, Pattern, Text};
 use crate::level::LevelFilter;
 use crate::os;
-use crate::output::{Failed, Lines};
+use crate::output::{Failed, Last, Lines, Load};
+use crate::record::portable::PortableError;
 use crate::record::{Record, Thread, Timestamp};
 
 /// Records were dropped here, as they could not be written; the argument says how many.
@@ -35,6 +37,15 @@ enum Form {
     /// The user's, which may clear or replace the buffer that it gets. So there is one record in it at a time, and
     /// never the lines of others, which the books call held.
     Other { format: Box<dyn Format>, scratch: Vec<u8> },
+    /// No lines but frames, of which the last one is open and grows.
+    Frames(Packer),
+}
+
+/// What was pushed last, taken out to be pushed again behind something else.
+pub(super) enum Taken {
+    Line(Last),
+    /// Of a frame, whose records are told by what stands before them: what it counted for.
+    Packed(Load),
 }
 
 impl Form {
@@ -44,7 +55,8 @@ impl Form {
         if let Some(text) = text.and_then(Option::take) {
             return Form::Text(text);
         }
-        let ours = [TypeId::of::<Json>(), TypeId::of::<Logfmt>(), TypeId::of::<Pattern>()];
+        let ours =
+            [TypeId::of::<Json>(), TypeId::of::<Logfmt>(), TypeId::of::<Pattern>(), TypeId::of::<Binary>()];
         match format {
             Some(format) if ours.contains(&TypeId::of::<F>()) => Form::Ours(Box::new(format)),
             Some(format) => Form::Other { format: Box::new(format), scratch: Vec::new() },
@@ -52,10 +64,12 @@ impl Form {
         }
     }
 
-    fn format(&mut self) -> &mut dyn Format {
+    /// What makes lines; none makes frames.
+    fn format(&mut self) -> Option<&mut dyn Format> {
         match self {
-            Form::Text(text) => text,
-            Form::Ours(format) | Form::Other { format, .. } => &mut **format,
+            Form::Text(text) => Some(text),
+            Form::Ours(format) | Form::Other { format, .. } => Some(&mut **format),
+            Form::Frames(_) => None,
         }
     }
 
@@ -66,8 +80,9 @@ impl Form {
         record: &Record<'_>,
         lines: &mut Lines<W>,
         mut leave: impl FnMut(&[u8]),
-    ) {
+    ) -> Result<(), PortableError> {
         match self {
+            Form::Frames(packer) => return pack(packer, record, Load::RECORD, lines),
             Form::Text(text) => lines.append(|bytes| {
                 let start = bytes.len();
                 text.format(record, bytes);
@@ -85,7 +100,22 @@ impl Form {
                 lines.push(scratch);
             }
         }
+        Ok(())
     }
+}
+
+/// Packs a record into the open frame, or into the next one if that is full.
+#[inline]
+fn pack<W: io::Write>(
+    packer: &mut Packer,
+    record: &Record<'_>,
+    load: Load,
+    lines: &mut Lines<W>,
+) -> Result<(), PortableError> {
+    if packer.is_full() {
+        packer.seal(|frame, load| lines.push_frame(frame, load));
+    }
+    packer.push(record, load)
 }
 
 /// What the format says of the bytes it makes, once it was asked.
@@ -133,9 +163,23 @@ impl<W: io::Write> Stream<W> {
         self.key = Key::Unknown;
     }
 
+    /// As [`set_format`](Self::set_format), for an output that stays one file until it is [replaced](Self::replace): there
+    /// [`Binary`] makes frames.
+    pub(super) fn set_format_of_file<F: Format + 'static>(&mut self, format: F) {
+        self.set_format(format);
+        if TypeId::of::<F>() == TypeId::of::<Binary>() {
+            self.form = Form::Frames(Packer::new());
+        }
+    }
+
+    /// Whether it has frames instead of lines.
+    pub(super) fn has_frames(&self) -> bool {
+        matches!(self.form, Form::Frames(_))
+    }
+
     /// Tells the format whether colours are wanted.
     pub(super) fn set_colors(&mut self, yes: bool) {
-        self.form.format().colors_wanted(yes);
+        self.form.format().into_iter().for_each(|format| format.colors_wanted(yes));
         self.key = Key::Unknown;
         self.shared = None;
     }
@@ -143,7 +187,7 @@ impl<W: io::Write> Stream<W> {
     /// From now on these records are formatted, in order.
     pub(super) fn begin_batch(&mut self, batch: &Batch<'_>) {
         if let Key::Unknown = self.key {
-            self.key = self.form.format().key().map_or(Key::None, Key::Of);
+            self.key = self.form.format().and_then(|format| format.key()).map_or(Key::None, Key::Of);
         }
         self.shared = match &self.key {
             Key::Of(key) => batch.contents.texts.take(key, batch),
@@ -173,10 +217,48 @@ impl<W: io::Write> Stream<W> {
     #[inline]
     pub(super) fn push(&mut self, record: &Record<'_>) {
         let Stream { form, lines, shared, .. } = self;
-        let Some(shared) = shared else { return form.push(record, lines, |_| ()) };
-        match shared.next(record) {
-            Ok(text) => lines.push(text),
-            Err(place) => form.push(record, lines, |text| shared.leave(place, record, text)),
+        let result = match shared {
+            None => form.push(record, lines, |_| ()),
+            Some(shared) => match shared.next(record) {
+                Ok(text) => return lines.push(text),
+                Err(place) => form.push(record, lines, |text| shared.leave(place, record, text)),
+            },
+        };
+        if let Err(error) = result {
+            self.refuse(error);
+        }
+    }
+
+    /// A record can have no place here.
+    #[cold]
+    fn refuse(&mut self, error: PortableError) {
+        self.lines.add_gap(1);
+        self.fail("write to", Failed { lost: 1, source: io::Error::other(error) });
+    }
+
+    /// Takes out what was pushed last, if none of it has left.
+    pub(super) fn take_back(&mut self) -> Option<Taken> {
+        let Stream { form, lines, .. } = self;
+        match form {
+            Form::Frames(packer) => {
+                packer.take_back(|frame, load| lines.push_frame(frame, load)).map(Taken::Packed)
+            }
+            _ => lines.pop().map(Taken::Line),
+        }
+    }
+
+    /// Pushes what was taken back, which was made of this record or is what tells of a gap.
+    pub(super) fn push_again(&mut self, taken: Taken, record: &Record<'_>) {
+        match taken {
+            Taken::Line(last) => self.lines.put_back(last),
+            Taken::Packed(load) => match load.as_note() {
+                None => self.push(record),
+                Some(0) => self.push_note(record, 0),
+                Some(gap) => {
+                    self.lines.add_gap(gap);
+                    self.push_gap();
+                }
+            },
         }
     }
 
@@ -202,9 +284,17 @@ impl<W: io::Write> Stream<W> {
 
     /// A line that no book counts, which tells of so many dropped records.
     pub(super) fn push_note(&mut self, record: &Record<'_>, gap: u64) {
-        let mut note = Vec::new();
-        self.form.format().format(record, &mut note);
-        self.lines.push_note(&note, gap);
+        match &mut self.form {
+            Form::Frames(packer) => {
+                let packed = pack(packer, record, Load::note(gap), &mut self.lines);
+                debug_assert!(packed.is_ok(), "notes are short");
+            }
+            form => {
+                let mut note = Vec::new();
+                form.format().into_iter().for_each(|format| format.format(record, &mut note));
+                self.lines.push_note(&note, gap);
+            }
+        }
     }
 
     /// Two streams that share a format: the other one is next.
@@ -229,9 +319,71 @@ impl<W: io::Write> Stream<W> {
         }
     }
 
+    fn open_frame(&self) -> Option<&Packer> {
+        match &self.form {
+            Form::Frames(packer) => Some(packer),
+            _ => None,
+        }
+    }
+
+    /// How many records have not left entirely.
+    pub(super) fn held(&self) -> u64 {
+        self.lines.held() + self.open_frame().map_or(0, |packer| packer.load().records())
+    }
+
+    /// How many bytes have not left.
+    pub(super) fn waiting(&self) -> usize {
+        self.lines.waiting() + self.open_frame().map_or(0, Packer::waiting)
+    }
+
+    /// How many of them there are for the sake of what was pushed last.
+    pub(super) fn last_len(&self) -> usize {
+        self.open_frame().map_or_else(|| self.lines.last_len(), Packer::last_len)
+    }
+
+    /// From now on records go to `out`, another file than before, and so does what is held.
+    pub(super) fn replace(&mut self, out: W, is_after_torn: bool) {
+        let head = self.head();
+        self.lines.replace(out, is_after_torn, &head);
+    }
+
+    /// What was written is gone, what is held is not.
+    pub(super) fn restart(&mut self) {
+        let head = self.head();
+        self.lines.restart(&head);
+    }
+
+    /// What must stand before that which is held where nothing of the file stands before it.
+    fn head(&mut self) -> Vec<u8> {
+        self.seal();
+        match &mut self.form {
+            Form::Frames(packer) if self.lines.is_empty() => packer.forget(),
+            Form::Frames(packer) => return packer.restated(),
+            _ => {}
+        }
+        Vec::new()
+    }
+
+    /// Ends the open frame.
+    fn seal(&mut self) {
+        let Stream { form, lines, .. } = self;
+        if let Form::Frames(packer) = form {
+            packer.seal(|frame, load| lines.push_frame(frame, load));
+        }
+    }
+
     /// Writes what is held. How many records were lost by that.
     pub(super) fn write(&mut self) -> u64 {
-        match self.lines.write() {
+        self.seal();
+        let result = self.lines.write();
+        if let Form::Frames(packer) = &mut self.form {
+            match result {
+                Ok(()) if self.lines.is_empty() => packer.settle(),
+                Ok(()) => {}
+                Err(_) => packer.doubt(),
+            }
+        }
+        match result {
             Ok(()) => 0,
             Err(failed) => {
                 let lost = failed.lost;

@@ -24,6 +24,7 @@
 //! the buffer itself.
 
 use std::io::{self, Write};
+use std::ops::{AddAssign, SubAssign};
 
 use crate::sync::yield_now;
 
@@ -62,21 +63,55 @@ pub(crate) struct Lines<W> {
 struct Line {
     /// Where it ends in the bytes.
     end: usize,
-    kind: Kind,
+    load: Load,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Kind {
-    Record,
-    /// Tells of so many dropped records; of none, if it is a header.
-    Note(u64),
+/// What a line carries: a record; in a frame, several; in a note, none but how many were dropped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Load {
+    records: u64,
+    /// Of how many dropped records it tells.
+    gap: u64,
+}
+
+impl Load {
+    pub(crate) const NONE: Load = Load { records: 0, gap: 0 };
+    pub(crate) const RECORD: Load = Load { records: 1, gap: 0 };
+
+    /// Of a note which tells of so many dropped records; of none, if it is a header.
+    pub(crate) const fn note(gap: u64) -> Self {
+        Load { records: 0, gap }
+    }
+
+    pub(crate) fn records(self) -> u64 {
+        self.records
+    }
+
+    /// Of how many dropped records it tells, if it is a note.
+    pub(crate) fn as_note(self) -> Option<u64> {
+        (self.records == 0).then_some(self.gap)
+    }
+}
+
+impl AddAssign for Load {
+    fn add_assign(&mut self, more: Load) {
+        self.records += more.records;
+        self.gap += more.gap;
+    }
+}
+
+impl SubAssign for Load {
+    fn sub_assign(&mut self, less: Load) {
+        self.records -= less.records;
+        self.gap -= less.gap;
+    }
 }
 
 /// The last line, taken out to be put back behind something else.
 #[derive(Debug)]
 pub(crate) struct Last {
     bytes: Vec<u8>,
-    kind: Kind,
+    load: Load,
 }
 
 /// Lines could not be written.
@@ -126,28 +161,33 @@ impl<W: Write> Lines<W> {
     /// and touch nothing else. What it left unfinished (it panicked) is taken back.
     #[inline]
     pub(crate) fn append(&mut self, format: impl FnOnce(&mut Vec<u8>)) {
-        self.append_line(Kind::Record, format);
-        self.records += 1;
+        self.append_line(Load::RECORD, format);
+    }
+
+    /// Takes a frame, which leaves or is dropped as a whole, as a line does.
+    pub(crate) fn push_frame(&mut self, frame: &[u8], load: Load) {
+        self.append_line(load, |bytes| bytes.extend_from_slice(frame));
     }
 
     /// Takes a note which tells of `gap` dropped records. One without bytes tells nothing, and its gap is forgotten.
     pub(crate) fn push_note(&mut self, note: &[u8], gap: u64) {
         if !note.is_empty() {
-            self.append_line(Kind::Note(gap), |bytes| bytes.extend_from_slice(note));
+            self.append_line(Load::note(gap), |bytes| bytes.extend_from_slice(note));
         }
     }
 
     #[inline]
-    fn append_line(&mut self, kind: Kind, format: impl FnOnce(&mut Vec<u8>)) {
+    fn append_line(&mut self, load: Load, format: impl FnOnce(&mut Vec<u8>)) {
         self.take_back();
         if self.is_after_torn && self.held.is_empty() {
             self.bytes.push(b'\n');
-            self.held.push(Line { end: self.bytes.len(), kind: Kind::Note(0) });
+            self.held.push(Line { end: self.bytes.len(), load: Load::NONE });
         }
         let start = self.bytes.len();
         format(&mut self.bytes);
         debug_assert!(self.bytes.len() > start, "a line without bytes");
-        self.held.push(Line { end: self.bytes.len(), kind });
+        self.held.push(Line { end: self.bytes.len(), load });
+        self.records += load.records;
     }
 
     /// Cuts off what has no end.
@@ -164,25 +204,18 @@ impl<W: Write> Lines<W> {
             return None;
         }
         let line = self.held.pop()?;
-        self.records -= u64::from(matches!(line.kind, Kind::Record));
-        Some(Last { bytes: self.bytes.split_off(start), kind: line.kind })
+        self.records -= line.load.records;
+        Some(Last { bytes: self.bytes.split_off(start), load: line.load })
     }
 
     /// Puts back what [`pop`](Self::pop) took out, behind all that is held now.
     pub(crate) fn put_back(&mut self, last: Last) {
-        self.records += u64::from(matches!(last.kind, Kind::Record));
-        self.append_line(last.kind, |bytes| bytes.extend_from_slice(&last.bytes));
+        self.append_line(last.load, |bytes| bytes.extend_from_slice(&last.bytes));
     }
 
     /// How many records have not left entirely.
     pub(crate) fn held(&self) -> u64 {
         self.records
-    }
-
-    /// How many lines wait, records and notes.
-    #[inline]
-    pub(crate) fn count(&self) -> usize {
-        self.held.len()
     }
 
     /// Whether no line waits, record or note.
@@ -222,15 +255,10 @@ impl<W: Write> Lines<W> {
         self.gap += records;
     }
 
-    /// From now on lines go to `out`, another file than before: what is held is written there, and a line that was
-    /// begun in the old one once more, whole.
-    pub(crate) fn replace(&mut self, out: W, is_after_torn: bool) -> W {
-        self.restart();
-        let mut held: Vec<_> = std::iter::from_fn(|| self.pop()).collect();
-        self.is_after_torn = is_after_torn;
-        while let Some(line) = held.pop() {
-            self.put_back(line);
-        }
+    /// From now on lines go to `out`, another file than before: what is held is written there, behind `head`, and a line
+    /// that was begun in the old one once more, whole.
+    pub(crate) fn replace(&mut self, out: W, is_after_torn: bool, head: &[u8]) -> W {
+        self.begin_again(is_after_torn, head);
         std::mem::replace(&mut self.out, out)
     }
 
@@ -239,9 +267,19 @@ impl<W: Write> Lines<W> {
         std::mem::replace(&mut self.out, out)
     }
 
-    /// What has left of a line that was begun is gone: it is written once more, whole.
-    pub(crate) fn restart(&mut self) {
+    /// What has left of a line that was begun is gone: it is written once more, whole, behind `head`, if that is not empty.
+    pub(crate) fn restart(&mut self, head: &[u8]) {
+        self.begin_again(false, head);
+    }
+
+    fn begin_again(&mut self, is_after_torn: bool, head: &[u8]) {
         self.sent = 0;
+        let mut held: Vec<_> = std::iter::from_fn(|| self.pop()).collect();
+        self.is_after_torn = is_after_torn;
+        self.push_note(head, 0);
+        while let Some(line) = held.pop() {
+            self.put_back(line);
+        }
     }
 
     /// Whether a write is worth its system call.
@@ -304,7 +342,7 @@ impl<W: Write> Lines<W> {
             return Ok(());
         }
         let begun = usize::from(self.sent > 0);
-        let untold: u64 = self.held[begun..].iter().map(|line| line.kind.gap()).sum();
+        let untold: u64 = self.held[begun..].iter().map(|line| line.load.gap).sum();
         let lost = count_records(self.held.drain(begun..));
         self.records -= lost;
         self.gap += lost + untold;
@@ -313,17 +351,8 @@ impl<W: Write> Lines<W> {
     }
 }
 
-impl Kind {
-    fn gap(self) -> u64 {
-        match self {
-            Kind::Record => 0,
-            Kind::Note(gap) => gap,
-        }
-    }
-}
-
 fn count_records(lines: impl Iterator<Item = Line>) -> u64 {
-    lines.filter(|line| matches!(line.kind, Kind::Record)).count() as u64
+    lines.map(|line| line.load.records).sum()
 }
 
 /// Whether the system says "not now" rather than "no".
@@ -541,7 +570,7 @@ mod tests {
             let mut lines = Lines::new(Scripted::new([Step::Takes(2), Step::Refuses(libc::EIO)]));
             lines.push(b"begun\n");
             assert_eq!(lines.write().unwrap_err().lost, 0);
-            let old = lines.replace(Scripted::default(), is_after_torn);
+            let old = lines.replace(Scripted::default(), is_after_torn, b"");
             lines.push(b"next\n");
             lines.write().unwrap();
             assert_eq!((&old.written[..], &lines.out.written[..]), (&b"be"[..], expected.as_bytes()));

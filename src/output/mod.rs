@@ -11,4 +11,4 @@ pub(crate) use file::{Appended, Fate, How, directory_of};
 pub(crate) use files::{Facts, Files, Lock, System};
 #[cfg(test)]
 pub(crate) use lines::WRITE_BYTES;
-pub(crate) use lines::{Failed, Lines};
+pub(crate) use lines::{Failed, Last, Lines, Load};

@@ -250,7 +250,8 @@ impl Model {
     /// What stands there.
     #[track_caller]
     pub(crate) fn text(&self, path: &str) -> String {
-        self.all().remove(path).unwrap_or_else(|| panic!("there is no {path} in {self:?}"))
+        let bytes = self.contents().remove(path).unwrap_or_else(|| panic!("there is no {path} in {self:?}"));
+        String::from_utf8(bytes).unwrap()
     }
 
     /// How much of it would be found under this name after a power failure.

@@ -1,5 +1,8 @@
-//! Records without an engine, for tests of whatever reads them.
+//! Records without an engine, for tests of whatever reads them; and chance, for tests that go on as long as there is time.
 #![allow(unsafe_code, reason = "writes a record")]
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
 
 use super::encode::Arguments;
 use super::{Record, Thread, Timestamp};
@@ -90,4 +93,40 @@ pub(crate) fn write<A: Arguments>(arguments: &A, scratch: &[u8], room: usize) ->
     let end = unsafe { arguments.write(scratch, words.as_mut_ptr()) };
     assert_eq!(end, words.as_mut_ptr_range().end, "writes as many words as it said");
     (words, false)
+}
+
+/// How long [`fuzz`] looks, if nobody says.
+const SECONDS: u64 = 1;
+
+/// Checks so many cases, and more as long as there is time; or the one that is asked for.
+pub(crate) fn fuzz(cases_min: u64, mut check: impl FnMut(u64)) {
+    let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    if let Some(seed) = number("TREERING_FUZZ_SEED") {
+        return check(seed);
+    }
+    let time = Duration::from_secs(number("TREERING_FUZZ_SECONDS").unwrap_or(SECONDS));
+    let begin = Instant::now();
+    for seed in 0.. {
+        if seed >= cases_min && begin.elapsed() >= time {
+            break;
+        }
+        let result = catch_unwind(AssertUnwindSafe(|| check(seed)));
+        assert!(result.is_ok(), "see above; again by TREERING_FUZZ_SEED={seed}");
+    }
+}
+
+/// Chooses (SplitMix64).
+pub(crate) struct Chance(pub(crate) u64);
+
+impl Chance {
+    pub(crate) fn word(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    pub(crate) fn below(&mut self, end: usize) -> usize {
+        (self.word() % end as u64) as usize
+    }
 }

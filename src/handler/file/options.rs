@@ -90,7 +90,8 @@ impl FileOptions {
     }
 
     /// A line, without its newline, that each file begins with. It is written before the first record of a file that
-    /// is empty. It may have no control character but tabs. Default: none.
+    /// is empty. It may have no control character but tabs. Default: none. Files of
+    /// [`Binary`](crate::format::Binary) have none.
     ///
     /// ```
     /// # let directory = tempfile::tempdir().unwrap();

@@ -156,19 +156,19 @@ impl<F: Files> Writer<F> {
 
     /// How many records have not come as far as the policy wants them.
     pub(super) fn held(&self) -> u64 {
-        self.stream.lines.held() + self.disk.unsynced
+        self.stream.held() + self.disk.unsynced
     }
 
     fn take(&mut self, record: &Record<'_>) {
         self.begin_file();
         self.stream.set_newest(record.time);
         if self.stream.tell_gap() {
-            self.roll_if_due(record.time);
+            self.roll_if_due(record);
         }
-        let lines = self.stream.lines.count();
+        let waiting = self.stream.waiting();
         self.stream.push(record);
-        if self.stream.lines.count() > lines {
-            self.roll_if_due(record.time); // a format may have nothing to say of it
+        if self.stream.waiting() > waiting {
+            self.roll_if_due(record); // a format may have nothing to say of it, and a frame no place for it
         }
         if self.stream.lines.is_full() {
             self.write();
@@ -180,22 +180,27 @@ impl<F: Files> Writer<F> {
     pub(super) fn remark(&mut self, record: &Record<'_>) {
         self.begin_file();
         self.stream.push_note(record, 0);
-        self.roll_if_due(record.time);
+        self.roll_if_due(record);
     }
 
-    /// Every file begins with the header, if there is one.
+    /// Every file of lines begins with the header, if there is one.
     fn begin_file(&mut self) {
+        let header_len = self.header_len();
         let lines = &mut self.stream.lines;
-        if !self.header.is_empty() && lines.is_empty() && lines.out().length() == 0 {
+        if header_len > 0 && lines.is_empty() && lines.out().length() == 0 {
             lines.push_note(&self.header, 0);
         }
     }
 
+    fn header_len(&self) -> usize {
+        if self.stream.has_frames() { 0 } else { self.header.len() }
+    }
+
     fn write(&mut self) {
-        let before = self.stream.lines.held();
+        let before = self.stream.held();
         let lost = self.stream.write();
         if self.disk.policy != SyncPolicy::Never {
-            self.disk.unsynced += before - lost - self.stream.lines.held();
+            self.disk.unsynced += before - lost - self.stream.held();
         }
     }
 }
@@ -223,7 +228,7 @@ impl<F: Files> Writer<F> {
         self.next_look = now + self.look_interval;
         let fate = self.stream.lines.out_mut().look_after(&self.path);
         if fate == Fate::Truncated {
-            self.stream.lines.restart();
+            self.stream.restart();
         }
         fate
     }
@@ -250,7 +255,7 @@ impl<F: Files> Writer<F> {
                 self.sync();
             }
             let is_torn = file.is_torn();
-            self.stream.lines.replace(file, is_torn);
+            self.stream.replace(file, is_torn);
             self.begin_period();
         }
         (self.disk.is_poisoned, self.disk.has_name) = (false, false);
@@ -325,37 +330,38 @@ impl<F: Files> Writer<F> {
         }
     }
 
-    /// Rolls before the line that was formatted last, whose record was made at `time`, if that is too much or too late
+    /// Rolls before what was pushed last, which is this record or tells of a gap before it, if that is too much or too late
     /// for the open file.
     #[inline]
-    fn roll_if_due(&mut self, time: Timestamp) {
+    fn roll_if_due(&mut self, record: &Record<'_>) {
+        let header_len = self.header_len();
         if let Some(roller) = &mut self.roller {
-            let lines = &self.stream.lines;
-            let after = lines.out().length() + lines.waiting() as u64;
-            let before = after - lines.last_len() as u64;
-            let is_empty = before == 0 || before == self.header.len() as u64;
-            if roller.is_due(time, after, is_empty, &self.control) && lines.out().is_regular() {
-                self.roll_before_last(time);
+            let (stream, file) = (&self.stream, self.stream.lines.out());
+            let after = file.length() + stream.waiting() as u64;
+            let before = after - stream.last_len() as u64;
+            let is_empty = before == 0 || before == header_len as u64;
+            if roller.is_due(record.time, after, is_empty, &self.control) && file.is_regular() {
+                self.roll_before_last(record);
             }
         }
     }
 
     #[cold]
-    fn roll_before_last(&mut self, time: Timestamp) {
+    fn roll_before_last(&mut self, record: &Record<'_>) {
         let now = clock::now();
         let Some(roller) = self.roller.as_mut().filter(|roller| roller.rolling.is_due(now)) else { return };
-        let Some(last) = self.stream.lines.pop() else { return };
+        let Some(last) = self.stream.take_back() else { return };
         roller.rolling.postpone(now);
         self.write();
         if self.stream.lines.is_empty() && self.lock_names() {
             if self.is_ours(now) {
-                self.roll(now, time);
+                self.roll(now, record.time);
             }
             self.stream.lines.out().unlock_names();
         }
         self.begin_file();
         self.stream.tell_gap();
-        self.stream.lines.put_back(last);
+        self.stream.push_again(last, record);
     }
 
     /// Takes the lock on the names of the files. Where another process has it the path is about to name another file:

@@ -11,11 +11,12 @@
 mod draft;
 mod read;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod write;
 
 pub use draft::Draft;
-pub(crate) use read::{Parts, read};
+pub(crate) use read::{Parts, read, read_callsite};
+pub(crate) use write::write_callsite;
 
 use std::fmt;
 

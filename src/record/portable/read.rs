@@ -7,6 +7,7 @@ use super::{
     flag, level_of, nest, piece, shape_flag, spec_flag,
 };
 use crate::callsite::{Bodies, Count, Entry, Field, Members, Metadata, Piece, Shape, Spec, Type, Types};
+use crate::level::Level;
 use crate::record::{Thread, Timestamp};
 
 /// What a portable record says. Texts lie in its bytes, lists in the arena.
@@ -43,6 +44,17 @@ impl<'a> Parts<'a> {
     }
 }
 
+/// Reads what [`write_callsite`](super::write_callsite) wrote.
+pub(crate) fn read_callsite<'a>(arena: &'a Bump, bytes: &'a [u8]) -> Result<&'a Entry<'a>, PortableError> {
+    let mut reader = Reader { arena, rest: bytes };
+    let level = reader.level()?;
+    let line = reader.number()?;
+    let place = reader.place()?;
+    let entry = reader.entry(level, line, place)?;
+    reader.end()?;
+    Ok(entry)
+}
+
 /// Reads a portable record.
 pub(crate) fn read<'a>(arena: &'a Bump, bytes: &'a [u8]) -> Result<Parts<'a>, PortableError> {
     if bytes.len() > BYTES_MAX {
@@ -61,33 +73,18 @@ pub(crate) fn read<'a>(arena: &'a Bump, bytes: &'a [u8]) -> Result<Parts<'a>, Po
     if flags & flag::BIG_ENDIAN != flag::ORDER {
         return Err(PortableError::ByteOrder);
     }
-    let level = level_of(reader.byte()?).ok_or(PortableError::Malformed("level"))?;
+    let level = reader.level()?;
     let time = Timestamp::from_nanos(reader.long()?);
     let stamp = reader.long()?;
     let process_id = reader.number()?;
     let thread_id = reader.number()?;
     let line = reader.number()?;
     let token = reader.long()?;
-    let target = reader.text()?;
-    let module_path = reader.text()?;
-    let file = reader.text()?;
+    let place = reader.place()?;
     let thread_name = if flags & flag::NAMED == 0 { None } else { Some(reader.text()?) };
-    let pieces = reader.parts(Reader::piece)?;
-    let fields = reader.parts(Reader::field)?;
-    let mut types_left = PARTS_MAX;
-    let types = reader.parts(|reader| reader.kind(&mut types_left, 0))?;
+    let entry = reader.entry(level, line, place)?;
     let arguments = reader.arguments()?;
-    if !reader.rest.is_empty() {
-        return Err(PortableError::Long(reader.rest.len()));
-    }
-    let positions = pieces.iter().flat_map(|piece| piece.arguments().into_iter().flatten());
-    let positions = positions.chain(fields.iter().map(|field| field.argument));
-    if positions.into_iter().any(|position| position >= types.len()) {
-        return Err(PortableError::Malformed("position of an argument"));
-    }
-    let metadata =
-        arena.alloc(Metadata { level, target, module_path, file, line, instance: false, pieces, fields });
-    let entry = arena.alloc(Entry { metadata, types });
+    reader.end()?;
     let truncated = flags & flag::TRUNCATED != 0;
     Ok(Parts { entry, time, stamp, truncated, process_id, token, thread_id, thread_name, arguments })
 }
@@ -125,6 +122,41 @@ impl<'a> Reader<'a> {
 
     fn size(&mut self) -> Result<usize, PortableError> {
         Ok(self.number()? as usize)
+    }
+
+    /// All has been read.
+    fn end(&self) -> Result<(), PortableError> {
+        if self.rest.is_empty() { Ok(()) } else { Err(PortableError::Long(self.rest.len())) }
+    }
+
+    fn level(&mut self) -> Result<Level, PortableError> {
+        level_of(self.byte()?).ok_or(PortableError::Malformed("level"))
+    }
+
+    /// Target, module and file.
+    fn place(&mut self) -> Result<[&'a str; 3], PortableError> {
+        Ok([self.text()?, self.text()?, self.text()?])
+    }
+
+    /// A callsite, of which level, line and place were read before, to its end.
+    fn entry(
+        &mut self,
+        level: Level,
+        line: u32,
+        place: [&'a str; 3],
+    ) -> Result<&'a Entry<'a>, PortableError> {
+        let pieces = self.parts(Reader::piece)?;
+        let fields = self.parts(Reader::field)?;
+        let mut types_left = PARTS_MAX;
+        let types = self.parts(|reader| reader.kind(&mut types_left, 0))?;
+        let positions = pieces.iter().flat_map(|piece| piece.arguments().into_iter().flatten());
+        let positions = positions.chain(fields.iter().map(|field| field.argument));
+        if positions.into_iter().any(|position| position >= types.len()) {
+            return Err(PortableError::Malformed("position of an argument"));
+        }
+        let [target, module_path, file] = place;
+        let metadata = Metadata { level, target, module_path, file, line, instance: false, pieces, fields };
+        Ok(self.arena.alloc(Entry { metadata: self.arena.alloc(metadata), types }))
     }
 
     fn text(&mut self) -> Result<&'a str, PortableError> {

@@ -20,7 +20,7 @@ fn bytes_of(record: &Record<'_>) -> Vec<u8> {
 }
 
 /// All that a handler can ask of a record, as text.
-fn told(record: &Record<'_>) -> String {
+pub(crate) fn told(record: &Record<'_>) -> String {
     let fields: Vec<_> = record
         .fields()
         .map(|field| format!("{}={field} {field:?} {:?}", field.name(), field.style()))
@@ -37,7 +37,7 @@ fn told(record: &Record<'_>) -> String {
 
 /// Anything that can be written down, also what no call makes.
 #[derive(Debug)]
-struct Anything {
+pub(crate) struct Anything {
     texts: [String; 4],
     name: Option<String>,
     numbers: (u64, u64, u32, u64, u32, u32),
@@ -51,7 +51,7 @@ struct Anything {
 
 impl Anything {
     /// Calls `with` with the record: a view of this, and of what is made for it.
-    fn record<R>(&self, with: impl FnOnce(&Record<'_>) -> R) -> R {
+    pub(crate) fn record<R>(&self, with: impl FnOnce(&Record<'_>) -> R) -> R {
         let at = |position: usize| position % self.types.len();
         let count = |count| match count {
             Count::Argument(position) => Count::Argument(at(position)),
@@ -91,7 +91,7 @@ impl Anything {
     }
 }
 
-fn some_record() -> impl Strategy<Value = Anything> {
+pub(crate) fn some_record() -> impl Strategy<Value = Anything> {
     let text = || prop::array::uniform4(a_string());
     let piece = prop_oneof![a_string().prop_map(Ok), (0..9_usize, a_spec()).prop_map(Err)];
     let style = prop::sample::select(vec![Style::Value, Style::Display, Style::Debug]);

@@ -4,7 +4,7 @@ use super::{
     ALIGNS, BYTES_MAX, KINDS, LEAVES, MAGIC, PARTS_MAX, PortableError, STYLES, VERSION, count, flag, nest,
     piece, shape_flag, spec_flag,
 };
-use crate::callsite::{Count, Field, Members, Piece, Shape, Spec, Type, Types};
+use crate::callsite::{Count, Entry, Field, Members, Metadata, Piece, Shape, Spec, Type, Types};
 use crate::record::Record;
 
 impl Record<'_> {
@@ -47,6 +47,15 @@ impl Record<'_> {
     }
 }
 
+/// Appends what a callsite says of each of its records, for [`read_callsite`](super::read_callsite); on an error, a part of it.
+pub(crate) fn write_callsite(entry: &Entry<'_>, out: &mut Vec<u8>) -> Result<(), PortableError> {
+    let mut out = Writer(out);
+    out.byte(entry.metadata.level as u8);
+    out.number(entry.metadata.line);
+    out.place(entry.metadata)?;
+    out.layout(entry)
+}
+
 fn write(record: &Record<'_>, out: &mut Writer<'_>) -> Result<(), PortableError> {
     let metadata = record.entry.metadata;
     let thread = record.thread;
@@ -64,16 +73,11 @@ fn write(record: &Record<'_>, out: &mut Writer<'_>) -> Result<(), PortableError>
     out.number(thread.id());
     out.number(metadata.line);
     out.long(thread.token());
-    for text in [metadata.target, metadata.module_path, metadata.file] {
-        out.text(text)?;
-    }
+    out.place(metadata)?;
     if let Some(name) = thread.name() {
         out.text(name)?;
     }
-    out.parts(metadata.pieces, Writer::piece)?;
-    out.parts(metadata.fields, Writer::field)?;
-    let mut types_left = PARTS_MAX;
-    out.parts(record.entry.types, |out, kind| out.kind(kind, &mut types_left))?;
+    out.layout(&record.entry)?;
     out.size(record.arguments.len())?;
     out.words(record.arguments);
     Ok(())
@@ -116,6 +120,19 @@ impl Writer<'_> {
         }
         self.size(parts.len())?;
         parts.iter().try_for_each(|part| write(self, part))
+    }
+
+    /// Where the call stands, and what it is about.
+    fn place(&mut self, metadata: &Metadata<'_>) -> Result<(), PortableError> {
+        [metadata.target, metadata.module_path, metadata.file].iter().try_for_each(|text| self.text(text))
+    }
+
+    /// How the message and the fields are made of the arguments, and the types of these.
+    fn layout(&mut self, entry: &Entry<'_>) -> Result<(), PortableError> {
+        self.parts(entry.metadata.pieces, Writer::piece)?;
+        self.parts(entry.metadata.fields, Writer::field)?;
+        let mut types_left = PARTS_MAX;
+        self.parts(entry.types, |out, kind| out.kind(kind, &mut types_left))
     }
 
     fn piece(&mut self, piece: &Piece<'_>) -> Result<(), PortableError> {

@@ -4,7 +4,8 @@ mod power;
 mod python;
 
 use super::*;
-use crate::format::Format;
+use crate::binary::Reader;
+use crate::format::{Binary, Format};
 use crate::handler::testing::{Run, lost};
 use crate::output::testing::{Fault, Model};
 
@@ -26,8 +27,21 @@ impl Format for Plain {
 }
 
 fn open(model: &Model, options: FileOptions) -> Result<Writer<Model>, Error> {
+    open_as(Form::Lines, model, options)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Form {
+    Lines,
+    Frames,
+}
+
+fn open_as(form: Form, model: &Model, options: FileOptions) -> Result<Writer<Model>, Error> {
     let mut writer = Writer::open(model.clone(), Path::new(PATH), options)?.eager();
-    writer.stream.set_format(Plain);
+    match form {
+        Form::Lines => writer.stream.set_format_of_file(Plain),
+        Form::Frames => writer.stream.set_format_of_file(Binary::new()),
+    }
     Ok(writer)
 }
 
@@ -58,17 +72,32 @@ fn numbers(from: u64, count: u64) -> impl Iterator<Item = String> {
     (from..from + count).map(|number| format!("{number:04}"))
 }
 
-/// All that is in the file and in those that it was before, the oldest first.
+/// All that is in the file and in those that it was before, the oldest first; of frames, the lines that they are decoded to.
 fn history(model: &Model) -> String {
     let is_ours = |path: &str| path.starts_with(PATH) && !path.ends_with("old");
-    let mut files: Vec<_> = model.all().into_iter().filter(|(path, _)| is_ours(path)).collect();
+    let mut files: Vec<_> = model.contents().into_iter().filter(|(path, _)| is_ours(path)).collect();
     // The file itself is the newest, numbered ones are newer the lower they are, stamped ones the higher.
     files.sort_by_key(|(path, _)| {
         let suffix = path[PATH.len()..].trim_start_matches('.').to_owned();
         let number = suffix.parse::<i64>();
         (suffix.is_empty(), number.map_or(0, |number| -number), suffix)
     });
-    files.into_iter().map(|(_, text)| text).collect()
+    files.into_iter().map(|(_, bytes)| text_of(bytes)).collect()
+}
+
+/// The lines of a file. One of frames stands alone, whatever happened to it.
+#[track_caller]
+fn text_of(bytes: Vec<u8>) -> String {
+    if !bytes.contains(&0xf5) {
+        return String::from_utf8(bytes).unwrap();
+    }
+    let (mut reader, mut lines) = (Reader::new(bytes.as_slice()), Vec::new());
+    while let Some(record) = reader.read().unwrap() {
+        Plain.format(&record, &mut lines);
+    }
+    let summary = reader.summary();
+    assert_eq!((summary.undefined, summary.refused_frames), (0, 0), "{summary}");
+    String::from_utf8(lines).unwrap()
 }
 
 /// Every line is whole, records are in order, and where some are missing a line says how many. Gives what is next.
@@ -93,12 +122,13 @@ const CODES: [i32; 6] = [libc::ENOSPC, libc::EDQUOT, libc::EIO, libc::EROFS, lib
 
 /// Numbered records before, while and after something fails; the file rolls every few records and is synced after
 /// each batch. What happened is checked line by line.
-fn survives(fault: Fault) -> usize {
+fn survives(form: Form, fault: Fault) -> usize {
     let model = Model::default();
     model.put("/log/app.log.old", "foreign\n");
-    let rotation = Rotation::new().at_bytes(40).keep_files(usize::MAX);
+    let bytes_max = if form == Form::Lines { 40 } else { 1000 };
+    let rotation = Rotation::new().at_bytes(bytes_max).keep_files(usize::MAX);
     let sync = if matches!(fault, Fault::Once(..)) { SyncPolicy::EachBatch } else { SyncPolicy::Never };
-    let mut writer = open(&model, options().rotate(rotation).sync(sync)).unwrap();
+    let mut writer = open_as(form, &model, options().rotate(rotation).sync(sync)).unwrap();
     let (mut offered, mut failed, mut calls) = (0, 0, 0);
     for phase in [None, Some(fault), None] {
         model.set_fault(phase);
@@ -122,26 +152,28 @@ fn survives(fault: Fault) -> usize {
         assert!(written + failed >= offered, "{fault:?}: {text}");
     }
     assert_eq!(model.text("/log/app.log.old"), "foreign\n");
-    assert!(model.text(PATH).len() <= 40);
+    assert!(model.contents()[PATH].len() as u64 <= bytes_max);
     calls
 }
 
 #[test]
 fn whichever_call_fails_lines_are_whole_every_gap_is_announced_and_it_goes_on() {
-    let calls = survives(Fault::Once(usize::MAX, 0));
-    assert!(calls > 40, "{calls}");
-    for at in 0..calls {
-        survives(Fault::Short(at));
-        for code in CODES {
-            survives(Fault::Once(at, code));
-            survives(Fault::Forever(at, code));
-            survives(Fault::Torn(at, code));
+    for form in [Form::Lines, Form::Frames] {
+        let calls = survives(form, Fault::Once(usize::MAX, 0));
+        assert!(calls > 40, "{calls}");
+        for at in 0..calls {
+            survives(form, Fault::Short(at));
+            for code in CODES {
+                survives(form, Fault::Once(at, code));
+                survives(form, Fault::Forever(at, code));
+                survives(form, Fault::Torn(at, code));
+            }
         }
     }
 }
 
 /// Opens, logs while the process dies in call `at`, and starts again. How many calls there were.
-fn recovers(rotation: &Rotation, at: usize) -> usize {
+fn recovers(form: Form, rotation: &Rotation, at: usize) -> usize {
     let model = Model::default();
     model.put("/log/app.log.old", "foreign\n");
     let mut logged = 0;
@@ -156,7 +188,7 @@ fn recovers(rotation: &Rotation, at: usize) -> usize {
         written
     };
     let mut hour = 0;
-    let mut writer = open(&model, options().rotate(rotation.clone())).unwrap();
+    let mut writer = open_as(form, &model, options().rotate(rotation.clone())).unwrap();
     for _ in 0..4 {
         batch(&mut writer, &mut hour);
     }
@@ -170,7 +202,7 @@ fn recovers(rotation: &Rotation, at: usize) -> usize {
     for number in 0..acknowledged {
         assert!(before.contains(&format!("{number:04}\n")), "{number} was lost in call {at}: {before}");
     }
-    let mut writer = open(&model, options().rotate(rotation.clone())).unwrap();
+    let mut writer = open_as(form, &model, options().rotate(rotation.clone())).unwrap();
     for _ in 0..4 {
         batch(&mut writer, &mut hour);
     }
@@ -179,7 +211,7 @@ fn recovers(rotation: &Rotation, at: usize) -> usize {
     assert!(
         after.starts_with(before.trim_end_matches('\n')),
         "call {at}: {before} became {:#?}",
-        model.all()
+        model.contents()
     );
     for number in acknowledged + 6..logged {
         assert_eq!(after.matches(&format!("{number:04}\n")).count(), 1, "{number}, call {at}: {after}");
@@ -193,16 +225,18 @@ fn recovers(rotation: &Rotation, at: usize) -> usize {
 
 #[test]
 fn whichever_call_a_process_dies_in_no_record_that_was_written_is_lost_and_the_next_start_recovers() {
-    let rotations = [
-        Rotation::new().at_bytes(20).keep_files(100),
-        Rotation::new().hourly().keep_files(100),
-        Rotation::new().hourly().at_bytes(20).keep_files(100),
-    ];
-    for rotation in rotations {
-        let calls = recovers(&rotation, usize::MAX);
-        assert!(calls > 15, "{calls}");
-        for at in 0..calls {
-            recovers(&rotation, at);
+    for (form, bytes_max) in [(Form::Lines, 20), (Form::Frames, 500)] {
+        let rotations = [
+            Rotation::new().at_bytes(bytes_max).keep_files(100),
+            Rotation::new().hourly().keep_files(100),
+            Rotation::new().hourly().at_bytes(bytes_max).keep_files(100),
+        ];
+        for rotation in rotations {
+            let calls = recovers(form, &rotation, usize::MAX);
+            assert!(calls > 15, "{calls}");
+            for at in 0..calls {
+                recovers(form, &rotation, at);
+            }
         }
     }
 }
@@ -300,6 +334,55 @@ fn a_torn_line_is_whole_in_a_file_that_was_truncated_meanwhile() {
     model.empty(PATH);
     log(&mut writer, &["next"]);
     assert_eq!(model.text(PATH), "torn line\nnext\n");
+}
+
+#[test]
+fn frames_that_are_held_are_told_again_what_they_need_wherever_they_go() {
+    let model = Model::default();
+    let mut writer = open_as(Form::Frames, &model, options().header("for lines only")).unwrap();
+    let run = |texts: &[&str]| Run::of(Level::Info, texts.iter().copied());
+    let first = run(&["first"]);
+    writer.handle(&first.all()).unwrap();
+    writer.flush().unwrap();
+    assert_eq!(model.contents()[PATH][0], 0xf5, "a frame, and no header before it");
+    // One is torn, the other is sealed and held, and both refer to what was defined before.
+    writer.handle(&first.all()).unwrap();
+    model.set_fault(Some(Fault::Torn(2, libc::ENOSPC)));
+    writer.handle(&first.all()).unwrap();
+    assert_eq!(lost(writer.flush()), 0);
+    model.set_fault(Some(Fault::Forever(0, libc::EAGAIN)));
+    writer.handle(&first.all()).unwrap();
+    writer.flush().unwrap();
+    model.set_fault(None);
+    assert_eq!(writer.held(), 3);
+    model.empty(PATH);
+    writer.handle(&first.all()).unwrap();
+    writer.flush().unwrap();
+    assert_eq!(text_of(model.contents()[PATH].clone()), "first\n".repeat(4));
+    // The file is gone with what was written, what is held is not.
+    writer.handle(&first.all()).unwrap();
+    model.delete(PATH);
+    writer.flush().unwrap();
+    assert_eq!(text_of(model.contents()[PATH].clone()), "first\n");
+    model.move_away(PATH, "/log/app.log.1");
+    log(&mut writer, &["last"]);
+    writer.handle(&first.all()).unwrap();
+    writer.flush().unwrap();
+    assert_eq!(text_of(model.contents()["/log/app.log.1"].clone()), "first\n");
+    assert_eq!(text_of(model.contents()[PATH].clone()), "last\nfirst\n");
+}
+
+#[test]
+fn a_record_that_no_frame_can_hold_has_failed_and_is_told_of() {
+    let model = Model::default();
+    let mut writer = open_as(Form::Frames, &model, options()).unwrap();
+    let text = "x".repeat(2 << 20);
+    let run = Run::of(Level::Info, ["before", &text, "after"]);
+    let error = writer.handle(&run.all()).unwrap_err();
+    assert_eq!(error.to_string(), "cannot write to /log/app.log: too large for a portable record");
+    assert_eq!(lost(Err(error)), 1);
+    writer.flush().unwrap();
+    assert_eq!(history(&model), "before\nlost 1\nafter\n");
 }
 
 #[test]
