@@ -28,8 +28,8 @@ const TOO_LARGE: &Entry<'static> = &Entry {
 /// cargo run --example decode app.trr
 /// cargo run --example decode app.trr --format json --filter my_server::db=debug --since 2026-11-22T13:37
 /// ```
-/// Nothing is formatted or escaped when the program runs: it costs the listener half of what a line does or less, and
-/// records with numbers a quarter of its bytes. [`binary::Reader`](crate::binary::Reader) reads the records back, for any format and for programs.
+/// Nothing is formatted or escaped when the program runs: where numbers are logged it costs the listener less than half
+/// of what a line does, and a quarter of its bytes. [`binary::Reader`](crate::binary::Reader) reads the records back, for any format and for programs.
 ///
 /// In a [`File`](crate::handler::File) records share frames of about 4 KiB, each with a checksum, and what they refer to is
 /// written once: callsites, types, names of threads. Every file stands alone, also after it rolled or was moved away, and
