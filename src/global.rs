@@ -1,5 +1,6 @@
 //! The process-wide engine: the one that calls without `logger:` go to. Nothing below knows of it.
 
+pub mod front;
 #[cfg(feature = "log")]
 mod log;
 
@@ -61,21 +62,26 @@ fn send_slowly<A: Arguments>(id: u32, level: Level, arguments: &A, scratch: &[u8
     send_payload_slowly(id, level, &Encoded { arguments, scratch });
 }
 
+/// Returns whether the record is placed.
 #[cold]
-fn send_payload_slowly(id: u32, level: Level, payload: &dyn Payload) {
+fn send_payload_slowly(id: u32, level: Level, payload: &dyn Payload) -> bool {
     // Mostly the ring has come to its end and wants a pad: that needs no engine, and so no lock.
-    if send::to_global_slowly(id, level, payload) {
-        return;
+    if let Some(is_placed) = send::to_global_slowly(id, level, payload) {
+        return is_placed;
     }
     match process::global() {
-        Some(Some(engine)) => send::slowly(&engine, Place::Global, id, level, payload),
+        Some(Some(engine)) => return send::slowly(&engine, Place::Global, id, level, payload),
         Some(None) => last_resort(id, payload),
         None => place::count_nested(),
     }
+    false
 }
 
 /// There is no engine: what is important goes to stderr, at once, on the caller's thread.
 fn last_resort(id: u32, payload: &dyn Payload) {
+    if payload.is_urgent() {
+        return; // it opens or closes a span, for a listener
+    }
     // Busy to the end: an allocator that logs would come here again, for ever.
     let printed = busy(|_| DICTIONARY.entry(id).map(|entry| print(entry, payload)));
     if printed.is_none() {
@@ -86,15 +92,17 @@ fn last_resort(id: u32, payload: &dyn Payload) {
 fn print(entry: &'static Entry<'static>, payload: &dyn Payload) {
     let mut words = vec![0; payload.words()];
     let written = payload.write_cut(&mut words);
+    let spans = payload.span_words();
     let clock = WallClock::new();
     let stamp = crate::clock::Ticker::default().stamp();
     let record = Record {
         entry: EntryOf::Process(entry),
-        arguments: &words[..written],
+        arguments: &words[spans..written],
         time: clock.time_of(stamp),
         stamp,
         thread: &Thread::new(os::thread_id(), std::thread::current().name()),
         truncated: false,
+        scope: None,
     };
     let mut line = Vec::new();
     Text::new().format(&record, &mut line);

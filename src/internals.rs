@@ -21,7 +21,7 @@ use crate::listener::{Books, Change, Control, Core, Handlers, Lane, Listener, Re
 use crate::origin::Origin;
 use crate::overflow::{DropHook, Overflow, Policies, Reason};
 use crate::record::{Thread, Value};
-use crate::ring::{Payload, Producer, Refused, memory_factor};
+use crate::ring::{Payload, Producer, Pushed, Refused, memory_factor};
 use crate::stats::Report;
 use crate::sync::{Arc, AtomicBool, Condvar, Mutex, wait};
 use crate::transport::{NoRing, Transport};
@@ -324,7 +324,10 @@ impl Caller {
             Place::Own(ring) => {
                 ring.push(*id, LEVEL, payload).or_else(|_| ring.push_slowly(*id, LEVEL, payload, None))
             }
-            Place::Shared => core.transport.push_shared(*id, LEVEL, payload, self.thread),
+            Place::Shared => {
+                let pushed = core.transport.push_shared(*id, LEVEL, payload, self.thread)?;
+                Ok(if let Pushed::Placed(bits) = pushed { bits } else { 0 })
+            }
             Place::Fresh | Place::Refused => Err(Refused::Closed),
         }
     }

@@ -77,13 +77,15 @@
 //!
 //! `log` lets `init()` take the records of the crate `log`: what libraries log goes through the same rings and filters.
 //!
+//! Events and spans of `tracing` come by the crate `treering-tracing`.
+//!
 //! `signals` adds `stop_on_signals()`: SIGTERM and SIGINT end the process when its records are out.
 //!
 //! `conformance` adds `queue::conformance`: whether a queue of yours keeps the contract of queues.
 //!
 //! # Limits
 //!
-//! Linux, 64 bits; verified on x86-64. A bridge from `tracing` is not there yet. A child after `fork` has no
+//! Linux, 64 bits; verified on x86-64. A child after `fork` has no
 //! engine until it starts one.
 //!
 //! [docs/guarantees.md]: https://github.com/treering/treering/blob/main/docs/guarantees.md
@@ -172,6 +174,9 @@ pub use builder::{Builder, Guard, builder};
 #[cfg(all(feature = "config", not(treering_loom)))]
 pub use config::init_from;
 pub use error::Error;
+#[cfg(not(treering_loom))]
+#[doc(hidden)]
+pub use global::front;
 #[cfg(not(treering_loom))]
 pub use global::{
     flush, flush_async, handlers, init, register_thread, set_filter, shutdown, stats, wait_idle,

@@ -271,6 +271,29 @@ impl OutsideCounters {
     }
 }
 
+/// What became of spans. Written by the listener.
+#[derive(Debug, Default)]
+pub(crate) struct SpanCounters {
+    /// Records that were for the listener alone.
+    span_records: AtomicU64,
+    /// Spans that were forgotten.
+    evicted: AtomicU64,
+    /// Records whose spans are not all known.
+    unknown: AtomicU64,
+}
+
+impl SpanCounters {
+    /// So many more, in the order of the fields.
+    pub(crate) fn add(&self, more: [u64; 3]) {
+        let counters = [&self.span_records, &self.evicted, &self.unknown];
+        counters
+            .into_iter()
+            .zip(more)
+            .filter(|(_, more)| *more > 0)
+            .for_each(|(counter, more)| add(counter, more));
+    }
+}
+
 /// One handler's ledger. Written by the listener's thread, its lane's if it has one, and at the deadline of a stop by the
 /// thread that stops, all under the engine's book lock.
 #[derive(Debug)]
@@ -494,14 +517,22 @@ pub struct Report {
     /// Log calls, of all engines of the process, that a limit of their own kept back (`every:`, `once:`, `at_most:`,
     /// `sample:`). They were not submitted; beside the ledger.
     pub suppressed: u64,
-    /// Records of the crate `log` that say in fields where they come from, as their places, or the names of their
-    /// key-values, found no room in a table; of the whole process, beside the ledger. 0 without the feature `log`.
+    /// Records of the crates `log` and `tracing` that say in fields where they come from, as their places, or the names of
+    /// their fields, found no room in a table; of the whole process, beside the ledger.
     pub uninterned: u64,
     /// Log calls in a child of `fork`, to engines of its parent: they are not written, neither here nor there; beside
     /// the ledger. In the parent 0.
     pub forked: u64,
     /// Records handed out after one with a later stamp; beside the ledger.
     pub reordered: u64,
+    /// Of [`dispatched`](Report::dispatched), those that opened, changed or closed a span: they are for the listener, and
+    /// no handler gets them.
+    pub span_records: u64,
+    /// Records that were handed out without all of the spans they were logged in, as one of these was not known. They
+    /// [say so](crate::record::Spans::is_whole); beside the ledger.
+    pub unknown_spans: u64,
+    /// Open spans that the listener forgot, as there were too many; beside the ledger.
+    pub evicted_spans: u64,
     /// Threads' rings in memory, pooled ones included.
     pub rings: u64,
     /// How often the listener panicked, which is a bug in treering and not in a handler. After the first time it goes on
@@ -600,6 +631,8 @@ impl fmt::Display for Report {
             (self.nested, "nested"),
             (self.suppressed, "suppressed"),
             (self.forked, "forked"),
+            (self.unknown_spans, "in unknown spans"),
+            (self.evicted_spans, "spans evicted"),
         ];
         for (count, what) in beside.iter().filter(|(count, _)| *count > 0) {
             write!(f, "; {count} {what}")?;
@@ -885,6 +918,13 @@ impl Sum {
 
     pub(crate) fn reordered(&mut self, records: u64) {
         self.report.reordered = records;
+    }
+
+    pub(crate) fn spans(&mut self, spans: &SpanCounters) {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        self.report.span_records = load(&spans.span_records);
+        self.report.evicted_spans = load(&spans.evicted);
+        self.report.unknown_spans = load(&spans.unknown);
     }
 
     pub(crate) fn listener_panics(&mut self, panics: u64) {

@@ -23,7 +23,7 @@
 use crate::level::Level;
 use crate::overflow::{Policies, Reason};
 use crate::record::Thread;
-use crate::ring::{self, Consumer, Payload, Producer, Refused, Shared};
+use crate::ring::{self, Consumer, Payload, Producer, Pushed, Refused, Shared};
 use crate::stats::{OutsideCounters, RingCounters, Sum, total};
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
 use crate::wake::Room;
@@ -165,7 +165,7 @@ impl Transport {
         level: Level,
         payload: &dyn Payload,
         thread: u32,
-    ) -> Result<u32, Refused> {
+    ) -> Result<Pushed, Refused> {
         let mut fallback = self.fallback.lock();
         if fallback.is_none() {
             *fallback = self.add_ring(Thread::new(0, Some("shared")), Tenancy::Lent).ok();
@@ -182,21 +182,21 @@ impl Transport {
     }
 
     /// Places an echo, or counts what becomes of it instead: it never waits, whatever the policy.
-    pub(crate) fn push_echo(&self, id: u32, level: Level, payload: &dyn Payload, thread: u32) -> u32 {
+    pub(crate) fn push_echo(&self, id: u32, level: Level, payload: &dyn Payload, thread: u32) -> Pushed {
         let mut echoes = self.echoes.lock();
         if echoes.is_none() {
             *echoes = self.add_ring(Thread::new(0, Some("echoes")), Tenancy::Echoes).ok();
         }
         let Some(producer) = echoes.as_mut() else {
             self.outside.late.add_one_shared(level);
-            return 0;
+            return Pushed::Dropped;
         };
         match producer.push_or_drop(id, level, payload, Some(thread)) {
-            Ok(bits) => return bits,
+            Ok(pushed) => return pushed,
             Err(Refused::NoRoom) => producer.count_drop(level, Reason::Full),
             Err(Refused::Closed) => producer.refuse_late(level),
         }
-        0
+        Pushed::Dropped
     }
 
     /// The engine takes no more records from now on. Wakes the listener, and all who wait for room.

@@ -126,6 +126,7 @@ impl<R: io::Read> Reader<R> {
             stamp: self.present.stamp,
             thread,
             truncated: is_cut,
+            scope: None,
         }))
     }
 

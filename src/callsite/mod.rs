@@ -78,6 +78,12 @@ impl Callsite {
         self.level
     }
 
+    /// The id it was given last. Of a callsite with one list of argument types it is the only one, once it has run.
+    #[cfg(not(treering_loom))]
+    pub(crate) fn id(&self) -> u32 {
+        (self.latest.load(Ordering::Relaxed) >> 32) as u32
+    }
+
     /// What is known at compile time.
     pub fn metadata(&self) -> &'static Metadata<'static> {
         self.metadata

@@ -37,7 +37,8 @@ const TOO_LARGE: &Entry<'static> = &Entry {
 /// frames that are still open, so there every record is a frame of its own, with its definitions; and so it is in a file
 /// that got this format in a box and does not see which one it is.
 ///
-/// Records with more than 16 MiB of arguments are too large, and count as failed.
+/// Records with more than 16 MiB of arguments are too large, and count as failed. The [spans](Record::spans) that a record was
+/// logged in are not kept.
 ///
 /// ```
 /// use treering::format::Binary;

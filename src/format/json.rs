@@ -22,6 +22,8 @@
 //! | errors                              | an array of strings: the error's message and its sources'      |
 //! | backtraces                          | an array of strings, the frames                                |
 //! | after `%` or `?`                    | a string, as `Display` or `Debug` prints it                    |
+//! | spans                               | an object with `name` and the fields: `span` is the innermost, |
+//! |                                     | `spans` all; with `"spans_missing":true` if some are not known |
 //! | what a cut record lacks             | `null`; of a string its begin and `…(+12 bytes)`, of a list    |
 //! |                                     | what is left; the record has `"truncated":true`                |
 
@@ -34,13 +36,14 @@ use super::keys::Rule;
 use super::time::Time;
 use super::timestamp::Clockface;
 use crate::level::Level;
-use crate::record::{FieldValue, MessageWriter, Record, Struct, Style, Value};
+use crate::record::{FieldValue, MessageWriter, Record, Span, Spans, Struct, Style, Value};
 
 /// The largest integer of which a double, which is all that JavaScript has, knows also the neighbours: 2⁵³-1.
 const SAFE_INTEGER_MAX: u128 = (1 << 53) - 1;
 
 /// Names of an object of its own are fields' only.
 const NESTED: Rule = Rule { is_ours: |_| false, is_fit: |_| true, fitted: str::to_owned };
+const OF_A_SPAN: Rule = Rule { is_ours: |key| key == "name", ..NESTED };
 const FLAT: Rule = Rule { is_ours: is_key, ..NESTED };
 
 /// JSON: an object a line, with time, level, target, message and fields, in which values keep their types.
@@ -152,6 +155,41 @@ impl Json {
         }
     }
 
+    /// The innermost span by itself, then all of them, the outermost first.
+    #[inline(never)]
+    fn spans(&self, spans: Spans<'_>, out: &mut Vec<u8>) {
+        if let Some(innermost) = spans.clone().next_back() {
+            out.extend_from_slice(b",\"span\":");
+            self.span(&innermost, out);
+        }
+        out.extend_from_slice(b",\"spans\":");
+        array(spans.clone(), out, |span, out| self.span(&span, out));
+        if !spans.is_whole() {
+            out.extend_from_slice(b",\"spans_missing\":true");
+        }
+    }
+
+    fn span(&self, span: &Span<'_>, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"name\":");
+        string(span.name(), out);
+        let names: Vec<_> = span.fields().map(|field| field.name()).collect();
+        let keys = OF_A_SPAN.keys_if_new(names.iter().copied());
+        for (position, field) in span.fields().enumerate() {
+            out.push(b',');
+            string(keys.as_ref().map_or(field.name(), |keys| &keys[position]), out);
+            out.push(b':');
+            self.field(&field, out);
+        }
+        out.push(b'}');
+    }
+
+    fn field(&self, field: &FieldValue<'_>, out: &mut Vec<u8>) {
+        match field.style() {
+            Style::Value => self.value(&field.value(), out),
+            Style::Display | Style::Debug => quoted(out, |text| field.write(text)),
+        }
+    }
+
     fn value(&self, value: &Value<'_>, out: &mut Vec<u8>) {
         match *value {
             Value::U8(value) => number(value, out),
@@ -254,6 +292,9 @@ impl Format for Json {
             }
         });
         self.fields(record, out);
+        if record.scope.is_some() {
+            self.spans(record.spans(), out);
+        }
         out.extend_from_slice(if record.is_truncated() {
             b",\"truncated\":true}\n".as_slice()
         } else {
@@ -275,7 +316,8 @@ fn level(level: Level) -> &'static [u8] {
 
 /// Whether a key is this format's own.
 fn is_key(key: &str) -> bool {
-    matches!(key, "timestamp" | "level" | "target" | "message" | "fields" | "truncated") || Details::have(key)
+    let is_key = matches!(key, "timestamp" | "level" | "target" | "message" | "fields" | "truncated");
+    is_key || matches!(key, "span" | "spans" | "spans_missing") || Details::have(key)
 }
 
 /// The largest magnitude that 64 bits hold, of an integer with this sign.

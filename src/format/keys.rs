@@ -25,13 +25,21 @@ impl Rule {
     /// The keys of a record's fields, in order; `None` if they are the names.
     #[inline]
     pub(super) fn keys_of(&self, record: &Record<'_>) -> Option<Vec<String>> {
-        let fields = record.entry.metadata.fields;
-        let is_kept = fields.iter().enumerate().all(|(position, field)| {
-            (self.is_fit)(field.name)
-                && !(self.is_ours)(field.name)
-                && fields[..position].iter().all(|earlier| earlier.name != field.name)
+        self.keys_if_new(record.entry.metadata.fields.iter().map(|field| field.name))
+    }
+
+    /// The keys of fields with these names; `None` if they are the names.
+    #[inline]
+    pub(super) fn keys_if_new<'a>(
+        &self,
+        names: impl Iterator<Item = &'a str> + Clone,
+    ) -> Option<Vec<String>> {
+        let is_kept = names.clone().enumerate().all(|(position, name)| {
+            (self.is_fit)(name)
+                && !(self.is_ours)(name)
+                && names.clone().take(position).all(|earlier| earlier != name)
         });
-        if is_kept { None } else { Some(self.keys_for(fields.iter().map(|field| field.name))) }
+        if is_kept { None } else { Some(self.keys_for(names)) }
     }
 
     #[cold]

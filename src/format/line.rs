@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use super::escape::{Escaped, Quoted, Spelling, is_literal};
-use crate::record::{FieldValue, MessageWriter, Record, Style, Thread};
+use crate::record::{FieldValue, MessageWriter, Record, Spans, Style, Thread};
 
 /// Ends a line whose record was cut.
 pub(super) const TRUNCATED: &[u8] = b" [truncated]";
@@ -34,6 +34,28 @@ fn inspected(field: &FieldValue<'_>, scratch: &mut String, out: &mut Vec<u8>) {
         return Escaped(out).push(scratch);
     }
     text(scratch, out);
+}
+
+/// The spans around the record, as a path: `request{path=/}:query:`, and `?:` before them if some are missing.
+pub(super) fn spans(spans: Spans<'_>, scratch: &mut String, out: &mut Vec<u8>) {
+    if !spans.is_whole() {
+        out.extend_from_slice(b"?:");
+    }
+    for span in spans {
+        Escaped(out).push(span.name());
+        let mut before = b'{';
+        for field in span.fields() {
+            out.push(before);
+            Escaped(out).push(field.name());
+            out.push(b'=');
+            value(&field, scratch, out);
+            before = b' ';
+        }
+        if before == b' ' {
+            out.push(b'}');
+        }
+        out.push(b':');
+    }
 }
 
 /// Text as a value.

@@ -82,6 +82,10 @@ impl Format for Logfmt {
                 }
             }
         });
+        if record.scope.is_some() {
+            key("spans", out);
+            value(out, |value| write!(value, "{}", record.spans()));
+        }
         let keys = KEYS.keys_of(record);
         for (position, field) in record.fields().enumerate() {
             key(keys.as_ref().map_or(field.name(), |keys| &keys[position]), out);
@@ -104,7 +108,7 @@ fn level(level: Level) -> &'static [u8] {
 
 /// Whether a key is this format's own.
 fn is_key(key: &str) -> bool {
-    matches!(key, "ts" | "level" | "target" | "msg" | "truncated") || Details::have(key)
+    matches!(key, "ts" | "level" | "target" | "msg" | "spans" | "truncated") || Details::have(key)
 }
 
 fn is_name(name: &str) -> bool {

@@ -30,6 +30,7 @@ use crate::record::Record;
 /// | `message` | the message |
 /// | `fields` | all fields: `venue=XNAS qty=100` |
 /// | `field.venue` | the value of the first field of this name, or nothing |
+/// | `spans` | the spans it was logged in: `request{path=/}:query:` |
 /// | `thread`, `thread.name`, `thread.id` | its name or else its number; its name or nothing; its number |
 /// | `process.id`, `process.name` | the process's number; the file name of its program |
 /// | `color` … `reset` | what stands between in the level's colour, where colours are wanted |
@@ -176,6 +177,7 @@ enum Attribute {
     Line,
     Message,
     Fields,
+    Spans,
     Field(String),
     Thread,
     ThreadName,
@@ -197,6 +199,7 @@ impl Attribute {
             Attribute::Line => line::number(record.line(), out),
             Attribute::Message => line::message(record, out),
             Attribute::Fields => fields(record, scratch, out),
+            Attribute::Spans => line::spans(record.spans(), scratch, out),
             Attribute::Field(name) => {
                 if let Some(field) = record.field(name) {
                     line::value(&field, scratch, out);

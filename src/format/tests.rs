@@ -368,6 +368,7 @@ impl Callsite {
             stamp: 1,
             thread: &Thread::new(7, (chance.below(2) == 0).then_some(name.as_str())),
             truncated: is_damaged && chance.below(2) == 0,
+            scope: None,
         };
         let lines: Vec<_> = self.formats.iter_mut().map(|format| line(&mut **format, &record)).collect();
         let mut packed = Vec::new();

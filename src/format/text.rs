@@ -4,6 +4,7 @@
 //! 2026-11-22T13:37:55.123456789Z INFO  my_server::db: order 7 filled venue=XNAS note="two words"
 //! └──────────── UTC ───────────┘ └ 5 ┘ └─ target ──┘  └─ message ──┘ └──────── fields ─────────┘
 //! ```
+//! A record that was logged in spans has these before the target, as a path: `request{path=/}:query:`.
 //! With [`Text::threads`] the thread stands in brackets before the target, with [`Text::location`] the place of the
 //! call after it; a record whose arguments were cut ends in ` [truncated]`. `escape` says what is done to text from
 //! outside; colours are put around what is escaped already. A message is free text, so only the head of a line can be
@@ -25,6 +26,9 @@ const INDENTATION: &[u8] = b"    ";
 /// ```text
 /// 2026-11-22T13:37:55.123456789Z INFO  my_server::db: order 7 filled venue=XNAS note="two words"
 /// ```
+/// A record that was logged in spans has these before the target, `request{path=/}:query: my_server::db:`, and `?:` before
+/// them if some are not known.
+///
 /// Control characters, line ends and marks that reverse or hide text are written out (`\n`, `\u{1b}`) wherever
 /// they came in through arguments, field names, targets or thread names; the program's own literals pass as they
 /// are. Values that are not one word are quoted, with `"` and `\` in them escaped.
@@ -142,6 +146,14 @@ impl Text {
         }
     }
 
+    /// The spans it was logged in.
+    #[inline(never)]
+    fn spans(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
+        let scratch = &mut self.scratch;
+        self.paint.around(DIM, out, |out| line::spans(record.spans(), scratch, out));
+        out.push(b' ');
+    }
+
     /// A line for each source and each frame.
     #[cold]
     fn push_below(&self, record: &Record<'_>, out: &mut Vec<u8>) {
@@ -175,6 +187,9 @@ impl Format for Text {
             out.push(b'[');
             line::thread(record.thread(), out);
             out.extend_from_slice(b"] ");
+        }
+        if record.scope.is_some() {
+            self.spans(record, out);
         }
         paint.around(DIM, out, |out| {
             Escaped(out).push(record.target());

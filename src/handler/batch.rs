@@ -1,10 +1,11 @@
 //! What a handler gets: a run of records in order, and a cursor that remembers which one was handed out last.
 
 use std::fmt;
+use std::num::NonZeroU32;
 
 use super::Texts;
 use crate::callsite::EntryOf;
-use crate::record::{Record, Thread, Timestamp};
+use crate::record::{Record, Scope, Thread, Timestamp};
 use crate::stats::Cursor;
 use crate::sync::Arc;
 
@@ -23,12 +24,19 @@ pub(crate) struct Item<'a> {
     pub(crate) truncated: bool,
     /// One of the engine's own records: outside its ledger, and past every handler's level and filter.
     pub(crate) own: bool,
+    /// Position in the batch's scopes, counted from 1, if it was logged in a span.
+    pub(crate) scope: Option<NonZeroU32>,
 }
 
 impl<'a> Item<'a> {
-    /// The record, of a batch with these words and threads.
+    /// The record, of a batch with these words, threads and scopes.
     #[inline]
-    pub(crate) fn record(&self, words: &'a [u64], threads: &'a [Arc<Thread>]) -> Record<'a> {
+    pub(crate) fn record(
+        &self,
+        words: &'a [u64],
+        threads: &'a [Arc<Thread>],
+        scopes: &'a [Arc<Scope>],
+    ) -> Record<'a> {
         Record {
             entry: self.entry,
             arguments: words.get(self.start..self.start + self.words).unwrap_or(&[]),
@@ -36,8 +44,24 @@ impl<'a> Item<'a> {
             stamp: self.stamp,
             thread: &threads[self.thread],
             truncated: self.truncated,
+            scope: self.scope_of(scopes).map(|scope| &**scope),
         }
     }
+
+    /// What is around it, of these scopes.
+    #[inline]
+    pub(crate) fn scope_of<'b>(&self, scopes: &'b [Arc<Scope>]) -> Option<&'b Arc<Scope>> {
+        self.scope.map(|nth| &scopes[nth.get() as usize - 1])
+    }
+}
+
+/// The position in `scopes`, counted from 1, of what is around the next record. Mostly the record before has the same.
+#[inline]
+pub(crate) fn position_of(scope: &Arc<Scope>, scopes: &mut Vec<Arc<Scope>>) -> Option<NonZeroU32> {
+    if !scopes.last().is_some_and(|last| Arc::ptr_eq(last, scope)) {
+        scopes.push(scope.clone());
+    }
+    NonZeroU32::new(scopes.len() as u32)
 }
 
 /// Records in order, and what they refer to.
@@ -46,6 +70,7 @@ pub(crate) struct Contents<'a> {
     pub(crate) items: &'a [Item<'a>],
     pub(crate) words: &'a [u64],
     pub(crate) threads: &'a [Arc<Thread>],
+    pub(crate) scopes: &'a [Arc<Scope>],
     /// What their texts are, for handlers that make the same.
     pub(crate) texts: &'a Texts,
 }
@@ -54,7 +79,7 @@ impl<'a> Contents<'a> {
     /// The record of one of the items.
     #[inline]
     pub(super) fn record(&self, item: &'a Item<'a>) -> Record<'a> {
-        item.record(self.words, self.threads)
+        item.record(self.words, self.threads, self.scopes)
     }
 }
 

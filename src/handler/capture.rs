@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Batch, Handler, HandlerError};
 use crate::clock::Deadline;
 use crate::level::{Level, LevelFilter};
-use crate::record::{Record, Thread, Timestamp, Value};
+use crate::record::{FieldValue, Record, Span, Thread, Timestamp, Value};
 use crate::sync::{Arc, Condvar, Mutex, wait};
 
 /// Keeps every record it gets, for a test to look at.
@@ -172,6 +172,8 @@ pub struct Captured {
     line: u32,
     message: String,
     fields: Vec<(Box<str>, CapturedValue)>,
+    spans: Vec<CapturedSpan>,
+    has_all_spans: bool,
     thread: Thread,
     time: Timestamp,
     stamp: u64,
@@ -187,10 +189,9 @@ impl Captured {
             file: record.file().into(),
             line: record.line(),
             message: record.message().to_string(),
-            fields: record
-                .fields()
-                .map(|field| (field.name().into(), CapturedValue::new(field.to_string(), &field.value())))
-                .collect(),
+            fields: record.fields().map(captured_field).collect(),
+            spans: record.spans().map(|span| CapturedSpan::new(&span)).collect(),
+            has_all_spans: record.spans().is_whole(),
             thread: record.thread().clone(),
             time: record.time(),
             stamp: record.stamp(),
@@ -264,6 +265,21 @@ impl Captured {
         self.fields.iter().find(|(candidate, _)| **candidate == *name).map(|(_, value)| value)
     }
 
+    /// The spans it was logged in, the outermost first.
+    ///
+    /// ```
+    /// let capture = treering::handler::Capture::new();
+    /// assert!(capture.records().iter().all(|record| record.spans().is_empty()));
+    /// ```
+    pub fn spans(&self) -> &[CapturedSpan] {
+        &self.spans
+    }
+
+    /// Whether no span is missing, see [`Spans::is_whole`](crate::record::Spans::is_whole).
+    pub fn has_all_spans(&self) -> bool {
+        self.has_all_spans
+    }
+
     /// The kernel's number of the thread that logged.
     pub fn thread_id(&self) -> u32 {
         self.thread.id()
@@ -288,6 +304,52 @@ impl Captured {
     pub fn is_truncated(&self) -> bool {
         self.truncated
     }
+}
+
+/// A span that a [`Captured`] record was logged in.
+///
+/// ```
+/// use treering::handler::Captured;
+/// fn path(record: &Captured) -> String {
+///     record.spans().iter().map(|span| span.name()).collect::<Vec<_>>().join("/")
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct CapturedSpan {
+    id: u64,
+    name: Box<str>,
+    fields: Vec<(Box<str>, CapturedValue)>,
+}
+
+impl CapturedSpan {
+    fn new(span: &Span<'_>) -> Self {
+        let fields = span.fields().map(captured_field).collect();
+        CapturedSpan { id: span.id(), name: span.name().into(), fields }
+    }
+
+    /// Its number, which no other span of the process ever has.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The fields by name, as they were when the record was logged.
+    pub fn fields(&self) -> &[(Box<str>, CapturedValue)] {
+        &self.fields
+    }
+
+    /// The value of the first field with this name.
+    pub fn field(&self, name: &str) -> Option<&CapturedValue> {
+        self.fields.iter().find(|(candidate, _)| **candidate == *name).map(|(_, value)| value)
+    }
+}
+
+fn captured_field(field: FieldValue<'_>) -> (Box<str>, CapturedValue) {
+    (field.name().into(), CapturedValue::new(field.to_string(), &field.value()))
 }
 
 /// The value of a field of a [`Captured`] record: its text, and what it was before it became text.

@@ -26,9 +26,9 @@ pub(crate) mod testing;
 mod texts;
 
 pub use batch::{Batch, Records};
-pub(crate) use batch::{Contents, Item};
+pub(crate) use batch::{Contents, Item, position_of};
 pub(crate) use call::{Failure, Loss, Outcome, call_handler, informed};
-pub use capture::{Capture, Captured, CapturedValue};
+pub use capture::{Capture, Captured, CapturedSpan, CapturedValue};
 pub use console::Console;
 pub use fallback::Or;
 pub use file::{Compression, File, FileControl, FileOptions, Rotation, SyncPolicy, Weekday};

@@ -133,7 +133,8 @@ impl<Q: Enqueue> QueueHandler<Q> {
         }
         let thread = Thread::new(os::thread_id(), None);
         let (entry, arguments) = (EntryOf::Process(GAP), &[missing]);
-        self.send(&Record { entry, arguments, time, stamp: 0, thread: &thread, truncated: false })
+        let (truncated, scope) = (false, None);
+        self.send(&Record { entry, arguments, time, stamp: 0, thread: &thread, truncated, scope })
     }
 
     fn send(&mut self, record: &Record<'_>) -> Result<(), HandlerError> {

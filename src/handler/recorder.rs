@@ -13,6 +13,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::num::NonZeroU32;
 
 use bumpalo::Bump;
 
@@ -24,7 +25,7 @@ use crate::callsite::{Entry, EntryOf, Field, Piece, Spec, Style, Type, own_metad
 use crate::fault::guarded;
 use crate::level::{Level, LevelFilter};
 use crate::os;
-use crate::record::{Record, Thread, Timestamp};
+use crate::record::{Record, Scope, Thread, Timestamp};
 use crate::sync::Arc;
 
 /// Stands before the records that were kept.
@@ -68,7 +69,7 @@ const EMITTED: &Entry<'static> = &Entry {
 ///
 /// **Memory**: at most [`bytes`](FlightRecorder::bytes) for arguments, and 76 bytes for each of
 /// [`records`](FlightRecorder::records), taken as records come, and not given back; beside them the names of the threads
-/// that the records came from.
+/// that the records came from. Records that were logged in spans take 8 bytes more, and keep what their spans were.
 ///
 /// **A level or a filter** on the recorder itself, `FlightRecorder::new(handler).level(…)` or later by
 /// [`set_level`](crate::HandlerControl::set_level), says what reaches it: what that holds back is not kept. What passes at
@@ -236,8 +237,8 @@ impl FlightRecorder {
         }
         let thread = Thread::new(os::thread_id(), None);
         let arguments = &[kept as u64, overwritten];
-        let entry = EntryOf::Process(EMITTED);
-        let note = Record { entry, arguments, time, stamp, thread: &thread, truncated: false };
+        let (entry, truncated, scope) = (EntryOf::Process(EMITTED), false, None);
+        let note = Record { entry, arguments, time, stamp, thread: &thread, truncated, scope };
         if let Err(panic) = guarded(|| self.inner.handler.remark(&note)) {
             losses.add(0, panic);
         }
@@ -335,6 +336,8 @@ struct Kept {
     /// Where each lies in the words is known only when they are handed over.
     items: VecDeque<Item<'static>>,
     threads: VecDeque<Arc<Thread>>,
+    /// Of those that were logged in a span, in order.
+    scopes: VecDeque<Arc<Scope>>,
     words: VecDeque<u64>,
     /// Of theirs nobody wants a copy.
     texts: Texts,
@@ -349,6 +352,7 @@ impl Kept {
             words_max: bytes_max / size_of::<u64>(),
             items: VecDeque::new(),
             threads: VecDeque::new(),
+            scopes: VecDeque::new(),
             words: VecDeque::new(),
             texts: Texts::default(),
             overwritten: 0,
@@ -383,8 +387,13 @@ impl Kept {
             thread: 0,
             truncated: item.truncated,
             own: item.own,
+            scope: item.scope,
         });
         self.threads.push_back(contents.threads[item.thread].clone());
+        if let Some(scope) = item.scope_of(contents.scopes) {
+            make_room(&mut self.scopes, 1, self.records_max);
+            self.scopes.push_back(scope.clone());
+        }
         self.words.extend(words);
         self.overwritten - before
     }
@@ -398,6 +407,9 @@ impl Kept {
     fn drop_oldest(&mut self) {
         if let Some(oldest) = self.items.pop_front() {
             self.threads.pop_front();
+            if oldest.scope.is_some() {
+                self.scopes.pop_front();
+            }
             self.words.drain(..oldest.words);
             self.overwritten += 1;
         }
@@ -405,20 +417,26 @@ impl Kept {
 
     /// As in a batch; what was packed is unpacked into the arena.
     fn contents<'a>(&'a mut self, arena: &'a Bump) -> Contents<'a> {
-        let mut start = 0;
+        let (mut start, mut scopes) = (0, NonZeroU32::MIN);
         for (position, item) in self.items.iter_mut().enumerate() {
             item.start = start;
             item.thread = position;
+            if let Some(nth) = &mut item.scope {
+                *nth = scopes;
+                scopes = scopes.saturating_add(1);
+            }
             start += item.words;
         }
         let (items, words) = (&*self.items.make_contiguous(), &*self.words.make_contiguous());
         let (items, words) = unpacked(items, words, arena);
-        Contents { items, words, threads: self.threads.make_contiguous(), texts: &self.texts }
+        let (threads, scopes) = (self.threads.make_contiguous(), self.scopes.make_contiguous());
+        Contents { items, words, threads, scopes, texts: &self.texts }
     }
 
     fn clear(&mut self) {
         self.items.clear();
         self.threads.clear();
+        self.scopes.clear();
         self.words.clear();
     }
 }

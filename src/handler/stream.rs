@@ -278,7 +278,8 @@ impl<W: io::Write> Stream<W> {
         let lost = self.lines.take_gap();
         let thread = Thread::new(os::thread_id(), None);
         let (entry, arguments, time) = (EntryOf::Process(GAP), &[lost], self.newest);
-        let record = Record { entry, arguments, time, stamp: 0, thread: &thread, truncated: false };
+        let (truncated, scope) = (false, None);
+        let record = Record { entry, arguments, time, stamp: 0, thread: &thread, truncated, scope };
         self.push_note(&record, lost);
     }
 

@@ -45,6 +45,7 @@ impl Run {
                 thread: run.threads.len(),
                 truncated: record.truncated,
                 own: false,
+                scope: None,
             });
             run.words.extend(record.words);
             run.threads.push(Arc::new(record.thread));
@@ -89,8 +90,8 @@ impl Run {
 
     /// As for a handler that takes every level.
     pub(crate) fn all(&self) -> Batch<'_> {
-        let contents =
-            Contents { items: &self.items, words: &self.words, threads: &self.threads, texts: &self.texts };
+        let Run { items, words, threads, texts, .. } = self;
+        let contents = Contents { items, words, threads, scopes: &[], texts };
         Batch { contents, chosen: &self.all, cursor: &self.cursor, within: None }
     }
 }

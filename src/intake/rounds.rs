@@ -210,7 +210,7 @@ impl Rounds {
         let count = |_: &mut u64| {
             fates.dispatched.fetch_add(items.len() as u64, Ordering::AcqRel);
         };
-        let records = Records { items: &items, words, threads };
+        let records = Records { items: &items, words, threads, scopes: &[] };
         handlers.hand_out(records, count, books, faults)?;
         Ok(items.len())
     }
@@ -238,10 +238,10 @@ fn judge<'a>(
     let arguments = &*arena.alloc_slice_fill_iter(parts.words());
     let content = Content { entry, arguments };
     let entry = EntryOf::Batch(entry);
-    let record = Record { entry, arguments, time, stamp, thread: &threads[thread], truncated };
+    let record = Record { entry, arguments, time, stamp, thread: &threads[thread], truncated, scope: None };
     let content = steps.run(record, content, arena)?;
     let (entry, words) = (EntryOf::Batch(content.entry), content.arguments.len());
-    Ok((content, Item { start: 0, words, entry, time, stamp, thread, truncated, own: false }))
+    Ok((content, Item { start: 0, words, entry, time, stamp, thread, truncated, own: false, scope: None }))
 }
 
 /// Where a record was logged, among those of the round; records of one thread mostly come together.

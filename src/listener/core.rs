@@ -127,6 +127,7 @@ impl Core {
         let mut sum = Sum::default();
         sum.handlers(books.handlers().iter().map(|handler| &**handler));
         sum.reordered(books.reordered.load(Ordering::Relaxed));
+        sum.spans(&books.spans);
         sum.listener_panics(books.listener_panics());
         abandoned.into_iter().for_each(|records| sum.abandoned(records));
         #[cfg(not(treering_loom))] // models have no steps

@@ -19,8 +19,8 @@ use crate::handler::{
 };
 use crate::level::LevelFilter;
 use crate::origin::Origin;
-use crate::record::Thread;
-use crate::stats::{HandlerCounters, PreparedAway, Progress, add, take_off};
+use crate::record::{Scope, Thread};
+use crate::stats::{HandlerCounters, PreparedAway, Progress, SpanCounters, add, take_off};
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
 
 use super::change::{Change, Request, What};
@@ -43,6 +43,7 @@ pub(crate) struct Books {
     pub(super) prepared_away: PreparedAway,
     /// Written by the listener.
     pub(crate) reordered: AtomicU64,
+    pub(crate) spans: SpanCounters,
     /// Written by whoever takes turns.
     listener_panics: AtomicU64,
     pub(super) pulse: Pulse,
@@ -69,6 +70,7 @@ impl Books {
             handlers: Mutex::new(Vec::new()),
             prepared_away: PreparedAway::new(),
             reordered: AtomicU64::new(0),
+            spans: SpanCounters::default(),
             listener_panics: AtomicU64::new(0),
             pulse: Pulse::new(),
             origin: Origin::here(),
@@ -138,6 +140,11 @@ impl Books {
         }
     }
 
+    /// Counts what was collected and no handler gets, as it was for the listener alone.
+    pub(super) fn keep_back(&self, inlets: &mut Inlets) -> Result<(), GivenUp> {
+        self.settle(|| inlets.settle_dispatched(&self.spans))
+    }
+
     /// Runs `settle` under the book lock, unless a deadline has passed.
     pub(crate) fn settle(&self, settle: impl FnOnce()) -> Result<(), GivenUp> {
         if !self.origin.is_here() {
@@ -158,6 +165,7 @@ pub(crate) struct Records<'a> {
     pub(crate) items: &'a [Item<'a>],
     pub(crate) words: &'a [u64],
     pub(crate) threads: &'a [Arc<Thread>],
+    pub(crate) scopes: &'a [Arc<Scope>],
 }
 
 /// The handlers, in the order they were added.
@@ -327,11 +335,11 @@ impl Handlers {
         books: &Books,
         faults: &Faults,
     ) -> Result<(), GivenUp> {
-        let Collected { items, words, threads, losses, begun, .. } = &mut *batch;
-        let whole = Records { items, words, threads };
+        let Collected { items, words, threads, scopes, losses, begun, .. } = &mut *batch;
+        let whole = Records { items, words, threads, scopes };
         let prepared = preparation.map(|steps| steps.prepare(whole, books, faults)).transpose()?;
         let begin = |highest: &mut u64| {
-            inlets.settle_dispatched();
+            inlets.settle_dispatched(&books.spans);
             prepared.iter().for_each(|prepared| prepared.settle(&books.prepared_away));
             *begun = true;
             count_reordered(whole.items, highest, &books.reordered);
@@ -346,13 +354,13 @@ impl Handlers {
     /// highest stamp handed out.
     pub(crate) fn hand_out(
         &mut self,
-        Records { items, words, threads }: Records<'_>,
+        Records { items, words, threads, scopes }: Records<'_>,
         begin: impl FnOnce(&mut u64),
         books: &Books,
         faults: &Faults,
     ) -> Result<(), GivenUp> {
         self.texts.begin();
-        let contents = Contents { items, words, threads, texts: &self.texts };
+        let contents = Contents { items, words, threads, scopes, texts: &self.texts };
         self.runners.iter_mut().for_each(|runner| runner.select(contents, books, faults));
         self.lanes.select(contents, books, faults);
         books.settle(|| {
@@ -443,6 +451,7 @@ impl Collected {
     pub(crate) fn clear(&mut self) {
         self.items.clear();
         self.words.clear();
+        self.scopes.clear();
         self.begun = false;
     }
 }

@@ -22,9 +22,9 @@ use bumpalo::Bump;
 
 use crate::clock::{self, Deadline};
 use crate::fault::{Faults, guarded};
-use crate::handler::{Contents, Item, Texts, unpacked};
+use crate::handler::{Contents, Item, Texts, position_of, unpacked};
 use crate::level::{Level, LevelFilter};
-use crate::record::Thread;
+use crate::record::{Scope, Thread};
 use crate::sync::{Arc, Condvar, Mutex, wait};
 
 use super::change::Request;
@@ -86,6 +86,7 @@ pub(super) struct Parcel {
     items: Vec<Item<'static>>,
     words: Vec<u64>,
     threads: Vec<Arc<Thread>>,
+    scopes: Vec<Arc<Scope>>,
     /// All of them are echoes, or none.
     echoes: bool,
 }
@@ -97,7 +98,13 @@ impl Parcel {
     }
 
     /// Appends a record.
-    pub(super) fn push(&mut self, item: Item<'static>, arguments: &[u64], thread: &Arc<Thread>) {
+    pub(super) fn push(
+        &mut self,
+        item: Item<'static>,
+        arguments: &[u64],
+        thread: &Arc<Thread>,
+        scope: Option<&Arc<Scope>>,
+    ) {
         let start = self.words.len();
         self.words.extend_from_slice(arguments);
         let is_it = |known: &Arc<Thread>| Arc::ptr_eq(known, thread);
@@ -105,7 +112,8 @@ impl Parcel {
             self.threads.push(thread.clone());
             self.threads.len() - 1
         });
-        self.items.push(Item { start, words: arguments.len(), thread, ..item });
+        let scope = scope.and_then(|scope| position_of(scope, &mut self.scopes));
+        self.items.push(Item { start, words: arguments.len(), thread, scope, ..item });
     }
 
     fn bytes(&self) -> usize {
@@ -116,6 +124,7 @@ impl Parcel {
         self.items.clear();
         self.words.clear();
         self.threads.clear();
+        self.scopes.clear();
     }
 }
 
@@ -359,9 +368,9 @@ impl Worker {
     fn hand_out(&mut self, parcel: &Parcel, books: &Books, faults: &Faults) -> Result<(), GivenUp> {
         let arena = Bump::new();
         let (items, words) = unpacked(&parcel.items, &parcel.words, &arena);
-        let threads = &*parcel.threads;
+        let (threads, scopes) = (&*parcel.threads, &*parcel.scopes);
         self.texts.begin();
-        let contents = Contents { items, words, threads, texts: &self.texts };
+        let contents = Contents { items, words, threads, scopes, texts: &self.texts };
         self.runner.select(contents, books, faults);
         let runner = &self.runner;
         books.settle(|| runner.take(items.len()))?;

@@ -243,7 +243,8 @@ impl Entrance {
                     let item = &packed.items[*at as usize];
                     let arguments = packed.words.get(item.start..item.start + item.words).unwrap_or(&[]);
                     let kept = kept(item).expect("what cannot be kept is not admitted");
-                    parcel.push(kept, arguments, &contents.threads[item.thread]);
+                    let thread = &contents.threads[item.thread];
+                    parcel.push(kept, arguments, thread, item.scope_of(contents.scopes));
                 }
             })?;
             self.admitted = admitted;
@@ -400,16 +401,17 @@ impl Lost {
             thread: 0,
             truncated: false,
             own: true,
+            scope: None,
         };
-        parcel.push(item, &arguments, &self.thread);
+        parcel.push(item, &arguments, &self.thread, None);
     }
 }
 
 /// The item as it can be kept, if it can.
 fn kept(item: &Item<'_>) -> Option<Item<'static>> {
     let EntryOf::Process(entry) = item.entry else { return None };
-    let Item { start, words, time, stamp, thread, truncated, own, .. } = *item;
-    Some(Item { start, words, entry: EntryOf::Process(entry), time, stamp, thread, truncated, own })
+    let Item { start, words, time, stamp, thread, truncated, own, scope, .. } = *item;
+    Some(Item { start, words, entry: EntryOf::Process(entry), time, stamp, thread, truncated, own, scope })
 }
 
 /// What stands on the listener's side in the place of the handler.

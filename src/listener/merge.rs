@@ -15,16 +15,18 @@ use std::collections::{BinaryHeap, HashMap};
 
 use crate::callsite::{Entry, EntryOf};
 use crate::clock::WallClock;
-use crate::handler::Item;
+use crate::handler::{Item, position_of};
 use crate::overflow::{Loss, Reason};
-use crate::record::Thread;
+use crate::record::scope::Says;
+use crate::record::{Scope, Thread};
 use crate::ring::{Consumer, HEADER_WORDS, Header, PAD_ID, Sites, Words, read_loss};
-use crate::stats::{ByLevel, RingCounters, add, total};
+use crate::stats::{ByLevel, RingCounters, SpanCounters, add, total};
 use crate::sync::{Arc, AtomicU64, Ordering};
 use crate::transport::{Lease, Transport};
 
 use super::own;
 use super::resolve::Entries;
+use super::spans::Spans;
 
 /// Records in a batch: enough to make one large write, few enough to stay in the cache.
 #[cfg(not(treering_loom))]
@@ -45,6 +47,7 @@ pub(crate) struct Inlets {
     seen: u64,
     /// Words in the fullest ring when the tails were read.
     fullest: usize,
+    spans: Spans,
 }
 
 #[derive(Debug)]
@@ -96,6 +99,7 @@ struct Teller<'a> {
     batch: &'a mut Collected,
     clock: &'a WallClock,
     entries: &'a mut Entries,
+    spans: &'a mut Spans,
 }
 
 /// Whose losses [`Inlets::report_losses`] tells of.
@@ -116,6 +120,8 @@ pub(crate) struct Collected {
     pub(crate) words: Vec<u64>,
     /// By ring number, and behind those the threads that share a ring.
     pub(crate) threads: Vec<Arc<Thread>>,
+    /// What records that were logged in spans have around them.
+    pub(crate) scopes: Vec<Arc<Scope>>,
     /// What the batch tells of losses, for who wants to know beside the stream.
     pub(crate) losses: Vec<Loss>,
     /// Where in `threads` those are that share a ring, by number.
@@ -153,6 +159,7 @@ impl Collected {
             thread,
             truncated: false,
             own: true,
+            scope: None,
         });
     }
 
@@ -167,7 +174,7 @@ impl Collected {
 
 impl Inlets {
     pub(crate) fn new() -> Self {
-        Inlets { inlets: Vec::new(), heap: BinaryHeap::new(), seen: 0, fullest: 0 }
+        Inlets { inlets: Vec::new(), heap: BinaryHeap::new(), seen: 0, fullest: 0, spans: Spans::new() }
     }
 
     /// Looks at the registry, if it has changed. Between batches only: a ring's thread may be another one after it.
@@ -236,7 +243,8 @@ impl Inlets {
             // A run: everything of this ring that comes before the next ring's next record.
             let bound = self.heap.peek().map_or(cutoff, |Reverse((next, _))| cutoff.min(*next));
             let inlet = &mut self.inlets[index];
-            inlet.collect_run(index, bound, &mut Teller { batch, clock, entries });
+            let spans = &mut self.spans;
+            inlet.collect_run(index, bound, &mut Teller { batch, clock, entries, spans });
             if let Some(key) = inlet.next_key() {
                 self.heap.push(Reverse((key, index)));
             }
@@ -252,8 +260,14 @@ impl Inlets {
         }
     }
 
+    /// How many records were collected and are not counted as dispatched yet.
+    pub(crate) fn unsettled(&self) -> u64 {
+        self.inlets.iter().map(|inlet| inlet.collected).sum()
+    }
+
     /// Counts what was collected as dispatched. Under the book lock.
-    pub(crate) fn settle_dispatched(&mut self) {
+    pub(crate) fn settle_dispatched(&mut self, spans: &SpanCounters) {
+        self.spans.count(spans);
         for inlet in self.inlets.iter_mut().filter(|inlet| inlet.collected > 0) {
             add(&inlet.consumer.counters().settled.dispatched, inlet.collected);
             inlet.collected = 0;
@@ -284,7 +298,8 @@ impl Inlets {
             let is_last = of != LossesOf::SilentThreads || is_over;
             // What is held back was logged before, or its loss record will tell.
             if is_last && (of == LossesOf::AllThreads || inlet.committed == 0) {
-                inlet.ledger.tell(&losses, index, now, &mut Teller { batch, clock, entries });
+                let spans = &mut self.spans;
+                inlet.ledger.tell(&losses, index, now, &mut Teller { batch, clock, entries, spans });
             }
         }
     }
@@ -513,22 +528,33 @@ fn losses_at(ring: Words<'_>, at: &mut usize, id: u32) -> Vec<Losing> {
 
 #[inline] // for each record
 fn push_record(header: Header, stamp: u64, arguments: &[u64], index: usize, to: &mut Teller<'_>) {
-    let Teller { batch, clock, entries } = to;
+    let Teller { batch, clock, entries, spans } = to;
+    let entry = entries.resolve(header.id).unwrap_or(own::UNKNOWN);
     let (thread, arguments) = match (header.has_thread, arguments) {
         (true, [id, rest @ ..]) => (batch.sharing_thread(*id as u32), rest),
         _ => (index, arguments),
+    };
+    let said = if header.has_span { Says::read(arguments) } else { None };
+    let (arguments, scope) = match said {
+        None => (arguments, None),
+        Some((says, arguments)) => match spans.take(says, entry, arguments, header.truncated) {
+            Some(scope) => (arguments, position_of(&scope, &mut batch.scopes)),
+            // It was for the listener alone.
+            None => return,
+        },
     };
     let start = batch.words.len();
     batch.words.extend_from_slice(arguments);
     batch.items.push(Item {
         start,
         words: arguments.len(),
-        entry: EntryOf::Process(entries.resolve(header.id).unwrap_or(own::UNKNOWN)),
+        entry: EntryOf::Process(entry),
         time: clock.time_of(stamp),
         stamp,
         thread,
         truncated: header.truncated,
         own: false,
+        scope,
     });
 }
 

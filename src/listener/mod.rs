@@ -20,6 +20,7 @@ mod own;
 mod preparation;
 mod pulse;
 mod resolve;
+mod spans;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -287,7 +288,7 @@ impl Listener {
             self.inlets.release();
             self.tell_hook();
             if self.batch.is_empty() {
-                return Ok(records);
+                return Ok(records + self.keep_back()?);
             }
             #[cfg(test)]
             testing::pass(testing::Bug::Collected);
@@ -295,6 +296,15 @@ impl Listener {
             self.dispatch()?;
             self.tell_horizon(look);
         }
+    }
+
+    /// Counts what was collected for the listener alone. Returns how many records that were.
+    fn keep_back(&mut self) -> Result<usize, GivenUp> {
+        let records = self.inlets.unsettled();
+        if records > 0 {
+            self.core.books.keep_back(&mut self.inlets)?;
+        }
+        Ok(records as usize)
     }
 
     /// Everything before the next record has been through the handlers; if there is none, everything before the look.

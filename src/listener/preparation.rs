@@ -11,7 +11,7 @@ use crate::fault::Faults;
 use crate::handler::Item;
 use crate::overflow::{Loss, Reason};
 use crate::prepare::{Content, Lost, Steps};
-use crate::record::{Record, Thread};
+use crate::record::{Record, Scope, Thread};
 use crate::stats::{ByLevel, PreparedAway};
 use crate::sync::Arc;
 
@@ -32,6 +32,7 @@ pub(super) struct PreparedBatch<'a> {
     items: Vec<Item<'a>>,
     words: &'a [u64],
     threads: &'a [Arc<Thread>],
+    scopes: &'a [Arc<Scope>],
     away: Away,
     /// What the batch tells of records that could not be prepared.
     pub(super) losses: Vec<Loss>,
@@ -48,7 +49,7 @@ struct Away {
 
 impl PreparedBatch<'_> {
     pub(super) fn records(&self) -> Records<'_> {
-        Records { items: &self.items, words: self.words, threads: self.threads }
+        Records { items: &self.items, words: self.words, threads: self.threads, scopes: self.scopes }
     }
 
     /// Counts what was kept from the handlers. Under the book lock, after the batch was counted as dispatched.
@@ -78,7 +79,7 @@ impl Preparation {
             Out { words, items: Vec::with_capacity(batch.items.len()), losses: Vec::new(), gap: None };
         let mut away = Away::default();
         for item in batch.items {
-            let record = item.record(batch.words, batch.threads);
+            let record = item.record(batch.words, batch.threads, batch.scopes);
             let content = Content { entry: record.entry.get(), arguments: record.arguments };
             if item.own {
                 out.push(item, item.entry, content.arguments);
@@ -103,7 +104,7 @@ impl Preparation {
         }
         out.tell();
         let Out { words, items, losses, .. } = out;
-        Ok(PreparedBatch { items, words, threads: batch.threads, away, losses })
+        Ok(PreparedBatch { items, words, threads: batch.threads, scopes: batch.scopes, away, losses })
     }
 }
 
@@ -125,7 +126,8 @@ impl<'a> Out<'a> {
     fn place(&mut self, item: &Item<'a>, entry: EntryOf<'a>, arguments: &[u64], own: bool) {
         let (start, words) = (self.words.len(), arguments.len());
         self.words.extend_from_slice(arguments);
-        self.items.push(Item { start, words, entry, own, truncated: item.truncated && !own, ..*item });
+        let (truncated, scope) = (item.truncated && !own, item.scope.filter(|_| !own));
+        self.items.push(Item { start, words, entry, own, truncated, scope, ..*item });
     }
 
     /// This record is missing.

@@ -45,7 +45,7 @@ static NESTED: AtomicU64 = AtomicU64::new(0);
 /// Log calls in a child of `fork`, to engines of its parent.
 static FORKED: AtomicU64 = AtomicU64::new(0);
 
-/// Records of `log` whose places found no room in its table.
+/// Records of other front ends whose places found no room in a table.
 static UNINTERNED: AtomicU64 = AtomicU64::new(0);
 
 /// What it means that a place is empty.
@@ -332,8 +332,7 @@ pub(crate) fn count_forked() {
     FORKED.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Counts a record of `log` whose place is not kept.
-#[cfg(feature = "log")]
+/// Counts a record of another front end whose place is not kept.
 #[cold]
 pub(crate) fn count_uninterned() {
     UNINTERNED.fetch_add(1, Ordering::Relaxed);

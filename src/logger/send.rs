@@ -10,9 +10,8 @@ use crate::level::Level;
 use crate::os;
 use crate::overflow::{Choice, Custom, Decision, Full, Reason};
 use crate::record::encode::Arguments;
-#[cfg(feature = "log")]
 use crate::record::encode::made::Made;
-use crate::ring::{HEADER_WORDS, Payload, Producer, Refused};
+use crate::ring::{HEADER_WORDS, Payload, Producer, Pushed, Refused};
 use crate::sync::Arc;
 use crate::wake::Room;
 
@@ -47,7 +46,6 @@ unsafe impl<A: Arguments> Payload for Encoded<'_, A> {
     }
 }
 
-#[cfg(feature = "log")]
 #[expect(unsafe_code, reason = "passes an unsafe contract on")]
 // SAFETY: copies what was made before.
 unsafe impl Payload for Made<'_> {
@@ -64,6 +62,16 @@ unsafe impl Payload for Made<'_> {
 
     fn write_cut(&self, into: &mut [u64]) -> usize {
         self.write_cut(into)
+    }
+
+    #[inline]
+    fn span_words(&self) -> usize {
+        self.span_words()
+    }
+
+    #[inline]
+    fn is_urgent(&self) -> bool {
+        self.is_of_a_span()
     }
 }
 
@@ -87,15 +95,16 @@ pub(crate) fn to_global(id: u32, level: Level, payload: &impl Payload) -> Option
     place::with_global(None, |ring| ring.push(id, level, payload).ok())
 }
 
-/// Sends to the process-wide engine if that takes no more than a pad, a loss record or the count of a loss; `false` if
-/// [`slowly`] has to.
+/// Sends to the process-wide engine if that takes no more than a pad, a loss record or the count of a loss: whether the
+/// record is placed. `None` if [`slowly`] has to send.
 #[cold]
-pub(crate) fn to_global_slowly(id: u32, level: Level, payload: &dyn Payload) -> bool {
-    let placed = place::with_global(None, |ring| ring.push_or_drop(id, level, payload, None).ok());
-    if let Some(bits) = placed.filter(|bits| *bits != 0) {
-        attend_global(bits);
+pub(crate) fn to_global_slowly(id: u32, level: Level, payload: &dyn Payload) -> Option<bool> {
+    match place::with_global(None, |ring| ring.push_or_drop(id, level, payload, None).ok())? {
+        Pushed::Placed(0) => {}
+        Pushed::Placed(bits) => attend_global(bits),
+        Pushed::Dropped => return Some(false),
     }
-    placed.is_some()
+    Some(true)
 }
 
 /// As [`to_global`], to the engine of this number. What is not 0 is for [`State::attend`](crate::wake::State::attend).
@@ -113,12 +122,20 @@ pub(crate) fn attend_global(bits: u32) {
     }
 }
 
-/// The cold way: registers the thread, writes pads and loss records, cuts, shares, waits, and counts what is lost.
+/// The cold way: registers the thread, writes pads and loss records, cuts, shares, waits, and counts what is lost. Returns
+/// whether the record is placed.
 #[cold]
 #[inline(never)]
-pub(crate) fn slowly(engine: &Arc<Engine>, place: Place, id: u32, level: Level, payload: &dyn Payload) {
+pub(crate) fn slowly(
+    engine: &Arc<Engine>,
+    place: Place,
+    id: u32,
+    level: Level,
+    payload: &dyn Payload,
+) -> bool {
     if !engine.core.origin.is_here() {
-        return place::count_forked();
+        place::count_forked();
+        return false;
     }
     if let Some(is_answer) = engine.echo_here() {
         return echo(engine, is_answer, id, level, payload);
@@ -130,26 +147,35 @@ pub(crate) fn slowly(engine: &Arc<Engine>, place: Place, id: u32, level: Level, 
         Ok(placed) => Ok(placed),
     };
     match placed {
-        Ok(Some(0)) => {}
-        Ok(Some(bits)) => engine.core.transport.shared.state.attend(bits),
+        Ok(Some(pushed)) => return attend(engine, pushed),
         Ok(None) => place::count_nested(),
         Err(lost) => call.count_loss(lost),
     }
+    false
+}
+
+/// Attends to what the state word said. Returns whether the record is placed.
+fn attend(engine: &Engine, pushed: Pushed) -> bool {
+    match pushed {
+        Pushed::Placed(0) => {}
+        Pushed::Placed(bits) => engine.core.transport.shared.state.attend(bits),
+        Pushed::Dropped => return false,
+    }
+    true
 }
 
 /// A call on a thread that takes a turn of this engine, or is a lane of it, from a handler, a format, a hook or an
 /// allocator. It is taken unless an echo led to it: no recursion is deeper than one.
 #[cold]
-fn echo(engine: &Engine, is_answer: bool, id: u32, level: Level, payload: &dyn Payload) {
+fn echo(engine: &Engine, is_answer: bool, id: u32, level: Level, payload: &dyn Payload) -> bool {
     let core = &engine.core;
-    if is_answer {
-        return place::count_nested();
+    if !is_answer
+        && let Some(pushed) = busy(|_| core.transport.push_echo(id, level, payload, os::thread_id()))
+    {
+        return attend(engine, pushed);
     }
-    match busy(|_| core.transport.push_echo(id, level, payload, os::thread_id())) {
-        Some(0) => {}
-        Some(bits) => core.transport.shared.state.attend(bits),
-        None => place::count_nested(),
-    }
+    place::count_nested();
+    false
 }
 
 /// A call on its cold way. It holds nothing between two looks at its ring.
@@ -172,7 +198,7 @@ enum Lost {
 impl Call<'_> {
     /// Looks for a place once, and for a ring if the thread has none. `None` if the call interrupts another one of its own
     /// thread.
-    fn attempt(&self) -> Result<Option<u32>, Refused> {
+    fn attempt(&self) -> Result<Option<Pushed>, Refused> {
         let Call { engine, place, id, level, payload } = *self;
         let push = |ring: &mut Producer| ring.push_or_drop(id, level, payload, None);
         let mut access = access(place, engine.number, push);
@@ -192,7 +218,7 @@ impl Call<'_> {
     }
 
     /// The ring was full, and the policy lets the caller wait, or has to be asked.
-    fn wait_for_room(&self) -> Result<Option<u32>, Lost> {
+    fn wait_for_room(&self) -> Result<Option<Pushed>, Lost> {
         let shared = &self.engine.core.transport.shared;
         if place::must_not_wait() || self.engine.must_not_wait_here() {
             return Err(Lost::Dropped(Reason::Full));
@@ -223,7 +249,7 @@ impl Call<'_> {
     }
 
     /// Tries again and again until the deadline; `None` if there was no room.
-    fn wait(&self, room: &Room, patience: Duration) -> Option<Result<Option<u32>, Lost>> {
+    fn wait(&self, room: &Room, patience: Duration) -> Option<Result<Option<Pushed>, Lost>> {
         room.wait(Deadline::after(patience), || match self.attempt() {
             Err(Refused::NoRoom) => None,
             Err(Refused::Closed) => Some(Err(Lost::Late)),

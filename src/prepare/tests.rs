@@ -110,7 +110,8 @@ proptest! {
         let time = Timestamp::from_nanos(0);
         let entry = Entry { metadata: &metadata, types: &types };
         let entry = EntryOf::Batch(&entry);
-        let record = Record { entry, arguments: &words, time, stamp: 0, thread: &thread, truncated };
+        let arguments = &words;
+        let record = Record { entry, arguments, time, stamp: 0, thread: &thread, truncated, scope: None };
 
         let change = edits.iter().fold(Change::new(), |change, edit| match edit {
             Asked::Set(name, value) => change.set(*name, *value),

@@ -9,6 +9,7 @@ mod decode;
 pub(crate) mod encode;
 pub(crate) mod portable;
 mod render;
+pub(crate) mod scope;
 mod secret;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -19,6 +20,8 @@ pub use decode::{Chain, DecodeError, Elements, List, Optional, Struct, Text, Tup
 pub use encode::Encode;
 pub use portable::{Decoder, Draft, PortableError};
 pub(crate) use render::MessageWriter;
+pub(crate) use scope::Scope;
+pub use scope::{Span, Spans};
 pub use secret::Secret;
 
 pub use crate::callsite::Style;
@@ -64,6 +67,8 @@ pub struct Record<'a> {
     pub(crate) stamp: u64,
     pub(crate) thread: &'a Thread,
     pub(crate) truncated: bool,
+    /// The spans around it, if it was logged in any.
+    pub(crate) scope: Option<&'a Scope>,
 }
 
 impl<'a> Record<'a> {
@@ -110,6 +115,11 @@ impl<'a> Record<'a> {
     /// Whether arguments were cut because the record was too long for its ring.
     pub fn is_truncated(&self) -> bool {
         self.truncated
+    }
+
+    /// The spans it was logged in, the outermost first.
+    pub fn spans(&self) -> Spans<'a> {
+        Spans::of(self.scope)
     }
 
     /// The message, to be printed; nothing is formatted before it is.

@@ -76,6 +76,7 @@ impl Owned {
             stamp: self.stamp,
             thread: &self.thread,
             truncated: self.truncated,
+            scope: None,
         }
     }
 }

@@ -64,6 +64,8 @@ pub(crate) const GAP_ID: u32 = u32::MAX - 3;
 const TRUNCATED: u32 = 1 << 31;
 /// In the header's length: a word with the thread's number stands between the stamp and the arguments.
 const THREAD: u32 = 1 << 30;
+/// In the header's length: words that say something of spans stand before the arguments.
+const SPAN: u32 = 1 << 27;
 const LENGTH: u32 = (1 << 24) - 1;
 /// In the header's length, of records that took the cold way: the level. For who drops the oldest.
 const LEVEL_SHIFT: u32 = 24;
@@ -87,6 +89,16 @@ pub(crate) unsafe trait Payload {
     unsafe fn write(&self, to: *mut u64);
     /// Copies what fits, cutting strings and lists.
     fn write_cut(&self, into: &mut [u64]) -> usize;
+    /// How many of the words say something of spans, before the arguments.
+    #[inline(always)]
+    fn span_words(&self) -> usize {
+        0
+    }
+    /// Whether it may take room that is kept for severe records, whatever its level is.
+    #[inline(always)]
+    fn is_urgent(&self) -> bool {
+        false
+    }
 }
 
 /// What both sides of all of an engine's rings share.
@@ -159,6 +171,15 @@ pub(crate) enum Refused {
     NoRoom,
 }
 
+/// What became of a record whose fate is known at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Pushed {
+    /// It is in the ring; the engine's state bits, see [`State::after_commit`].
+    Placed(u32),
+    /// It was dropped, and is counted.
+    Dropped,
+}
+
 /// The thread's side.
 #[derive(Debug)]
 pub(crate) struct Producer {
@@ -226,10 +247,10 @@ impl Producer {
         if words > LENGTH as usize {
             return Err(Refused::NoRoom);
         }
-        let asked = asked(words, self.extra[level.index()]);
+        let asked = asked(words, self.extra[room_of(payload, level).index()]);
         let Some(mut room) = self.side.words.reserve(asked) else { return Err(Refused::NoRoom) };
         let Some(to) = room.first(words) else { return Err(Refused::NoRoom) };
-        to[0] = header(words, id, 0);
+        to[0] = header(words, id, span_flag(payload.span_words()));
         // After the reservation: a record that waited for room has the time at which it found it.
         to[1] = self.shared.ticker.stamp();
         write(payload, &mut to[HEADER_WORDS..]);
@@ -253,7 +274,8 @@ impl Producer {
         }
         let front = HEADER_WORDS + usize::from(thread.is_some());
         let wanted = payload.words().saturating_add(front);
-        let words_max = self.record_words_max[level.index()];
+        let room_of = room_of(payload, level).index();
+        let words_max = self.record_words_max[room_of];
         let is_cut = wanted > words_max;
         let words = wanted.min(words_max);
         let is_pressed = !self.untold.is_empty() && self.is_pressed();
@@ -262,7 +284,7 @@ impl Producer {
         let Self { side, counters, .. } = self;
         let makes_room = matches!(self.shared.policies.at(level).choice(), Choice::DropOldest);
         let dropped = makes_room.then(|| &counters.cold.dropped[Reason::Oldest as usize].records);
-        let Some(mut room) = side.reserve(loss + words, self.headroom[level.index()], dropped) else {
+        let Some(mut room) = side.reserve(loss + words, self.headroom[room_of], dropped) else {
             return Err(Refused::NoRoom);
         };
         let to = room.words();
@@ -271,7 +293,7 @@ impl Producer {
             write_loss(to, stamp, reason, counters);
         }
         let to = &mut to[loss..loss + words];
-        let mut flags = (level.index() as u32) << LEVEL_SHIFT;
+        let mut flags = (level.index() as u32) << LEVEL_SHIFT | span_flag(payload.span_words());
         if let Some(thread) = thread {
             flags |= THREAD;
             to[HEADER_WORDS] = u64::from(thread);
@@ -296,7 +318,7 @@ impl Producer {
     }
 
     /// As [`push_slowly`](Self::push_slowly), and counts a record that its policy drops at once: then nothing is left to
-    /// do, and to attend to. Takes no lock, as this may interrupt anything.
+    /// do. Takes no lock, as this may interrupt anything.
     #[cold]
     pub(crate) fn push_or_drop(
         &mut self,
@@ -304,24 +326,25 @@ impl Producer {
         level: Level,
         payload: &dyn Payload,
         thread: Option<u32>,
-    ) -> Result<u32, Refused> {
+    ) -> Result<Pushed, Refused> {
         let policy = self.shared.policies.at(level);
         let waits = policy.waits();
         if let Choice::Sample(n) = *policy.choice()
+            && !payload.is_urgent()
             && !self.shared.state.is_closed()
             && self.is_pressed()
             && !self.sites.passes(id, n)
         {
             self.count_drop(level, Reason::Sampled);
-            return Ok(0);
+            return Ok(Pushed::Dropped);
         }
         let placed = self.push_slowly(id, level, payload, thread);
         if placed == Err(Refused::NoRoom) && !waits {
             // Nobody needs to wake the listener: the records that fill the ring did.
             self.count_drop(level, Reason::Full);
-            return Ok(0);
+            return Ok(Pushed::Dropped);
         }
-        placed
+        placed.map(Pushed::Placed)
     }
 
     /// Counts a record that is not placed. The next one that is is preceded by a loss record.
@@ -557,6 +580,7 @@ pub(crate) struct Header {
     pub(crate) id: u32,
     pub(crate) truncated: bool,
     pub(crate) has_thread: bool,
+    pub(crate) has_span: bool,
 }
 
 impl Header {
@@ -578,6 +602,7 @@ impl Header {
             id: (word >> 32) as u32,
             truncated: length & TRUNCATED != 0,
             has_thread: length & THREAD != 0,
+            has_span: length & SPAN != 0,
         }
     }
 }
@@ -586,6 +611,17 @@ impl Header {
 pub(crate) fn read_loss(arguments: &[u64]) -> Option<(Reason, u64, ByLevel)> {
     let [reason, since, counts @ ..] = arguments else { return None };
     Some((*Reason::OF_RINGS.get(*reason as usize)?, *since, counts.try_into().ok()?))
+}
+
+/// The level whose room a record may take.
+#[inline(always)]
+fn room_of<P: Payload + ?Sized>(payload: &P, level: Level) -> Level {
+    if payload.is_urgent() { Level::Error } else { level }
+}
+
+#[inline(always)]
+fn span_flag(span_words: usize) -> u32 {
+    if span_words > 0 { SPAN } else { 0 }
 }
 
 #[inline(always)]

@@ -123,7 +123,7 @@ fn where_the_policy_does_not_wait_a_full_ring_counts_the_loss() {
     let payload = Numbered(1, 2);
     while push(&mut producer, 1, 2, Level::Error).is_ok() {}
     assert_eq!(producer.push_or_drop(7, Level::Error, &payload, None), Err(Refused::NoRoom));
-    assert_eq!(producer.push_or_drop(7, Level::Warn, &payload, None), Ok(0));
+    assert_eq!(producer.push_or_drop(7, Level::Warn, &payload, None), Ok(Pushed::Dropped));
     drain(&mut consumer);
     push(&mut producer, 2, 1, Level::Error).unwrap();
     assert_eq!(drain(&mut consumer), [Err([0, 1, 0, 0, 0]), Ok((2, 3))]);

@@ -22,7 +22,7 @@ use crate::level::Level;
 const COUNT_MAX: usize = u16::MAX as usize;
 
 /// For whom writes a name that there is not.
-const NAMES: &str = "time level level.lower level.short target module file file.name line message fields field.… thread \
+const NAMES: &str = "time level level.lower level.short target module file file.name line message fields field.… spans thread \
     thread.name thread.id process.id process.name color dim reset newline";
 
 pub(super) fn parts(text: &str) -> Result<Vec<Part>, Error> {
@@ -140,6 +140,7 @@ fn attribute(name: &str) -> Option<Attribute> {
         "line" => Attribute::Line,
         "message" => Attribute::Message,
         "fields" => Attribute::Fields,
+        "spans" => Attribute::Spans,
         "thread" => Attribute::Thread,
         "thread.name" => Attribute::ThreadName,
         "thread.id" => Attribute::ThreadId,

@@ -19,7 +19,7 @@ const FAILED: &str = "<formatting failed>";
 
 /// Where an argument's text lies in the scratch buffer.
 #[derive(Clone, Copy, Default, Debug)]
-struct Range {
+pub(super) struct Range {
     at: usize,
     len: usize,
 }
@@ -66,7 +66,11 @@ fn append_and_remember(scratch: &mut Vec<u8>, text: fmt::Arguments<'_>) -> Range
 }
 
 /// Appends the messages of an error and of its sources, each behind its length.
-fn append_chain(scratch: &mut Vec<u8>, outermost: &dyn Display, source: Option<&dyn Error>) -> Range {
+pub(super) fn append_chain(
+    scratch: &mut Vec<u8>,
+    outermost: &dyn Display,
+    source: Option<&dyn Error>,
+) -> Range {
     let at = scratch.len();
     append_message(scratch, format_args!("{outermost}"));
     let mut next = source;

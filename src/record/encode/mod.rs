@@ -19,7 +19,6 @@ pub(crate) mod derived;
 mod eager;
 mod leaves;
 mod list;
-#[cfg(feature = "log")]
 pub(crate) mod made;
 #[cfg(test)]
 mod tests;

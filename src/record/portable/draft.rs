@@ -120,7 +120,7 @@ impl<'a> Draft<'a> {
         let entry = Entry { metadata: &metadata, types: &self.types };
         let thread = Thread::of_process(self.process_id, FOREIGN, self.thread_id, self.thread_name);
         let (time, arguments) = (self.time, &self.words);
-        Record { entry: EntryOf::Batch(&entry), arguments, time, stamp: 0, thread: &thread, truncated: false }
-            .write_portable(out)
+        let (entry, truncated, scope) = (EntryOf::Batch(&entry), false, None);
+        Record { entry, arguments, time, stamp: 0, thread: &thread, truncated, scope }.write_portable(out)
     }
 }

@@ -210,6 +210,7 @@ impl Decoder {
             stamp: parts.stamp,
             thread,
             truncated: parts.truncated,
+            scope: None,
         })
     }
 }

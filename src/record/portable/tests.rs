@@ -87,6 +87,7 @@ impl Anything {
             stamp,
             thread: &thread,
             truncated: self.truncated,
+            scope: None,
         })
     }
 }

@@ -1,0 +1,395 @@
+//! For front ends other than our macros: callsites that are made at run time, and records whose fields are known at the
+//! call only. `log` stands on it, and `treering-tracing`.
+//!
+//! Not for users: it changes without notice, and crates that use it depend on exactly one version.
+//!
+//! ```text
+//!   Table: hash ──► Site, a place in a program, with a gate ──► Shape (names and types of fields) ──► Shape ──► …
+//! ```
+//! A [`Site`] is judged by filters and reloads as every callsite is; who finds it enabled makes the arguments, asks for the
+//! [`Shape`] that they have, and sends. What is made stays, so it is bounded: of places that come from outside each takes a
+//! place, of all sites each shape beyond the first. Nothing is allocated and nothing locked but for the first record of a
+//! shape.
+//!
+//! Records may say that they were logged in a span, and spans are opened, changed and closed by records of their own: see
+//! [`Says`].
+
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::send_payload_slowly;
+use crate::callsite::{Callsite, DICTIONARY, DISABLED, Field, Metadata, Piece, Schema, Spec, Type};
+use crate::level::Level;
+use crate::logger::place::{self, Place as Ring, busy};
+use crate::logger::{Logger, send};
+use crate::sync::{AtomicRef, AtomicU64, AtomicUsize, Ordering};
+
+pub use crate::callsite::Style;
+pub use crate::record::encode::made::{Kept, Made};
+pub use crate::record::scope::Says;
+
+/// Places and shapes that are kept: about a megabyte, if all are used.
+const PLACES_MAX: usize = 4096;
+/// Twice as many, so that few are looked at for one.
+const SLOTS: usize = 2 * PLACES_MAX;
+
+/// Places and shapes so far.
+static PLACES: AtomicUsize = AtomicUsize::new(0);
+/// Sites of places that are known by content: those of the process-wide engine, and those of others.
+static SITES: [Table<Site, SLOTS>; 2] = [const { Table::new() }; 2];
+/// The number that the next span gets. 0 is no span's.
+static NEXT_SPAN: AtomicU64 = AtomicU64::new(1);
+
+/// A number for a span, which no other one gets.
+pub fn next_span() -> u64 {
+    NEXT_SPAN.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Lends the thread's scratch buffer to make a record in. Code of the user's that logs meanwhile gets another one.
+pub fn make<R>(says: Option<Says>, work: impl FnOnce(&mut Made<'_>) -> R) -> R {
+    let mut scratch = place::take_scratch();
+    let result = work(&mut Made::new(&mut scratch, says));
+    place::keep_scratch(scratch);
+    result
+}
+
+/// Things that live as long as the process, found by their content without a lock.
+#[derive(Debug)]
+pub struct Table<T: Sync + 'static, const SLOTS: usize> {
+    slots: [AtomicRef<T>; SLOTS],
+}
+
+impl<T: Sync, const SLOTS: usize> Table<T, SLOTS> {
+    /// An empty one.
+    #[expect(clippy::new_without_default, reason = "for statics")]
+    pub const fn new() -> Self {
+        Table { slots: [const { AtomicRef::none() }; SLOTS] }
+    }
+
+    /// The one with this hash that `is_it`, or else the one that `make` makes; `None` if there is no room, or if it makes
+    /// none.
+    #[inline]
+    pub fn find_or_make(
+        &self,
+        hash: u64,
+        is_it: impl Fn(&T) -> bool,
+        make: impl Fn() -> Option<&'static T>,
+    ) -> Option<&'static T> {
+        for step in 0..SLOTS {
+            let slot = &self.slots[(hash as usize).wrapping_add(step) % SLOTS];
+            match slot.load() {
+                Some(found) if is_it(found) => return Some(found),
+                Some(_) => {}
+                None => {
+                    let made = make()?;
+                    match slot.replace(None, made) {
+                        Ok(()) => return Some(made),
+                        // Made by two threads at once: the other's is found, this one's is left unused.
+                        Err(Some(other)) if is_it(other) => return Some(other),
+                        Err(_) => {}
+                    }
+                }
+            }
+        }
+        None
+    }
+}
+
+/// Where records come from.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[allow(clippy::exhaustive_structs, reason = "front ends make them")]
+pub struct Place<'a> {
+    /// Their level.
+    pub level: Level,
+    /// Their target.
+    pub target: &'a str,
+    /// The module of the call.
+    pub module: &'a str,
+    /// The file of the call.
+    pub file: &'a str,
+    /// The line of the call, or 0.
+    pub line: u32,
+}
+
+impl Place<'_> {
+    /// A copy for ever.
+    #[must_use]
+    pub fn leak(&self) -> Place<'static> {
+        let Place { target, module, file, .. } = *self;
+        Place { target: leak(target), module: leak(module), file: leak(file), ..*self }
+    }
+}
+
+impl Place<'static> {
+    fn metadata(
+        self,
+        instance: bool,
+        pieces: &'static [Piece<'static>],
+        fields: &'static [Field<'static>],
+    ) -> &'static Metadata<'static> {
+        let Place { level, target, module, file, line } = self;
+        let metadata = Metadata { level, target, module_path: module, file, line, instance, pieces, fields };
+        Box::leak(Box::new(metadata))
+    }
+}
+
+/// A copy for ever.
+pub fn leak(text: &str) -> &'static str {
+    Box::leak(text.into())
+}
+
+/// Whether there is room for one more place; it is taken.
+fn takes_place() -> bool {
+    let more = |places: usize| (places < PLACES_MAX).then_some(places + 1);
+    PLACES.try_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+}
+
+/// A place whose records were seen.
+#[derive(Debug)]
+pub struct Site {
+    at: Place<'static>,
+    /// Carries the verdict; its records are the shapes'.
+    callsite: Callsite,
+    /// The newest first.
+    shapes: AtomicRef<Shape>,
+}
+
+/// What shows before the fields.
+#[derive(Clone, Copy, Debug)]
+#[allow(clippy::exhaustive_enums, reason = "front ends make them")]
+pub enum Head {
+    /// The argument at this position is the message.
+    Message(usize),
+    /// The name of a span.
+    Name(&'static str),
+    /// Nothing.
+    Nothing,
+}
+
+/// A field: its name, the position of its value among the arguments, and how that is printed.
+pub type Named = (&'static str, usize, Style);
+
+impl Site {
+    /// Makes and links one, for ever. `None` if this call interrupts treering itself. `instance`: its records go to engines
+    /// that are named, not to the process-wide one.
+    #[cold]
+    pub fn new(at: Place<'static>, instance: bool) -> Option<&'static Site> {
+        busy(|_| {
+            let callsite = Callsite::new(at.metadata(instance, &[], &[]));
+            let site: &'static Site = Box::leak(Box::new(Site { at, callsite, shapes: AtomicRef::none() }));
+            DICTIONARY.link(&site.callsite);
+            site
+        })
+    }
+
+    /// The site of a place that may come from anywhere, which is made if it is new. `None` if there is no room, or if this
+    /// call interrupts treering itself, which may be in the table.
+    pub fn at(at: &Place<'_>, instance: bool) -> Option<&'static Site> {
+        let mut hasher = DefaultHasher::new();
+        at.hash(&mut hasher);
+        let make = || takes_place().then(|| Site::new(busy(|_| at.leak())?, instance))?;
+        SITES[usize::from(instance)].find_or_make(hasher.finish(), |site| site.at == *at, make)
+    }
+
+    /// Whether anybody listens.
+    #[inline]
+    pub fn is_enabled(&self) -> bool {
+        self.callsite.gate() != DISABLED
+    }
+
+    /// The shape of arguments with these types that `is_it`.
+    #[inline]
+    pub fn find(&self, made: &Made<'_>, is_it: impl Fn(&Shape) -> bool) -> Option<&'static Shape> {
+        let mut all = std::iter::successors(self.shapes.load(), |shape| shape.next.load());
+        all.find(|shape| shape.has_types_of(made) && is_it(shape))
+    }
+
+    /// Adds a shape for arguments of these types. `None` if there is no room, or if this call interrupts treering itself.
+    /// `key` is the front end's own, see [`Shape::key`].
+    #[cold]
+    pub fn add(
+        &self,
+        made: &Made<'_>,
+        head: Head,
+        fields: impl FnOnce() -> Vec<Named>,
+        key: &[u8],
+    ) -> Option<&'static Shape> {
+        let is_first = self.shapes.load().is_none();
+        if !is_first && !takes_place() {
+            return None;
+        }
+        let (fields, instance) = (fields(), self.callsite.metadata().instance);
+        let shape = busy(|_| Shape::new(self.at, instance, made, head, &fields, key))?;
+        let mut newest = self.shapes.load();
+        loop {
+            shape.next.store(newest);
+            match self.shapes.replace(newest, shape) {
+                Ok(()) => return Some(shape),
+                Err(newer) => newest = newer,
+            }
+        }
+    }
+}
+
+/// A callsite for records of one place with the same names and types of fields.
+#[derive(Debug)]
+pub struct Shape {
+    callsite: &'static Callsite,
+    id: u32,
+    types: Vec<&'static Type<'static>>,
+    key: Box<[u8]>,
+    next: AtomicRef<Shape>,
+}
+
+/// What became of a record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(clippy::exhaustive_enums, reason = "front ends look at it")]
+pub enum Sent {
+    /// It has a place in a ring.
+    Placed,
+    /// It has none. An engine that was there has counted it.
+    Lost,
+    /// Nobody wants it.
+    Unwanted,
+}
+
+impl Shape {
+    /// Makes a callsite, links and judges it. The caller is `busy`.
+    fn new(
+        at: Place<'static>,
+        instance: bool,
+        made: &Made<'_>,
+        head: Head,
+        fields: &[Named],
+        key: &[u8],
+    ) -> &'static Shape {
+        let pieces: &'static [Piece<'static>] = match head {
+            Head::Message(position) => Vec::leak(vec![Piece::Argument(position, Spec::DISPLAY)]),
+            Head::Name(name) => Vec::leak(vec![Piece::Literal(name)]),
+            Head::Nothing => &[],
+        };
+        let fields = fields.iter().map(|&(name, argument, style)| Field { name, argument, style });
+        let metadata = at.metadata(instance, pieces, Vec::leak(fields.collect()));
+        let types: Vec<_> = made.types().collect();
+        let schema: &'static Schema =
+            types.iter().rev().fold(&Schema::End, |rest, head| Box::leak(Box::new(Schema::Then(head, rest))));
+        let callsite: &'static Callsite = Box::leak(Box::new(Callsite::new(metadata)));
+        DICTIONARY.resolve(callsite, schema);
+        Box::leak(Box::new(Shape {
+            id: callsite.id(),
+            callsite,
+            types,
+            key: key.into(),
+            next: AtomicRef::none(),
+        }))
+    }
+
+    #[inline]
+    fn has_types_of(&self, made: &Made<'_>) -> bool {
+        // Mostly it is the same constant, which spares a look at what it says.
+        let are_equal =
+            |(a, b): (&'static Type<'static>, &&'static Type<'static>)| std::ptr::eq(a, *b) || a == *b;
+        made.len() == self.types.len() && made.types().zip(&self.types).all(are_equal)
+    }
+
+    /// What the front end tells shapes of equal types by.
+    pub fn key(&self) -> &[u8] {
+        &self.key
+    }
+
+    /// The names of the fields, in order.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.callsite.metadata().fields.iter().map(|field| field.name)
+    }
+
+    /// Sends to an engine, or to the process-wide one. What changes or closes a span is sent whatever the filter says.
+    pub fn send(&self, to: Option<&Logger>, made: &Made<'_>) -> Sent {
+        let is_wanted = self.callsite.gate() != DISABLED
+            && to.is_none_or(|logger| logger.engine.verdicts.allows(self.id));
+        if !is_wanted && !made.is_of_an_open_span() {
+            return Sent::Unwanted;
+        }
+        let is_placed = match to {
+            None => self.send_to_global(made),
+            Some(logger) => self.send_to(logger, made),
+        };
+        if is_placed { Sent::Placed } else { Sent::Lost }
+    }
+
+    fn send_to_global(&self, made: &Made<'_>) -> bool {
+        let (id, level) = (self.id, self.callsite.level());
+        match send::to_global(id, level, made) {
+            Some(0) => true,
+            Some(bits) => {
+                send::attend_global(bits);
+                true
+            }
+            None => send_payload_slowly(id, level, made),
+        }
+    }
+
+    fn send_to(&self, Logger { engine }: &Logger, made: &Made<'_>) -> bool {
+        let (id, level) = (self.id, self.callsite.level());
+        match send::to_instance(engine.number, id, level, made) {
+            Some(0) => true,
+            Some(bits) => {
+                engine.core.transport.shared.state.attend(bits);
+                true
+            }
+            None => send::slowly(engine, Ring::Instance, id, level, made),
+        }
+    }
+}
+
+/// What the places of a front end share that found no room: records say in fields where they come from.
+#[derive(Debug)]
+pub struct Others {
+    target: &'static str,
+    /// Of the target, the module, the file, the line and the fields.
+    names: [&'static str; 5],
+    instance: bool,
+    shapes: [AtomicRef<Shape>; Level::COUNT],
+}
+
+impl Others {
+    /// None were seen yet.
+    pub const fn new(target: &'static str, names: [&'static str; 5], instance: bool) -> Self {
+        Others { target, names, instance, shapes: [const { AtomicRef::none() }; Level::COUNT] }
+    }
+
+    /// Sends a record of such a place. `fields` are its fields as text.
+    #[cold]
+    pub fn send(
+        &self,
+        to: Option<&Logger>,
+        at: &Place<'_>,
+        says: Option<Says>,
+        message: fmt::Arguments<'_>,
+        fields: fmt::Arguments<'_>,
+    ) {
+        make(says, |made| {
+            made.text(message);
+            made.str(at.target);
+            made.str(at.module);
+            made.str(at.file);
+            made.u64(at.line.into());
+            made.text(fields);
+            let Some(shape) = self.shape(at.level, made) else { return place::count_nested() };
+            if shape.callsite.gate() != DISABLED {
+                place::count_uninterned();
+                shape.send(to, made);
+            }
+        });
+    }
+
+    fn shape(&self, level: Level, made: &Made<'_>) -> Option<&'static Shape> {
+        let slot = &self.shapes[level.index()];
+        slot.load().or_else(|| {
+            let at = Place { level, target: self.target, module: "", file: "", line: 0 };
+            let field = |(at, name): (usize, &&'static str)| (*name, at + 1, Style::Value);
+            let fields: Vec<_> = self.names.iter().enumerate().map(field).collect();
+            let shape = busy(|_| Shape::new(at, self.instance, made, Head::Message(0), &fields, &[]))?;
+            Some(slot.replace(None, shape).map_or_else(|other| other.unwrap_or(shape), |()| shape))
+        })
+    }
+}
