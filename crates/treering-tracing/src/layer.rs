@@ -1,0 +1,277 @@
+//! The layer: what `tracing` tells it becomes records.
+//!
+//! A span has a number of our own, as the registry gives its numbers again: what is not known of a span is then not known, and
+//! never another span's. Its open is sent with the room that is kept for severe records. If it found none all the same the
+//! layer keeps it, and sends it again before the next record of the span, or of one inside it.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use tracing_core::span::{Attributes, Id, Record};
+use tracing_core::{Event, Subscriber};
+use tracing_log::NormalizeEvent;
+use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::{LookupSpan, SpanRef};
+use treering::Logger;
+use treering::front::{Made, Says, Sent, Site, make, next_span};
+
+use crate::entered;
+use crate::fields::{AsText, Fields};
+use crate::places::{Known, others_of, place};
+use crate::span::{self, Opened, Unsent};
+
+static LAYERS: AtomicU64 = AtomicU64::new(0);
+
+/// A layer whose events and spans go to the process-wide engine, that of [`treering::init`].
+///
+/// ```
+/// use tracing_subscriber::prelude::*;
+/// let subscriber = tracing_subscriber::registry().with(treering_tracing::layer());
+/// ```
+pub fn layer() -> Layer {
+    Layer { to: None, number: LAYERS.fetch_add(1, Ordering::Relaxed), unsent: AtomicUsize::new(0) }
+}
+
+/// Sends events and spans to an engine of treering, as [`layer()`] and [`Layer::to`] say.
+///
+/// The engine's filter decides what is sent: one table for `tracing`, `log` and native calls, reloaded by
+/// [`treering::set_filter`]. A span that is off is not there: its events show the spans around it. Filters of the layer's own
+/// ([`with_filter`](tracing_subscriber::Layer::with_filter)) come before.
+///
+/// What an event costs, on a thread that has logged before: the values are copied, with their types; what has no type of
+/// its own is formatted at the call. No lock of ours, and no allocation but for the first event of a callsite. To open a span
+/// allocates once, as the registry keeps its number.
+#[derive(Debug)]
+pub struct Layer {
+    to: Option<Logger>,
+    /// Tells layers of one subscriber apart.
+    number: u64,
+    /// How many open spans have an open that is to be sent again.
+    unsent: AtomicUsize,
+}
+
+impl Layer {
+    /// A layer whose events and spans go to this engine.
+    ///
+    /// ```
+    /// use tracing_subscriber::prelude::*;
+    ///
+    /// # fn main() -> Result<(), treering::Error> {
+    /// let capture = treering::handler::Capture::new();
+    /// let (logger, guard) = treering::builder().handler(capture.clone()).start()?;
+    /// let subscriber = tracing_subscriber::registry().with(treering_tracing::Layer::to(logger));
+    /// tracing::subscriber::with_default(subscriber, || {
+    ///     tracing::info_span!("request", id = 7).in_scope(|| tracing::info!(rows = 3, "served"));
+    /// });
+    /// guard.stop(std::time::Duration::from_secs(5))?;
+    /// let record = &capture.records()[0];
+    /// assert_eq!((record.message(), record.spans()[0].name()), ("served", "request"));
+    /// assert_eq!(record.spans()[0].field("id").unwrap().as_u64(), Some(7));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn to(logger: Logger) -> Layer {
+        Layer { to: Some(logger), ..layer() }
+    }
+
+    fn is_instance(&self) -> bool {
+        self.to.is_some()
+    }
+
+    /// The number of the innermost of these spans that the engine knows, or was told of.
+    fn number_of<'a, S>(&self, span: Option<SpanRef<'a, S>>) -> Option<u64>
+    where
+        S: Subscriber + for<'l> LookupSpan<'l>,
+    {
+        let mut next = span;
+        while let Some(span) = next {
+            if let Some(known) = span.extensions().get::<Opened>().and_then(|opened| opened.by(self.number)) {
+                return Some(known.id);
+            }
+            next = span.parent();
+        }
+        None
+    }
+
+    /// The number of the span that an event is in, which the engine is told of now if it was not.
+    #[inline]
+    fn number_around<S>(&self, event: &Event<'_>, context: &Context<'_, S>) -> Option<u64>
+    where
+        S: Subscriber + for<'l> LookupSpan<'l>,
+    {
+        let look_up = || self.number_of(context.event_span(event));
+        // Relaxed: who is in a span that another thread opened was handed it, and with it this.
+        if self.unsent.load(Ordering::Relaxed) > 0
+            && let Some(span) = context.event_span(event)
+        {
+            self.send_again(&span);
+        }
+        if event.is_contextual() { entered::number(self.number, look_up) } else { look_up() }
+    }
+
+    /// Sends the opens again that found no room, of this span and of those around it.
+    #[inline]
+    fn catch_up<S>(&self, span: Option<&SpanRef<'_, S>>)
+    where
+        S: Subscriber + for<'l> LookupSpan<'l>,
+    {
+        if self.unsent.load(Ordering::Relaxed) > 0
+            && let Some(span) = span
+        {
+            self.send_again(span);
+        }
+    }
+
+    #[cold]
+    fn send_again<S>(&self, span: &SpanRef<'_, S>)
+    where
+        S: Subscriber + for<'l> LookupSpan<'l>,
+    {
+        for span in span.scope().from_root() {
+            let unsent = |to: Option<Unsent>| {
+                let mut extensions = span.extensions_mut();
+                let known = extensions.get_mut::<Opened>().and_then(|opened| opened.by_mut(self.number))?;
+                std::mem::replace(&mut known.unsent, to)
+            };
+            // Nothing is locked while it is sent: an overflow policy may log.
+            let Some(mut open) = unsent(None) else { continue };
+            if open.shape.send(self.to.as_ref(), &open.record.made()) == Sent::Lost {
+                unsent(Some(open));
+            } else {
+                self.unsent.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Where an event comes from: its callsite's place, or what a record of `log` says. `None` if there is no room.
+    #[inline]
+    fn site_of(&self, known: &Known, event: &Event<'_>) -> Option<&'static Site> {
+        if !known.is_of_log {
+            return Some(known.site);
+        }
+        let metadata = event.normalized_metadata();
+        Site::at(&place(metadata.as_ref().unwrap_or_else(|| event.metadata())), self.is_instance())
+    }
+
+    /// Sends an event of a callsite, from the place where `site` is. `false` if there is no room for its shape.
+    fn send_event(&self, known: &Known, site: &'static Site, says: Option<Says>, event: &Event<'_>) -> bool {
+        make(says, |made| {
+            let mut fields = Fields::new(made, known.is_of_log);
+            event.record(&mut fields);
+            let (made, positions) = fields.taken();
+            let shape = known.shape(site, made, positions);
+            shape.map(|shape| shape.send(self.to.as_ref(), made)).is_some()
+        })
+    }
+
+    /// Sends an event of a callsite, or of a place of `log`'s, that is not in a table.
+    #[cold]
+    fn send_other(&self, says: Option<Says>, event: &Event<'_>) {
+        let normalized = event.normalized_metadata();
+        let at = place(normalized.as_ref().unwrap_or_else(|| event.metadata()));
+        let (message, fields) = (AsText { event, is_message: true }, AsText { event, is_message: false });
+        let others = others_of(self.is_instance());
+        others.send(self.to.as_ref(), &at, says, format_args!("{message}"), format_args!("{fields}"));
+    }
+
+    /// Makes the record that opens a span and sends it. Returns it if it found no room; `None` if nobody wants it.
+    fn open(&self, known: &Known, says: Says, attributes: &Attributes<'_>) -> Option<Option<Unsent>> {
+        make(Some(says), |made| {
+            let mut fields = Fields::new(made, false);
+            attributes.record(&mut fields);
+            let (made, positions) = fields.taken();
+            // Without room for its shape the span stays unknown.
+            let Some(shape) = known.shape(known.site, made, positions) else { return Some(None) };
+            match shape.send(self.to.as_ref(), made) {
+                Sent::Placed => Some(None),
+                Sent::Unwanted => None,
+                Sent::Lost => Some(Some(Unsent { shape, record: made.keep() })),
+            }
+        })
+    }
+
+    /// Sends what a span says of itself while it is open.
+    fn tell(&self, known: &Known, says: Says, record: impl FnOnce(&mut Fields<'_, '_>)) {
+        make(Some(says), |made: &mut Made<'_>| {
+            let mut fields = Fields::new(made, false);
+            record(&mut fields);
+            let (made, positions) = fields.taken();
+            if let Some(shape) = known.shape(known.site, made, positions) {
+                shape.send(self.to.as_ref(), made);
+            }
+        });
+    }
+}
+
+impl<S> tracing_subscriber::Layer<S> for Layer
+where
+    S: Subscriber + for<'l> LookupSpan<'l>,
+{
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let known = Known::of(event.metadata(), self.is_instance());
+        let site = known.and_then(|known| self.site_of(known, event));
+        if site.is_some_and(|site| !site.is_enabled()) {
+            return;
+        }
+        let says = self.number_around(event, &context).map(Says::In);
+        let shape_is_known =
+            known.zip(site).is_some_and(|(known, site)| self.send_event(known, site, says, event));
+        if !shape_is_known {
+            self.send_other(says, event);
+        }
+    }
+
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let Some(known) = Known::of(attributes.metadata(), self.is_instance()) else { return };
+        if !known.site.is_enabled() {
+            return;
+        }
+        let Some(span) = context.span(id) else { return };
+        let parent = span.parent();
+        self.catch_up(parent.as_ref());
+        let (parent, id) = (self.number_of(parent).unwrap_or(0), next_span());
+        let Some(unsent) = self.open(known, Says::Opens { id, parent }, attributes) else { return };
+        self.unsent.fetch_add(usize::from(unsent.is_some()), Ordering::Relaxed);
+        let here = span::Known::new(self.number, id, unsent);
+        let mut extensions = span.extensions_mut();
+        match extensions.get_mut::<Opened>() {
+            Some(opened) => opened.add(here),
+            None => extensions.insert(Opened::new(here)),
+        }
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        let Some(span) = context.span(id) else { return };
+        self.catch_up(Some(&span));
+        let number =
+            span.extensions().get::<Opened>().and_then(|opened| opened.by(self.number)).map(|known| known.id);
+        if let (Some(number), Some(known)) = (number, Known::of(span.metadata(), self.is_instance())) {
+            self.tell(known, Says::Records(number), |fields| values.record(fields));
+        }
+    }
+
+    fn on_enter(&self, id: &Id, _: Context<'_, S>) {
+        entered::enter(self.number, id);
+    }
+
+    fn on_exit(&self, id: &Id, _: Context<'_, S>) {
+        entered::exit(self.number, id);
+    }
+
+    fn on_close(&self, id: Id, context: Context<'_, S>) {
+        let Some(span) = context.span(&id) else { return };
+        let mut extensions = span.extensions_mut();
+        let Some(known) = extensions.get_mut::<Opened>().and_then(|opened| opened.by_mut(self.number)) else {
+            return;
+        };
+        if known.unsent.take().is_some() {
+            // Nobody was told that it was open.
+            self.unsent.fetch_sub(1, Ordering::Relaxed);
+            return;
+        }
+        let number = known.id;
+        drop(extensions);
+        if let Some(known) = Known::of(span.metadata(), self.is_instance()) {
+            self.tell(known, Says::Closes(number), |_| ());
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! What tracing-subscriber's own tests of `fmt` say of content, restated: fields, nesting, errors, fields recorded later.
+
+mod support;
+
+use std::error::Error;
+use std::fmt;
+
+use serde_json::json;
+use support::{captured, json, lines, path, text};
+use tracing::field::Empty;
+use tracing::{debug, error, info, info_span, trace, warn};
+use treering::format::{Logfmt, Pattern};
+
+#[test]
+fn an_event_has_level_target_message_and_fields() {
+    let lines = text(|| {
+        error!(code = 17, "failed");
+        warn!(target: "risk", "limit near");
+        info!("plain");
+        debug!(a.b = true, "dotted");
+        trace!(only = "fields");
+        info!(message = "by name", x = 1);
+        info!({ x = 1, y = 2.5 }, "in {}", "braces");
+    });
+    assert_eq!(
+        lines,
+        [
+            "ERROR content: failed code=17",
+            "WARN  risk: limit near",
+            "INFO  content: plain",
+            "DEBUG content: dotted a.b=true",
+            "TRACE content: only=fields",
+            "INFO  content: by name x=1",
+            "INFO  content: in braces x=1 y=2.5",
+        ]
+    );
+}
+
+#[test]
+fn values_keep_their_types() {
+    struct Shown;
+    impl fmt::Display for Shown {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("shown as text")
+        }
+    }
+    let lines = json(|| {
+        let (path, list) = (std::path::Path::new("/tmp/x"), vec![1, 2]);
+        info!(
+            u = u64::MAX,
+            i = -3_i64,
+            big = u128::MAX,
+            ok = true,
+            ratio = 0.5,
+            text = "two words",
+            shown = %Shown,
+            ?path,
+            ?list,
+            none = None::<u64>,
+            some = Some(7_u64),
+            "all"
+        );
+    });
+    assert_eq!(lines[0]["message"], "all");
+    assert_eq!(
+        lines[0]["fields"],
+        json!({
+            "u": u64::MAX, "i": -3, "big": u128::MAX.to_string(), "ok": true, "ratio": 0.5, "text": "two words",
+            "shown": "shown as text", "path": "\"/tmp/x\"", "list": "[1, 2]", "some": 7,
+        }),
+        "and what is `None` is absent, as `tracing` has it"
+    );
+}
+
+/// The same callsite with fields that are there or not, and of several types.
+#[test]
+fn a_callsite_may_have_several_shapes() {
+    let lines = text(|| {
+        for round in 0..2_u64 {
+            for (a, b) in [(None, Some("x")), (Some(round), None), (Some(round), Some("y")), (None, None)] {
+                info!(a, b, "shape");
+            }
+        }
+    });
+    let round = |n: u64| {
+        let shapes =
+            ["shape b=x".into(), format!("shape a={n}"), format!("shape a={n} b=y"), "shape".to_owned()];
+        shapes.map(|shape| format!("INFO  content: {shape}"))
+    };
+    assert_eq!(lines, [round(0), round(1)].concat());
+}
+
+#[test]
+fn spans_stand_before_the_target_with_their_fields() {
+    let lines = text(|| {
+        let outer = info_span!("shaving_yaks", yaks = 3).entered();
+        info!("outer");
+        {
+            let _inner = info_span!("shave", yak = 1, note = "two words").entered();
+            info!(excitement = "yay!", "inner");
+            let _bare = info_span!("bare").entered();
+            info!("bare");
+        }
+        info!("outer again");
+        drop(outer);
+        info!("none");
+    });
+    assert_eq!(
+        lines,
+        [
+            "INFO  shaving_yaks{yaks=3}: content: outer",
+            "INFO  shaving_yaks{yaks=3}:shave{yak=1 note=\"two words\"}: content: inner excitement=yay!",
+            "INFO  shaving_yaks{yaks=3}:shave{yak=1 note=\"two words\"}:bare: content: bare",
+            "INFO  shaving_yaks{yaks=3}: content: outer again",
+            "INFO  content: none",
+        ]
+    );
+}
+
+#[test]
+fn parents_may_be_named() {
+    let lines = text(|| {
+        let span = info_span!("span1", span = 1);
+        info!(parent: &span, "hello");
+        let inner = info_span!(parent: &span, "span2", span = 2);
+        let _in_outer = span.enter();
+        info!("hello");
+        info!(parent: &inner, "hello");
+        info!(parent: None, "hello");
+        let _root = info_span!(parent: None, "root").entered();
+        info!("hello");
+    });
+    assert_eq!(
+        lines,
+        [
+            "INFO  span1{span=1}: content: hello",
+            "INFO  span1{span=1}: content: hello",
+            "INFO  span1{span=1}:span2{span=2}: content: hello",
+            "INFO  content: hello",
+            "INFO  root: content: hello",
+        ]
+    );
+}
+
+/// Entered twice, left in another order: the current span is the registry's.
+#[test]
+fn spans_may_be_entered_again_and_left_in_any_order() {
+    let records = captured(|| {
+        let (a, b) = (info_span!("a"), info_span!(parent: None, "b"));
+        let first = a.enter();
+        info!("a");
+        let second = b.enter();
+        info!("b");
+        let again = a.enter();
+        info!("b, as a was entered before");
+        drop(first);
+        info!("b");
+        drop(second);
+        info!("a, which is in it still");
+        drop(again);
+        info!("none");
+    });
+    let lookup =
+        |record: &treering::handler::Captured| record.message().split(',').next().unwrap().to_owned();
+    for record in &records {
+        assert_eq!(path(record), lookup(record).replace("none", ""), "{record:?}");
+    }
+    assert_eq!(records.len(), 6);
+}
+
+#[test]
+fn logfmt_and_patterns_show_spans_too() {
+    let work = || {
+        info!("none");
+        let _outer = info_span!("outer", a = 1, b = "two words").entered();
+        let _inner = info_span!("inner").entered();
+        info!(spans = 7, "hello");
+    };
+    let logfmt = lines(Logfmt::new(), work);
+    assert!(logfmt[0].ends_with("target=content msg=none"), "{logfmt:?}");
+    let expected = "msg=hello spans=\"outer{a=1 b=two words}:inner\" spans_2=7";
+    assert!(logfmt[1].ends_with(expected), "{logfmt:?}");
+    let pattern = lines(Pattern::new("{level} {spans} {message}").unwrap(), work);
+    assert_eq!(pattern, ["INFO none", "INFO outer{a=1 b=\"two words\"}:inner: hello"]);
+}
+
+#[test]
+fn json_has_the_innermost_span_and_all_spans() {
+    let lines = json(|| {
+        info!("none");
+        let _span = info_span!("json_span", answer = 42, number = 3).entered();
+        info!("some json test");
+        let _nested = info_span!("nested_json_span", answer = 43, name = "taken").entered();
+        info!(span = "a field", "nested");
+    });
+    assert!(lines[0].get("span").is_none() && lines[0].get("spans").is_none());
+    let outer = json!({ "name": "json_span", "answer": 42, "number": 3 });
+    assert_eq!(lines[1]["span"], outer);
+    assert_eq!(lines[1]["spans"], json!([outer]));
+    let inner = json!({ "name": "nested_json_span", "answer": 43, "name_2": "taken" });
+    assert_eq!(lines[2]["span"], inner);
+    assert_eq!(lines[2]["spans"], json!([outer, inner]));
+    assert_eq!(lines[2]["fields"]["span"], "a field");
+    assert!(lines[2].get("spans_missing").is_none());
+}
+
+#[test]
+fn fields_that_are_recorded_later_are_there_from_then_on() {
+    let work = || {
+        let span = info_span!("span", a = 1, b = Empty, c = Empty);
+        let _in = span.enter();
+        info!("before");
+        span.record("b", 2);
+        info!("b");
+        let _inner = info_span!("inner").entered();
+        info!("inner");
+        span.record("c", "three");
+        info!("c");
+        span.record("b", 20);
+        span.record("unknown", 7);
+        info!("b again");
+        span.record("b", 21);
+        info!("and again");
+    };
+    assert_eq!(
+        captured(work).iter().map(path).collect::<Vec<_>>(),
+        [
+            "span{a=1}",
+            "span{a=1 b=2}",
+            "span{a=1 b=2}:inner",
+            "span{a=1 b=2 c=three}:inner",
+            "span{a=1 c=three b=20}:inner",
+            "span{a=1 c=three b=21}:inner",
+        ]
+    );
+    assert_eq!(json(work)[5]["spans"][0], json!({ "name": "span", "a": 1, "c": "three", "b": 21 }));
+}
+
+#[test]
+fn an_error_keeps_its_sources() {
+    #[derive(Debug)]
+    struct Outer(std::num::ParseIntError);
+    impl fmt::Display for Outer {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("cannot read the port")
+        }
+    }
+    impl Error for Outer {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+    let error = Outer("x".parse::<u16>().unwrap_err());
+    let lines = json(|| {
+        let _span = info_span!("start", error = &error as &dyn Error).entered();
+        error!(error = &error as &dyn Error, "no start");
+    });
+    let chain = json!(["cannot read the port", "invalid digit found in string"]);
+    assert_eq!((&lines[0]["fields"]["error"], &lines[0]["span"]["error"]), (&chain, &chain));
+}
+
+#[test]
+fn what_came_from_outside_is_escaped_in_spans_too() {
+    let lines = text(|| {
+        let _span = info_span!("request", agent = "a\nb\u{1b}[31m", path = %"/x y").entered();
+        info!("got {}", "c\nd");
+    });
+    assert_eq!(lines, ["INFO  request{agent=\"a\\nb\\u{1b}[31m\" path=\"/x y\"}: content: got c\\nd"],);
+}
+
+#[test]
+fn functions_that_are_instrumented_have_their_arguments() {
+    #[tracing::instrument(skip(secret), fields(extra = secret.len()))]
+    fn traced(id: u64, secret: &str) -> Result<u64, String> {
+        info!("in it");
+        let _ = inner(id);
+        if id == 7 { Ok(id) } else { Err(secret.to_owned()) }
+    }
+    #[tracing::instrument(level = "debug", err, name = "renamed")]
+    fn inner(value: u64) -> Result<u64, String> {
+        Err(format!("no {value}"))
+    }
+    let lines = text(|| assert_eq!(traced(7, "hidden"), Ok(7)));
+    assert_eq!(
+        lines,
+        [
+            "INFO  traced{id=7 extra=6}: content: in it",
+            "ERROR traced{id=7 extra=6}:renamed{value=7}: content: error=\"no 7\"",
+        ]
+    );
+}
