@@ -159,3 +159,201 @@ impl State {
         self.parts.iter().map(|part| part.arguments.len()).sum()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::callsite::{Field, Piece, Style, Type, own_metadata};
+    use crate::record::Spans as Shown;
+
+    /// A span with a field `n`.
+    static OPENED: Entry<'static> = Entry {
+        metadata: &own_metadata!(
+            Info,
+            "spans",
+            &[Piece::Literal("span")],
+            &[Field { name: "n", argument: 0, style: Style::Value }]
+        ),
+        types: &[&Type::U64],
+    };
+
+    /// Two places that record fields later: `n` again, and `more`.
+    static AGAIN: Entry<'static> = Entry { ..OPENED };
+    static MORE: Entry<'static> = Entry {
+        metadata: &own_metadata!(
+            Info,
+            "spans",
+            &[Piece::Literal("span")],
+            &[Field { name: "more", argument: 0, style: Style::Value }]
+        ),
+        types: &[&Type::U64],
+    };
+
+    impl Spans {
+        fn opens(&mut self, id: u64, parent: u64) {
+            assert!(self.take(Says::Opens { id, parent }, &OPENED, &[id], false).is_none());
+        }
+
+        fn records(&mut self, id: u64, entry: &'static Entry<'static>, value: u64) {
+            assert!(self.take(Says::Records(id), entry, &[value], false).is_none());
+        }
+
+        fn closes(&mut self, id: u64) {
+            assert!(self.take(Says::Closes(id), &OPENED, &[], false).is_none());
+        }
+
+        fn around(&mut self, id: u64) -> Arc<Scope> {
+            self.take(Says::In(id), &OPENED, &[], false).unwrap()
+        }
+
+        fn shows(&mut self, id: u64) -> String {
+            shown(&self.around(id))
+        }
+
+        /// Span records, evicted spans, records in unknown ones.
+        fn counts(&self) -> [u64; 3] {
+            [self.records, self.evicted, self.unknown]
+        }
+    }
+
+    fn shown(scope: &Scope) -> String {
+        Shown::of(Some(scope)).to_string()
+    }
+
+    #[test]
+    fn a_record_has_the_spans_around_it_from_the_root() {
+        let mut spans = Spans::new();
+        spans.opens(1, 0);
+        spans.opens(2, 1);
+        spans.opens(3, 1);
+        assert_eq!(spans.shows(2), "span{n=1}:span{n=2}");
+        assert_eq!(spans.shows(3), "span{n=1}:span{n=3}");
+        assert_eq!(spans.shows(1), "span{n=1}");
+        assert_eq!(spans.counts(), [3, 0, 0]);
+    }
+
+    #[test]
+    fn a_record_keeps_what_was_so_when_it_was_logged() {
+        let mut spans = Spans::new();
+        spans.opens(1, 0);
+        spans.opens(2, 1);
+        let before = spans.around(2);
+        spans.records(1, &MORE, 7);
+        let between = spans.around(2);
+        spans.records(1, &AGAIN, 8);
+        let after = spans.around(2);
+        spans.closes(2);
+        spans.closes(1);
+        assert_eq!(shown(&before), "span{n=1}:span{n=2}");
+        assert_eq!(shown(&between), "span{n=1 more=7}:span{n=2}");
+        assert_eq!(shown(&after), "span{more=7 n=8}:span{n=2}", "the last value, where it was recorded");
+    }
+
+    #[test]
+    fn what_does_not_change_is_shared() {
+        let mut spans = Spans::new();
+        spans.opens(1, 0);
+        let first = spans.around(1);
+        spans.opens(2, 1);
+        spans.closes(2);
+        assert!(Arc::ptr_eq(&first, &spans.around(1)), "spans that come and go beside it change nothing");
+    }
+
+    #[test]
+    fn what_is_not_known_is_marked_and_counted() {
+        let mut spans = Spans::new();
+        spans.opens(5, 4);
+        spans.opens(6, 5);
+        spans.closes(7);
+        spans.records(7, &MORE, 1);
+        assert_eq!(spans.shows(6), "?:span{n=5}:span{n=6}", "the outermost is missing");
+        assert_eq!(spans.shows(7), "?");
+        assert_eq!(spans.counts(), [4, 0, 2]);
+        spans.closes(6);
+        assert_eq!(spans.shows(6), "?", "nor what was closed");
+        assert_eq!(spans.counts(), [5, 0, 3]);
+    }
+
+    #[test]
+    fn an_open_that_comes_late_is_known_from_then_on_and_one_that_comes_twice_is_one() {
+        let mut spans = Spans::new();
+        spans.opens(2, 1);
+        assert_eq!(spans.shows(2), "?:span{n=2}");
+        spans.opens(1, 0);
+        assert_eq!(spans.shows(2), "span{n=1}:span{n=2}");
+        spans.records(1, &MORE, 7);
+        spans.opens(1, 0);
+        assert_eq!(spans.shows(2), "span{n=1 more=7}:span{n=2}");
+        assert_eq!(spans.words, 3);
+    }
+
+    #[test]
+    fn as_many_are_known_as_there_is_room_for_and_the_oldest_goes() {
+        let mut spans = Spans::new();
+        let last = SPANS_MAX as u64 + 3;
+        (1..=last).for_each(|id| spans.opens(id, id - 1));
+        assert_eq!((spans.open.len(), spans.counts()), (SPANS_MAX, [last, 3, 0]));
+        assert_eq!(spans.shows(3), "?");
+        assert_eq!(spans.shows(4), "?:span{n=4}");
+        spans.closes(3);
+        spans.closes(4);
+        spans.opens(last + 1, 0);
+        assert_eq!(spans.counts()[1], 3, "one was closed, so there was room");
+        spans.opens(last + 2, 0);
+        assert_eq!((spans.counts()[1], spans.shows(5)), (4, "?".to_owned()));
+    }
+
+    #[test]
+    fn their_fields_have_bounded_room_together() {
+        let mut spans = Spans::new();
+        let large = vec![0; WORDS_MAX / 4];
+        for id in 1..=6 {
+            spans.take(Says::Opens { id, parent: 0 }, &OPENED, &large, false);
+        }
+        assert_eq!((spans.counts()[1], spans.words), (2, 4 * large.len()));
+        spans.take(Says::Records(6), &MORE, &large, false);
+        assert_eq!((spans.counts()[1], spans.open.keys().copied().collect::<Vec<_>>()), (3, vec![4, 5, 6]));
+        // One that does not fit beside anything takes the place of all, and of itself.
+        spans.take(Says::Opens { id: 7, parent: 0 }, &OPENED, &vec![0; WORDS_MAX + 1], false);
+        assert_eq!((spans.counts()[1], spans.words, spans.open.len()), (7, 0, 0));
+        assert_eq!(spans.shows(7), "?");
+    }
+
+    #[test]
+    fn what_closed_takes_no_room() {
+        let mut spans = Spans::new();
+        for id in 1..=1_000 {
+            spans.opens(id, 0);
+            spans.records(id, &MORE, 1);
+            spans.records(id, &MORE, 2);
+            spans.records(id, &AGAIN, 3);
+            assert_eq!(spans.words, 3, "a field that is recorded again takes no more");
+            spans.closes(id);
+        }
+        assert_eq!((spans.words, spans.open.len(), spans.evicted), (0, 0, 0));
+    }
+
+    /// Numbers grow from a span to those in it, so words that say otherwise were never written; they must not hang.
+    #[test]
+    fn a_circle_ends() {
+        let mut spans = Spans::new();
+        spans.opens(1, 2);
+        spans.opens(2, 1);
+        spans.opens(3, 3);
+        assert!(!spans.around(1).is_whole && !spans.around(2).is_whole && !spans.around(3).is_whole);
+    }
+
+    #[test]
+    fn each_is_counted_once() {
+        let (mut spans, counters) = (Spans::new(), SpanCounters::default());
+        spans.opens(1, 0);
+        spans.around(2);
+        spans.count(&counters);
+        assert_eq!(spans.counts(), [0; 3]);
+        spans.count(&counters);
+        let mut sum = crate::stats::Sum::default();
+        sum.spans(&counters);
+        let report = sum.finish();
+        assert_eq!((report.span_records, report.evicted_spans, report.unknown_spans), (1, 0, 1));
+    }
+}
