@@ -18,13 +18,14 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::send_payload_slowly;
-use crate::callsite::{Callsite, DICTIONARY, DISABLED, Field, Metadata, Piece, Schema, Spec, Type};
+use crate::callsite::{Callsite, DICTIONARY, DISABLED, Field, Metadata, Piece, Schema, Spec};
 use crate::level::Level;
 use crate::logger::place::{self, Place as Ring, busy};
 use crate::logger::{Logger, send};
 use crate::sync::{AtomicRef, AtomicU64, AtomicUsize, Ordering};
 
 pub use crate::callsite::Style;
+use crate::record::encode::made::Kinds;
 pub use crate::record::encode::made::{Kept, Made};
 pub use crate::record::scope::Says;
 
@@ -201,7 +202,7 @@ impl Site {
     #[inline]
     pub fn find(&self, made: &Made<'_>, is_it: impl Fn(&Shape) -> bool) -> Option<&'static Shape> {
         let mut all = std::iter::successors(self.shapes.load(), |shape| shape.next.load());
-        all.find(|shape| shape.has_types_of(made) && is_it(shape))
+        all.find(|shape| shape.kinds == made.kinds() && is_it(shape))
     }
 
     /// Adds a shape for arguments of these types. `None` if there is no room, or if this call interrupts treering itself.
@@ -236,7 +237,7 @@ impl Site {
 pub struct Shape {
     callsite: &'static Callsite,
     id: u32,
-    types: Vec<&'static Type<'static>>,
+    kinds: Kinds,
     key: Box<[u8]>,
     next: AtomicRef<Shape>,
 }
@@ -278,18 +279,10 @@ impl Shape {
         Box::leak(Box::new(Shape {
             id: callsite.id(),
             callsite,
-            types,
+            kinds: made.kinds(),
             key: key.into(),
             next: AtomicRef::none(),
         }))
-    }
-
-    #[inline]
-    fn has_types_of(&self, made: &Made<'_>) -> bool {
-        // Mostly it is the same constant, which spares a look at what it says.
-        let are_equal =
-            |(a, b): (&'static Type<'static>, &&'static Type<'static>)| std::ptr::eq(a, *b) || a == *b;
-        made.len() == self.types.len() && made.types().zip(&self.types).all(are_equal)
     }
 
     /// What the front end tells shapes of equal types by.

@@ -11,8 +11,92 @@ use super::{count_word, put_bytes_cut, storable};
 use crate::callsite::Type;
 use crate::record::scope::Says;
 
-/// More arguments than this are not kept typed.
-pub(crate) const ARGUMENTS_MAX: usize = 32;
+/// More arguments than this are not kept typed: as many as [`Kinds`] have room for.
+pub(crate) const ARGUMENTS_MAX: usize = (u128::BITS / Kind::BITS) as usize;
+
+/// What an argument that is made at run time can be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    U64 = 1,
+    I64,
+    U128,
+    I128,
+    F64,
+    Bool,
+    Char,
+    None,
+    Str,
+    Text,
+    Error,
+}
+
+impl Kind {
+    const BITS: u32 = 4;
+    /// From 1 on.
+    const ALL: [Kind; 11] = [
+        Kind::U64,
+        Kind::I64,
+        Kind::U128,
+        Kind::I128,
+        Kind::F64,
+        Kind::Bool,
+        Kind::Char,
+        Kind::None,
+        Kind::Str,
+        Kind::Text,
+        Kind::Error,
+    ];
+
+    fn of_type(self) -> &'static Type<'static> {
+        match self {
+            Kind::U64 => &Type::U64,
+            Kind::I64 => &Type::I64,
+            Kind::U128 => &Type::U128,
+            Kind::I128 => &Type::I128,
+            Kind::F64 => &Type::F64,
+            Kind::Bool => &Type::Bool,
+            Kind::Char => &Type::Char,
+            Kind::None => &Type::Option(&Type::Unit),
+            Kind::Str => &Type::Str,
+            Kind::Text => &Type::Text,
+            Kind::Error => &Type::Error,
+        }
+    }
+
+    /// How many bytes such an argument has that begins with this word.
+    fn bytes(self, first: u64) -> usize {
+        match self {
+            Kind::U128 | Kind::I128 => 16,
+            Kind::Str | Kind::Text | Kind::Error => 8 + (first as u32 as usize).next_multiple_of(8),
+            _ => 8,
+        }
+    }
+}
+
+/// The kinds of arguments in one number, four bits each, the last one lowest. None is 0, so it says how many they are, too.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Kinds(u128);
+
+impl Kinds {
+    #[inline]
+    fn push(&mut self, kind: Kind) {
+        self.0 = self.0 << Kind::BITS | kind as u128;
+    }
+
+    fn len(self) -> usize {
+        (u128::BITS - self.0.leading_zeros()).div_ceil(Kind::BITS) as usize
+    }
+
+    fn get(self, position: usize) -> Option<Kind> {
+        let behind = self.len().checked_sub(position + 1)?;
+        let kind = (self.0 >> (Kind::BITS as usize * behind)) as usize & ((1 << Kind::BITS) - 1);
+        Kind::ALL.get(kind.checked_sub(1)?).copied()
+    }
+
+    fn iter(self) -> impl Iterator<Item = Kind> {
+        (0..).map_while(move |position| self.get(position))
+    }
+}
 
 /// Arguments as they will lie in a record, made in a buffer: whatever code of the user's it takes runs here.
 ///
@@ -24,18 +108,19 @@ pub struct Made<'a> {
     says: Option<Says>,
     /// How many of the words say that.
     span_words: usize,
-    /// With the position of the first byte behind each.
-    arguments: [(&'static Type<'static>, usize); ARGUMENTS_MAX],
+    kinds: Kinds,
     len: usize,
 }
 
 impl<'a> Made<'a> {
     /// None yet. The buffer is empty.
+    #[inline]
     pub(crate) fn new(bytes: &'a mut Vec<u8>, says: Option<Says>) -> Self {
         debug_assert!(bytes.is_empty());
         let (words, span_words) = says.map_or(([0; 2], 0), Says::words);
-        words[..span_words].iter().for_each(|word| bytes.extend_from_slice(&word.to_ne_bytes()));
-        Made { bytes, says, span_words, arguments: [(&Type::Unit, 0); ARGUMENTS_MAX], len: 0 }
+        bytes.extend_from_slice(words.map(u64::to_ne_bytes).as_flattened());
+        bytes.truncate(span_words * 8);
+        Made { bytes, says, span_words, kinds: Kinds::default(), len: 0 }
     }
 
     /// How many there are.
@@ -46,111 +131,118 @@ impl<'a> Made<'a> {
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// Whether the argument at this position is text that only its own code could show.
     pub fn is_text(&self, position: usize) -> bool {
-        self.arguments[..self.len].get(position).is_some_and(|(kind, _)| **kind == Type::Text)
+        self.kinds.get(position) == Some(Kind::Text)
+    }
+
+    /// The types in order, as one number.
+    #[inline]
+    pub(crate) fn kinds(&self) -> Kinds {
+        self.kinds
     }
 
     /// The types in order.
-    #[inline]
-    pub fn types(&self) -> impl ExactSizeIterator<Item = &'static Type<'static>> {
-        self.arguments[..self.len].iter().map(|(kind, _)| *kind)
+    pub(crate) fn types(&self) -> impl Iterator<Item = &'static Type<'static>> {
+        self.kinds.iter().map(Kind::of_type)
     }
 
     /// An integer of up to 64 bits.
     #[inline]
     pub fn u64(&mut self, value: u64) -> bool {
-        self.words(&Type::U64, &[value])
+        self.words(Kind::U64, &[value])
     }
 
     /// An integer of up to 64 bits.
     #[inline]
     pub fn i64(&mut self, value: i64) -> bool {
-        self.words(&Type::I64, &[value as u64])
+        self.words(Kind::I64, &[value as u64])
     }
 
     /// A large integer.
     pub fn u128(&mut self, value: u128) -> bool {
-        self.words(&Type::U128, &[value as u64, (value >> 64) as u64])
+        self.words(Kind::U128, &[value as u64, (value >> 64) as u64])
     }
 
     /// A large integer.
     pub fn i128(&mut self, value: i128) -> bool {
-        self.words(&Type::I128, &[value as u64, (value >> 64) as u64])
+        self.words(Kind::I128, &[value as u64, (value >> 64) as u64])
     }
 
     /// A float.
     #[inline]
     pub fn f64(&mut self, value: f64) -> bool {
-        self.words(&Type::F64, &[value.to_bits()])
+        self.words(Kind::F64, &[value.to_bits()])
     }
 
     /// A `bool`.
     #[inline]
     pub fn bool(&mut self, value: bool) -> bool {
-        self.words(&Type::Bool, &[value.into()])
+        self.words(Kind::Bool, &[value.into()])
     }
 
     /// A `char`.
     pub fn char(&mut self, value: char) -> bool {
-        self.words(&Type::Char, &[value.into()])
+        self.words(Kind::Char, &[value.into()])
     }
 
     /// A value that is absent.
     pub fn none(&mut self) -> bool {
-        self.words(&Type::Option(&Type::Unit), &[0])
+        self.words(Kind::None, &[0])
     }
 
     /// A string.
     #[inline]
     pub fn str(&mut self, value: &str) -> bool {
-        self.bytes(&Type::Str, |bytes| bytes.extend_from_slice(value.as_bytes()))
+        self.bytes(Kind::Str, |bytes| bytes.extend_from_slice(value.as_bytes()))
     }
 
     /// What only its own code can show. Runs that.
     pub fn text(&mut self, text: fmt::Arguments<'_>) -> bool {
-        self.bytes(&Type::Text, |bytes| append(bytes, text))
+        self.bytes(Kind::Text, |bytes| append(bytes, text))
     }
 
     /// An error and its sources. Runs their code.
     pub fn error(&mut self, error: &dyn Error) -> bool {
-        self.bytes(&Type::Error, |bytes| {
+        self.bytes(Kind::Error, |bytes| {
             append_chain(bytes, &error, error.source());
         })
     }
 
     #[inline]
-    fn words(&mut self, kind: &'static Type<'static>, words: &[u64]) -> bool {
-        words.iter().for_each(|word| self.bytes.extend_from_slice(&word.to_ne_bytes()));
-        self.end(kind)
+    fn words<const N: usize>(&mut self, kind: Kind, words: &[u64; N]) -> bool {
+        self.add(kind, |bytes| bytes.extend_from_slice(words.map(u64::to_ne_bytes).as_flattened()))
     }
 
     /// An argument of a count word and bytes.
     #[inline]
-    fn bytes(&mut self, kind: &'static Type<'static>, append: impl FnOnce(&mut Vec<u8>)) -> bool {
-        let at = self.bytes.len();
-        self.bytes.extend_from_slice(&[0; 8]);
-        append(self.bytes);
-        let len = self.bytes.len() - at - 8;
-        let stored = storable(len);
-        self.bytes.truncate(at + 8 + stored);
-        self.bytes.resize(at + 8 + stored.next_multiple_of(8), 0);
-        self.bytes[at..at + 8].copy_from_slice(&count_word(stored, len).to_ne_bytes());
-        self.end(kind)
+    fn bytes(&mut self, kind: Kind, append: impl FnOnce(&mut Vec<u8>)) -> bool {
+        self.add(kind, |bytes| {
+            let at = bytes.len();
+            bytes.extend_from_slice(&[0; 8]);
+            append(bytes);
+            let len = bytes.len() - at - 8;
+            let stored = storable(len);
+            bytes.truncate(at + 8 + stored);
+            // At most seven zeros; a constant number of bytes is written fastest.
+            bytes.extend_from_slice(&[0; 8]);
+            bytes.truncate(at + 8 + stored.next_multiple_of(8));
+            bytes[at..at + 8].copy_from_slice(&count_word(stored, len).to_ne_bytes());
+        })
     }
 
     #[inline]
-    fn end(&mut self, kind: &'static Type<'static>) -> bool {
-        let Some(place) = self.arguments.get_mut(self.len) else {
-            self.bytes.truncate(self.arguments[ARGUMENTS_MAX - 1].1);
-            return false;
-        };
-        *place = (kind, self.bytes.len());
-        self.len += 1;
-        true
+    fn add(&mut self, kind: Kind, append: impl FnOnce(&mut Vec<u8>)) -> bool {
+        let has_room = self.len < ARGUMENTS_MAX;
+        if has_room {
+            append(self.bytes);
+            self.kinds.push(kind);
+            self.len += 1;
+        }
+        has_room
     }
 
     /// Whether it opens, changes or closes a span.
@@ -178,35 +270,34 @@ impl<'a> Made<'a> {
     /// # Safety
     /// `to` is aligned and valid for writes of [`len_words`](Made::len_words) words.
     pub(crate) unsafe fn write(&self, to: *mut u64) {
-        // SAFETY: the caller vouches for so many bytes; a ring and the buffer do not overlap.
-        unsafe { std::ptr::copy_nonoverlapping(self.bytes.as_ptr(), to.cast::<u8>(), self.bytes.len()) };
+        // Word by word: most were written as words a moment ago, and a wider load would wait until those are in the cache.
+        // Volatile, or the compiler makes a call of wide copies of it.
+        for (at, word) in self.bytes.as_chunks().0.iter().enumerate() {
+            // SAFETY: the caller vouches for a place for each word.
+            unsafe { to.add(at).write_volatile(u64::from_ne_bytes(*word)) };
+        }
     }
 
     /// Copies whole arguments as long as they fit, and of the next one, if it is text, what fits. Returns how many words.
     #[cold]
     pub(crate) fn write_cut(&self, into: &mut [u64]) -> usize {
         let mut used = 0;
-        let mut start = 0;
-        // What is said of spans comes first, as if it were an argument.
-        let front = (&Type::Unit, self.span_words * 8);
-        for (kind, end) in std::iter::once(&front).chain(&self.arguments[..self.len]) {
-            let argument = &self.bytes[start..*end];
-            start = *end;
-            let room = &mut into[used..];
-            if let Some(place) = room.get_mut(..argument.len() / 8) {
-                for (word, bytes) in place.iter_mut().zip(argument.as_chunks().0) {
-                    *word = u64::from_ne_bytes(*bytes);
-                }
-                used += argument.len() / 8;
+        // What is said of spans comes first.
+        let (said, mut rest) = self.bytes.as_chunks().0.split_at(self.span_words);
+        if !copy(said, into, &mut used) {
+            return used;
+        }
+        for kind in self.kinds.iter() {
+            let first = rest.first().map_or(0, |word| u64::from_ne_bytes(*word));
+            let (argument, after) = rest.split_at(kind.bytes(first) / 8);
+            rest = after;
+            if copy(argument, into, &mut used) {
                 continue;
             }
-            if let (Type::Str | Type::Text | Type::Error, Some((count, text))) =
-                (kind, argument.split_first_chunk())
-                && !room.is_empty()
-            {
-                let full = (u64::from_ne_bytes(*count) >> 32) as usize;
+            let room = &mut into[used..];
+            if let (Kind::Str | Kind::Text | Kind::Error, false) = (kind, room.is_empty()) {
+                let text = &argument[1..].as_flattened()[..first as u32 as usize];
                 let mut spare = room.len() - 1;
-                let text = &text[..full.min(text.len())];
                 // SAFETY: the slice is aligned and holds a word more than the spare ones.
                 unsafe { put_bytes_cut(room.as_mut_ptr(), text, &mut spare) };
                 used += room.len() - spare;
@@ -218,7 +309,7 @@ impl<'a> Made<'a> {
 
     /// A copy, to be sent later.
     pub fn keep(&self) -> Kept {
-        Kept { bytes: self.bytes.clone(), says: self.says, arguments: self.arguments[..self.len].to_vec() }
+        Kept { bytes: self.bytes.clone(), says: self.says, kinds: self.kinds }
     }
 }
 
@@ -227,16 +318,84 @@ impl<'a> Made<'a> {
 pub struct Kept {
     bytes: Vec<u8>,
     says: Option<Says>,
-    arguments: Vec<(&'static Type<'static>, usize)>,
+    kinds: Kinds,
 }
 
 impl Kept {
     /// As they were.
     pub fn made(&mut self) -> Made<'_> {
-        let Kept { bytes, says, arguments: kept } = self;
-        let mut arguments = [(&Type::Unit, 0); ARGUMENTS_MAX];
-        arguments[..kept.len()].copy_from_slice(kept);
+        let Kept { bytes, says, kinds } = self;
         let span_words = says.map_or(0, |says| says.words().1);
-        Made { bytes, says: *says, span_words, arguments, len: kept.len() }
+        Made { bytes, says: *says, span_words, kinds: *kinds, len: kinds.len() }
+    }
+}
+
+/// Copies words behind those that are used, if all of them fit.
+fn copy(words: &[[u8; 8]], into: &mut [u64], used: &mut usize) -> bool {
+    let room = into[*used..].get_mut(..words.len());
+    let fits = room.is_some();
+    for (to, word) in room.into_iter().flatten().zip(words) {
+        *to = u64::from_ne_bytes(*word);
+    }
+    *used += if fits { words.len() } else { 0 };
+    fits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fill(made: &mut Made<'_>) -> [bool; 11] {
+        [
+            made.u64(1),
+            made.i64(-1),
+            made.u128(1),
+            made.i128(-1),
+            made.f64(0.5),
+            made.bool(true),
+            made.char('x'),
+            made.none(),
+            made.str("nine bytes"),
+            made.text(format_args!("")),
+            made.error(&fmt::Error),
+        ]
+    }
+
+    #[test]
+    fn kinds_are_types_in_order_as_long_as_there_is_room() {
+        let mut scratch = Vec::new();
+        let mut made = Made::new(&mut scratch, None);
+        assert!(made.is_empty());
+        let added: Vec<_> = (0..3).flat_map(|_| fill(&mut made)).collect();
+        assert_eq!(added.iter().filter(|added| **added).count(), ARGUMENTS_MAX);
+        assert!(!added[ARGUMENTS_MAX] && made.len() == ARGUMENTS_MAX);
+        let bytes = made.bytes.len();
+        assert!(!made.str("left out") && made.bytes.len() == bytes);
+        let types: Vec<_> = made.types().collect();
+        assert_eq!(types[..11], Kind::ALL.map(Kind::of_type));
+        assert_eq!((&types[11..22], &types[22..]), (&types[..11], &types[..10]));
+        let texts: Vec<_> = (0..ARGUMENTS_MAX + 1).filter(|at| made.is_text(*at)).collect();
+        assert_eq!(texts, [9, 20, 31]);
+    }
+
+    #[test]
+    fn what_is_cut_is_a_beginning_of_the_whole() {
+        let mut scratch = Vec::new();
+        let mut made = Made::new(&mut scratch, Some(Says::Opens { id: 7, parent: 3 }));
+        fill(&mut made);
+        let mut whole = vec![0; made.len_words()];
+        assert_eq!(made.write_cut(&mut whole), whole.len());
+        for words in 0..whole.len() {
+            let mut cut = vec![0; words];
+            let used = made.write_cut(&mut cut);
+            assert!(used + 1 >= words, "at most half of an argument of two words is left out");
+            // A count word says how much of a text is there.
+            let is_same = |at: &usize| {
+                let (cut, whole) = (cut[*at], whole[*at]);
+                cut == whole || (cut >> 32 == whole >> 32 && (cut as u32) < whole as u32)
+            };
+            assert_eq!((0..used).find(|at| !is_same(at)), None, "{words}");
+        }
+        assert_eq!(made.keep().made().kinds(), made.kinds());
     }
 }
