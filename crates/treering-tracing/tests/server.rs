@@ -1,112 +1,15 @@
-//! A server as people write them: `axum` with `TraceLayer`, instrumented handlers and a library that uses `log`, under load.
-//! Every event is there once, in the spans of its own request.
+//! A server under load: every event is there once, in the spans of its own request.
 
 mod support;
+#[path = "support/web.rs"]
+mod web;
 
 use std::collections::HashSet;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
-use axum::Router;
-use axum::extract::Path;
-use axum::routing::get;
 use support::path;
-use tower_http::trace::{DefaultMakeSpan, TraceLayer};
 use tracing_subscriber::prelude::*;
-use treering::handler::{Capture, Captured};
-
-const CLIENTS: u64 = 8;
-const REQUESTS: u64 = 150;
-
-/// A library that knows nothing of spans.
-mod library {
-    pub(crate) fn look_up(id: u64) {
-        log::info!(target: "library", "looked up {id}");
-    }
-}
-
-#[tracing::instrument]
-async fn order(Path(id): Path<u64>) -> String {
-    tracing::info!(id, "begun");
-    tokio::task::yield_now().await;
-    library::look_up(id);
-    let total = total(id).await;
-    // Entered on one thread, closed on another.
-    let span = tracing::info_span!("blocking", id);
-    let handle = tokio::task::spawn_blocking(move || {
-        let _in = span.enter();
-        tracing::info!(id, "blocked");
-    });
-    handle.await.unwrap();
-    tracing::info!(id, total, "done");
-    total.to_string()
-}
-
-#[tracing::instrument(fields(total = tracing::field::Empty))]
-async fn total(id: u64) -> u64 {
-    tokio::time::sleep(Duration::from_micros(50)).await;
-    tracing::Span::current().record("total", id * 2);
-    tracing::info!(id, "summed");
-    id * 2
-}
-
-fn client(address: SocketAddr, ids: impl Iterator<Item = u64>) {
-    let mut stream = BufReader::new(TcpStream::connect(address).unwrap());
-    for id in ids {
-        write!(stream.get_mut(), "GET /order/{id} HTTP/1.1\r\nhost: test\r\n\r\n").unwrap();
-        let mut length = 0;
-        loop {
-            let mut line = String::new();
-            stream.read_line(&mut line).unwrap();
-            if let Some(value) = line.strip_prefix("content-length: ") {
-                length = value.trim().parse().unwrap();
-            }
-            if line == "\r\n" {
-                break;
-            }
-        }
-        let mut body = vec![0; length];
-        stream.read_exact(&mut body).unwrap();
-        assert_eq!(body, (id * 2).to_string().as_bytes());
-    }
-}
-
-/// Serves all requests; returns when the last answer was read and all spans are closed.
-fn serve() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
-    let trace = TraceLayer::new_for_http().make_span_with(DefaultMakeSpan::new().level(tracing::Level::INFO));
-    let app = Router::new().route("/order/{id}", get(order)).layer(trace);
-    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
-    let address = listener.local_addr().unwrap();
-    runtime.spawn(async move { axum::serve(listener, app).await });
-    std::thread::scope(|scope| {
-        for thread in 0..CLIENTS {
-            scope.spawn(move || client(address, (0..REQUESTS).map(|n| thread * REQUESTS + n)));
-        }
-    });
-    runtime.shutdown_timeout(support::SOON);
-}
-
-/// What a record's path must be, by the message and the number of its request.
-fn expected(message: &str, id: u64) -> String {
-    let request = format!("request{{method=GET uri=/order/{id} version=HTTP/1.1}}");
-    let order = format!("{request}:order{{id={id}}}");
-    match message {
-        "started processing request" | "finished processing request" => request,
-        "blocked" => format!("{order}:blocking{{id={id}}}"),
-        "summed" => format!("{order}:total{{id={id} total={}}}", id * 2),
-        _ => order,
-    }
-}
-
-fn id_of(record: &Captured) -> u64 {
-    let of_path = |text: &str| text.rsplit(['/', ' ']).next().and_then(|id| id.parse().ok());
-    let own = record.field("id").and_then(|id| id.as_u64());
-    let of_library = (record.target() == "library").then(|| of_path(record.message())).flatten();
-    let of_request = || of_path(record.spans()[0].field("uri").unwrap().text());
-    own.or(of_library).or_else(of_request).unwrap()
-}
+use treering::handler::Capture;
+use web::{CLIENTS, REQUESTS, expected, id_of, message_of};
 
 #[test]
 fn every_event_is_there_once_in_the_spans_of_its_request() {
@@ -114,15 +17,13 @@ fn every_event_is_there_once_in_the_spans_of_its_request() {
     let guard = support::engine().filter("info,tower_http=debug").handler(capture.clone()).init().unwrap();
     tracing_log::LogTracer::init().unwrap();
     tracing_subscriber::registry().with(treering_tracing::layer()).init();
-    serve();
+    web::serve();
     let report = support::lossless(&guard);
 
     let mut seen = HashSet::new();
     for record in capture.records() {
-        let (id, message) = (id_of(&record), record.message().split(" up ").next().unwrap().to_owned());
-        // Where the code stands is not of interest here.
-        let uri_unquoted = path(&record).replace('"', "");
-        assert_eq!(uri_unquoted, expected(&message, id), "{record:?}");
+        let (id, message) = (id_of(&record).unwrap(), message_of(&record).to_owned());
+        assert_eq!(path(&record), expected(&message, id).join(":"), "{record:?}");
         assert!(seen.insert((id, message.clone())), "{message} of {id} is there twice");
     }
     assert_eq!(seen.len() as u64, 7 * CLIENTS * REQUESTS);
