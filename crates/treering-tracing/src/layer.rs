@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::{Event, Subscriber};
 use tracing_log::NormalizeEvent;
+use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
 use treering::Logger;
@@ -17,7 +18,7 @@ use treering::front::{Made, Says, Sent, Site, make, next_span};
 use crate::entered;
 use crate::fields::{AsText, Fields};
 use crate::places::{Known, others_of, place};
-use crate::span::{self, Opened, Unsent};
+use crate::span::{self, Opened, Times, Unsent};
 
 static LAYERS: AtomicU64 = AtomicU64::new(0);
 
@@ -28,7 +29,12 @@ static LAYERS: AtomicU64 = AtomicU64::new(0);
 /// let subscriber = tracing_subscriber::registry().with(treering_tracing::layer());
 /// ```
 pub fn layer() -> Layer {
-    Layer { to: None, number: LAYERS.fetch_add(1, Ordering::Relaxed), unsent: AtomicUsize::new(0) }
+    Layer {
+        to: None,
+        number: LAYERS.fetch_add(1, Ordering::Relaxed),
+        unsent: AtomicUsize::new(0),
+        told: FmtSpan::NONE,
+    }
 }
 
 /// Sends events and spans to an engine of treering, as [`layer()`] and [`Layer::to`] say.
@@ -47,6 +53,8 @@ pub struct Layer {
     number: u64,
     /// How many open spans have an open that is to be sent again.
     unsent: AtomicUsize,
+    /// The events of spans' lives that are records.
+    told: FmtSpan,
 }
 
 impl Layer {
@@ -71,6 +79,27 @@ impl Layer {
     /// ```
     pub fn to(logger: Logger) -> Layer {
         Layer { to: Some(logger), ..layer() }
+    }
+
+    /// Which events of a span's life are records, as in `fmt`: `new`, `enter`, `exit` and `close`, with the level and the target
+    /// of the span, in which they are. A `close` says `time.busy` and `time.idle`, how long the span was entered and how long
+    /// it was not. Default: none.
+    ///
+    /// Cost: a record each; of those of `ENTER`, `EXIT` and `CLOSE` a look at the span in the registry whenever one is entered or
+    /// left.
+    ///
+    /// ```
+    /// use tracing_subscriber::fmt::format::FmtSpan;
+    /// let layer = treering_tracing::layer().with_span_events(FmtSpan::NEW | FmtSpan::CLOSE);
+    /// ```
+    #[must_use]
+    pub fn with_span_events(mut self, events: FmtSpan) -> Layer {
+        self.told = events;
+        self
+    }
+
+    fn tells(&self, event: FmtSpan) -> bool {
+        self.told.clone() & event != FmtSpan::NONE
     }
 
     fn is_instance(&self) -> bool {
@@ -189,6 +218,42 @@ impl Layer {
         })
     }
 
+    /// Sends an event of a span's life.
+    fn tell_life(&self, known: &Known, id: u64, what: &str, times: Option<Times>) {
+        make(Some(Says::In(id)), |made| {
+            made.str(what);
+            if let Some(Times { busy, idle, .. }) = times {
+                made.text(format_args!("{busy:.2?}"));
+                made.text(format_args!("{idle:.2?}"));
+            }
+            known.life(made).map(|shape| shape.send(self.to.as_ref(), made));
+        });
+    }
+
+    /// A span was entered or left, which may be told of, and counts in its times.
+    fn pass<S>(&self, id: &Id, context: &Context<'_, S>, pass: (FmtSpan, &str, fn(&mut Times)))
+    where
+        S: Subscriber + for<'l> LookupSpan<'l>,
+    {
+        let (event, what, count) = pass;
+        let is_told = self.tells(event);
+        if !is_told && !self.tells(FmtSpan::CLOSE) {
+            return;
+        }
+        let Some(span) = context.span(id) else { return };
+        self.catch_up(Some(&span));
+        let mut extensions = span.extensions_mut();
+        let Some(here) = extensions.get_mut::<Opened>().and_then(|opened| opened.by_mut(self.number)) else {
+            return;
+        };
+        here.times.iter_mut().for_each(count);
+        let number = here.id;
+        drop(extensions);
+        if is_told && let Some(known) = Known::of(span.metadata(), self.is_instance()) {
+            self.tell_life(known, number, what, None);
+        }
+    }
+
     /// Sends what a span says of itself while it is open.
     fn tell(&self, known: &Known, says: Says, record: impl FnOnce(&mut Fields<'_, '_>)) {
         make(Some(says), |made: &mut Made<'_>| {
@@ -231,11 +296,16 @@ where
         let (parent, id) = (self.number_of(parent).unwrap_or(0), next_span());
         let Some(unsent) = self.open(known, Says::Opens { id, parent }, attributes) else { return };
         self.unsent.fetch_add(usize::from(unsent.is_some()), Ordering::Relaxed);
-        let here = span::Known::new(self.number, id, unsent);
+        let times = self.tells(FmtSpan::CLOSE).then(Times::begin);
+        let here = span::Known::new(self.number, id, unsent, times);
         let mut extensions = span.extensions_mut();
         match extensions.get_mut::<Opened>() {
             Some(opened) => opened.add(here),
             None => extensions.insert(Opened::new(here)),
+        }
+        drop(extensions);
+        if self.tells(FmtSpan::NEW) {
+            self.tell_life(known, id, "new", None);
         }
     }
 
@@ -249,16 +319,21 @@ where
         }
     }
 
-    fn on_enter(&self, id: &Id, _: Context<'_, S>) {
+    fn on_enter(&self, id: &Id, context: Context<'_, S>) {
         entered::enter(self.number, id);
+        self.pass(id, &context, (FmtSpan::ENTER, "enter", Times::end_idle));
     }
 
-    fn on_exit(&self, id: &Id, _: Context<'_, S>) {
+    fn on_exit(&self, id: &Id, context: Context<'_, S>) {
         entered::exit(self.number, id);
+        self.pass(id, &context, (FmtSpan::EXIT, "exit", Times::end_busy));
     }
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
         let Some(span) = context.span(&id) else { return };
+        if self.tells(FmtSpan::CLOSE) {
+            self.catch_up(Some(&span));
+        }
         let mut extensions = span.extensions_mut();
         let Some(known) = extensions.get_mut::<Opened>().and_then(|opened| opened.by_mut(self.number)) else {
             return;
@@ -268,9 +343,13 @@ where
             self.unsent.fetch_sub(1, Ordering::Relaxed);
             return;
         }
-        let number = known.id;
+        known.times.iter_mut().for_each(Times::end_idle);
+        let (number, times) = (known.id, known.times);
         drop(extensions);
         if let Some(known) = Known::of(span.metadata(), self.is_instance()) {
+            if times.is_some() {
+                self.tell_life(known, number, "close", times);
+            }
             self.tell(known, Says::Closes(number), |_| ());
         }
     }

@@ -10,6 +10,8 @@ const CALLSITES_MAX: usize = 16 * 1024;
 
 /// For the process-wide engine, and for those that are named.
 static KNOWN: [Table<Known, CALLSITES_MAX>; 2] = [const { Table::new() }; 2];
+/// The key of shapes that are not told by positions of fields.
+const LIFE: &[u8] = &[u8::MAX];
 static OTHERS: [Others; 2] = [others(false), others(true)];
 
 const fn others(instance: bool) -> Others {
@@ -50,7 +52,15 @@ impl Known {
     /// The shape of these arguments, whose fields stand at these positions of the callsite's; it is made if it is new.
     #[inline]
     pub(crate) fn shape(&self, site: &Site, made: &Made<'_>, positions: &[u8]) -> Option<&'static Shape> {
-        site.find(made, |shape| shape.key() == positions).or_else(|| self.add(site, made, positions))
+        site.find(made, |shape| shape.key().iter().eq(positions)).or_else(|| self.add(site, made, positions))
+    }
+
+    /// The shape of an event of a span's life: what happened, and of an end how long it was busy and idle.
+    pub(crate) fn life(&self, made: &Made<'_>) -> Option<&'static Shape> {
+        let of_end = [("time.busy", 1, Style::Display), ("time.idle", 2, Style::Display)];
+        let fields = || of_end.into_iter().take(made.len() - 1).collect();
+        let known = self.site.find(made, |shape| shape.key() == LIFE);
+        known.or_else(|| self.site.add(made, Head::Message(0), fields, LIFE))
     }
 
     #[cold]

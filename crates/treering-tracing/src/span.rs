@@ -1,5 +1,7 @@
 //! What a span keeps of itself in the registry: its number, and what could not be sent of it.
 
+use std::time::{Duration, Instant};
+
 use treering::front::{Kept, Shape};
 
 /// An open span, as one layer or several know it.
@@ -19,6 +21,8 @@ pub(crate) struct Known {
     pub(crate) id: u64,
     /// The record that opens it, if it found no room: sent again before the next record that needs it.
     pub(crate) unsent: Option<Unsent>,
+    /// Kept where its close is told of.
+    pub(crate) times: Option<Times>,
 }
 
 /// A record that is to be sent again.
@@ -28,9 +32,41 @@ pub(crate) struct Unsent {
     pub(crate) record: Kept,
 }
 
+/// How long a span was entered and how long it was not, so far.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Times {
+    pub(crate) busy: Duration,
+    pub(crate) idle: Duration,
+    /// When it was entered or left last.
+    since: Instant,
+}
+
+impl Times {
+    pub(crate) fn begin() -> Self {
+        Times { busy: Duration::ZERO, idle: Duration::ZERO, since: Instant::now() }
+    }
+
+    /// It is entered, or it ends.
+    pub(crate) fn end_idle(&mut self) {
+        let lap = self.lap();
+        self.idle += lap;
+    }
+
+    /// It is left.
+    pub(crate) fn end_busy(&mut self) {
+        let lap = self.lap();
+        self.busy += lap;
+    }
+
+    fn lap(&mut self) -> Duration {
+        let now = Instant::now();
+        now - std::mem::replace(&mut self.since, now)
+    }
+}
+
 impl Known {
-    pub(crate) fn new(layer: u64, id: u64, unsent: Option<Unsent>) -> Self {
-        Known { layer, id, unsent }
+    pub(crate) fn new(layer: u64, id: u64, unsent: Option<Unsent>, times: Option<Times>) -> Self {
+        Known { layer, id, unsent, times }
     }
 }
 

@@ -4,12 +4,20 @@ mod support;
 
 use std::error::Error;
 use std::fmt;
+use std::thread;
+use std::time::Duration;
 
 use serde_json::json;
 use support::{captured, json, lines, path, text};
 use tracing::field::Empty;
-use tracing::{debug, error, info, info_span, trace, warn};
+use tracing::{debug, debug_span, error, info, info_span, trace, warn};
+use tracing_subscriber::prelude::*;
+use treering::Level;
 use treering::format::{Logfmt, Pattern};
+use treering::handler::{Capture, Captured};
+
+/// Long enough to be told from nothing.
+const PAUSE: Duration = Duration::from_millis(10);
 
 #[test]
 fn an_event_has_level_target_message_and_fields() {
@@ -288,4 +296,55 @@ fn functions_that_are_instrumented_have_their_arguments() {
             "ERROR traced{id=7 extra=6}:renamed{value=7}: content: error=\"no 7\"",
         ]
     );
+}
+
+/// As with `fmt`'s `with_span_events`.
+#[test]
+fn events_of_a_spans_life_are_records_if_asked_for() {
+    use tracing_subscriber::fmt::format::FmtSpan;
+    let of = |events: FmtSpan| {
+        let capture = Capture::new();
+        let (logger, guard) = support::engine().handler(capture.clone()).start().unwrap();
+        let layer = treering_tracing::Layer::to(logger).with_span_events(events);
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            let span = debug_span!(target: "life", "span", n = 1, later = Empty);
+            span.in_scope(|| info!("in it"));
+            span.record("later", 2);
+            span.in_scope(|| thread::sleep(PAUSE));
+            thread::sleep(2 * PAUSE);
+        });
+        support::lossless(&guard);
+        capture.records()
+    };
+    let shown = |events: FmtSpan| -> Vec<String> {
+        let line = |record: &Captured| format!("{}: {}", path(record), record.message());
+        of(events).iter().map(line).collect()
+    };
+    let (before, after) = ("span{n=1}", "span{n=1 later=2}");
+    assert_eq!(shown(FmtSpan::NONE), [format!("{before}: in it")]);
+    assert_eq!(
+        shown(FmtSpan::FULL),
+        [
+            format!("{before}: new"),
+            format!("{before}: enter"),
+            format!("{before}: in it"),
+            format!("{before}: exit"),
+            format!("{after}: enter"),
+            format!("{after}: exit"),
+            format!("{after}: close"),
+        ]
+    );
+    assert_eq!(shown(FmtSpan::EXIT).len(), 3);
+    let records = of(FmtSpan::NEW | FmtSpan::CLOSE);
+    let [new, _, close] = &records[..] else { panic!("{records:?}") };
+    assert_eq!((close.target(), close.level(), close.fields().len()), ("life", Level::Debug, 2));
+    assert!(new.fields().is_empty());
+    let millis = |field: &str| -> f64 {
+        let text = close.field(field).unwrap().text();
+        let (number, unit) = text.split_at(text.find(|c: char| c.is_alphabetic()).unwrap());
+        let factor = [("s", 1e3), ("ms", 1.0), ("\u{b5}s", 1e-3), ("ns", 1e-6)];
+        number.parse::<f64>().unwrap() * factor.iter().find(|(name, _)| *name == unit).unwrap().1
+    };
+    let pause = PAUSE.as_secs_f64() * 1e3;
+    assert!(millis("time.busy") >= pause && millis("time.idle") >= 2.0 * pause, "{close:?}");
 }
