@@ -11,6 +11,8 @@ use tokio::net::TcpStream;
 
 /// How often a connection tells the progress bar.
 const PROGRESS_STEP: u64 = 64;
+/// Of so many orders, for one the stock is asked for instead, by the way that logs through `tracing` and `log`.
+const STOCK_EVERY: u64 = 50;
 
 /// The connections, at rest between two rounds.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub(crate) struct Answers {
     pub(crate) ok: u64,
     pub(crate) not_found: u64,
     pub(crate) unavailable: u64,
+    /// Of those that are `ok`, answers about stock.
+    pub(crate) stock: u64,
 }
 
 impl Answers {
@@ -31,7 +35,8 @@ impl Answers {
         self.ok + self.not_found + self.unavailable
     }
 
-    fn count(&mut self, status: u16) -> io::Result<()> {
+    fn count(&mut self, order: u64, status: u16) -> io::Result<()> {
+        self.stock += u64::from(is_of_stock(order));
         match status {
             200 => self.ok += 1,
             404 => self.not_found += 1,
@@ -47,6 +52,7 @@ impl std::ops::AddAssign for Answers {
         self.ok += more.ok;
         self.not_found += more.not_found;
         self.unavailable += more.unavailable;
+        self.stock += more.stock;
     }
 }
 
@@ -98,7 +104,7 @@ impl Connection {
     ) -> io::Result<(Self, Answers)> {
         let mut answers = Answers::default();
         for order in orders {
-            answers.count(self.ask(order).await?)?;
+            answers.count(order, self.ask(order).await?)?;
             if answers.total() % PROGRESS_STEP == 0 {
                 bar.inc(PROGRESS_STEP);
             }
@@ -111,7 +117,8 @@ impl Connection {
     async fn ask(&mut self, order: u64) -> io::Result<u16> {
         use io::Write as _;
         self.request.clear();
-        write!(self.request, "GET /orders/{order} HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
+        let what = if is_of_stock(order) { "stock" } else { "orders" };
+        write!(self.request, "GET /{what}/{order} HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
         self.stream.write_all(&self.request).await?;
         self.answer.clear();
         loop {
@@ -123,6 +130,10 @@ impl Connection {
             }
         }
     }
+}
+
+fn is_of_stock(order: u64) -> bool {
+    order % STOCK_EVERY == 0
 }
 
 /// The status of an answer; `None` if there is more of it to come.

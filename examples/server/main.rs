@@ -3,7 +3,8 @@
 //! ```text
 //! cargo run --release --example server -- --help
 //! ```
-//! What to look at: [`run`] builds the engine and ends it, `service` logs. The rest is the experiment around them:
+//! What to look at: [`run`] builds the engine and ends it, `service` logs; of every fiftieth request by `tracing`, with spans,
+//! and by `log`, as what has come from elsewhere does. The rest is the experiment around them:
 //! `client` sends real requests over real connections, in rounds with logging off and on; `cost` measures each log
 //! call in the handlers where it stands; `tally` reads the file back; `report` prints what came of it.
 //!
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use tracing_subscriber::prelude::*;
 use treering::{Guard, Overflow, handler};
 
 use client::{Answers, Client};
@@ -69,7 +71,8 @@ fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
         .overflow(Overflow::block(PATIENCE))
         .wait(options.wait)
         .handler(handler::File::append(&options.file)?)
-        .init()?;
+        .init()?; // and takes what libraries log by `log`
+    tracing_subscriber::registry().with(treering_tracing::layer()).init();
 
     let cost = Arc::new(Cost::with_room_for(2 * (2 * options.requests + WARM_UP_REQUESTS)));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_io().build()?;

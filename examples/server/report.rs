@@ -11,6 +11,7 @@ use treering::Report;
 use crate::client::Answers;
 use crate::cost::{self, Cost};
 use crate::options::Options;
+use crate::service::{FOREIGN_LINES, FOREIGN_SPAN_RECORDS};
 use crate::tally::Tally;
 use crate::{PATIENCE, WARM_UP_REQUESTS};
 
@@ -66,10 +67,16 @@ impl Outcome<'_> {
             format_args!("over {} connections, {} of them logged", self.options.connections, on.total());
         page.row("requests", sent, over)?;
         let [logged, warned, failed] = [on.total(), on.not_found, on.unavailable].map(grouped);
-        let macros = format_args!("{logged} info!, {warned} warn!, {failed} error!");
+        let foreign = grouped(foreign_lines(&on));
+        let macros =
+            format_args!("{logged} info!, {warned} warn!, {failed} error!, {foreign} by tracing and log");
         page.row("log calls", calls(&on), macros)?;
         page.row("submitted", books.submitted, "")?;
-        page.row("dispatched", books.dispatched, "")?;
+        page.row(
+            "dispatched",
+            books.dispatched,
+            format_args!("{} of them open or close spans", grouped(books.span_records)),
+        )?;
         let policy = format_args!("Overflow::block({PATIENCE:?}): a full ring waits before it loses");
         page.row("dropped", books.dropped, policy)?;
         page.row("late", books.late, "")?;
@@ -116,9 +123,16 @@ impl Outcome<'_> {
         let settled = books.dispatched + books.dropped + books.late + books.abandoned;
         let equations = [
             ("submitted is dispatched + dropped + late + abandoned", books.submitted, settled),
-            ("every log call was submitted", calls(&on), books.submitted),
+            ("every log call was submitted, and every span", calls(&on) + span_records(&on), books.submitted),
+            ("every span was opened and closed", span_records(&on), books.span_records),
+            ("every span was known", 0, books.unknown_spans),
             ("every record was dispatched", books.submitted, books.dispatched),
-            ("every dispatched record is a line", books.dispatched, file.lines),
+            (
+                "every dispatched record but those is a line",
+                books.dispatched - books.span_records,
+                file.lines,
+            ),
+            ("every record of tracing and of log is a line", foreign_lines(&on), file.foreign),
             ("every logged request has a line", on.total(), file.requests),
             ("every logged request has one line of its own", on.total(), file.ids),
         ];
@@ -138,9 +152,18 @@ impl Outcome<'_> {
     }
 }
 
-/// The log calls that these answers stand for: one for each request, one more for each that went wrong.
+/// The log calls that these answers stand for: one for each request, one more for each that went wrong, and those of
+/// others for stock.
 fn calls(answers: &Answers) -> u64 {
-    answers.total() + answers.not_found + answers.unavailable
+    answers.total() + answers.not_found + answers.unavailable + foreign_lines(answers)
+}
+
+fn foreign_lines(answers: &Answers) -> u64 {
+    answers.stock * FOREIGN_LINES
+}
+
+fn span_records(answers: &Answers) -> u64 {
+    answers.stock * FOREIGN_SPAN_RECORDS
 }
 
 /// p50, p99, p99.9 and the maximum.

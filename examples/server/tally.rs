@@ -14,6 +14,8 @@ pub(crate) struct Tally {
     pub(crate) requests: u64,
     /// Different ids in them.
     pub(crate) ids: u64,
+    /// Lines in the spans of a request for stock, or by the library that it asks.
+    pub(crate) foreign: u64,
 }
 
 /// The length of a file; 0 if there is none yet.
@@ -35,6 +37,7 @@ impl Tally {
             let line = line?;
             tally.lines += 1;
             tally.bytes += line.len() as u64 + 1;
+            tally.foreign += u64::from(is_foreign(&line));
             if let Some(id) = request_id(&line) {
                 tally.requests += 1;
                 ids.insert(id);
@@ -43,6 +46,11 @@ impl Tally {
         tally.ids = ids.len() as u64;
         Ok(tally)
     }
+}
+
+/// `… request{method=GET uri=/stock/7 version=HTTP/1.1}: …`, or `… warehouse: …`
+fn is_foreign(line: &str) -> bool {
+    line.contains(" request{method=GET uri=/stock/") || line.contains(" warehouse: ")
 }
 
 /// `… request id=17 method=GET …`
