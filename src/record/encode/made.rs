@@ -197,17 +197,22 @@ impl<'a> Made<'a> {
     /// A string.
     #[inline]
     pub fn str(&mut self, value: &str) -> bool {
-        self.bytes(Kind::Str, |bytes| bytes.extend_from_slice(value.as_bytes()))
+        self.add(Kind::Str, |bytes| {
+            let (at, stored) = (bytes.len(), storable(value.len()));
+            bytes.extend_from_slice(&count_word(stored, value.len()).to_ne_bytes());
+            bytes.extend_from_slice(&value.as_bytes()[..stored]);
+            pad(bytes, at + 8 + stored);
+        })
     }
 
     /// What only its own code can show. Runs that.
     pub fn text(&mut self, text: fmt::Arguments<'_>) -> bool {
-        self.bytes(Kind::Text, |bytes| append(bytes, text))
+        self.text_of(Kind::Text, |bytes| append(bytes, text))
     }
 
     /// An error and its sources. Runs their code.
     pub fn error(&mut self, error: &dyn Error) -> bool {
-        self.bytes(Kind::Error, |bytes| {
+        self.text_of(Kind::Error, |bytes| {
             append_chain(bytes, &error, error.source());
         })
     }
@@ -219,7 +224,7 @@ impl<'a> Made<'a> {
 
     /// An argument of a count word and bytes.
     #[inline]
-    fn bytes(&mut self, kind: Kind, append: impl FnOnce(&mut Vec<u8>)) -> bool {
+    fn text_of(&mut self, kind: Kind, append: impl FnOnce(&mut Vec<u8>)) -> bool {
         self.add(kind, |bytes| {
             let at = bytes.len();
             bytes.extend_from_slice(&[0; 8]);
@@ -227,9 +232,7 @@ impl<'a> Made<'a> {
             let len = bytes.len() - at - 8;
             let stored = storable(len);
             bytes.truncate(at + 8 + stored);
-            // At most seven zeros; a constant number of bytes is written fastest.
-            bytes.extend_from_slice(&[0; 8]);
-            bytes.truncate(at + 8 + stored.next_multiple_of(8));
+            pad(bytes, at + 8 + stored);
             bytes[at..at + 8].copy_from_slice(&count_word(stored, len).to_ne_bytes());
         })
     }
@@ -328,6 +331,14 @@ impl Kept {
         let span_words = says.map_or(0, |says| says.words().1);
         Made { bytes, says: *says, span_words, kinds: *kinds, len: kinds.len() }
     }
+}
+
+/// Fills the last word up with zeros. `len` is that of the bytes.
+#[inline]
+fn pad(bytes: &mut Vec<u8>, len: usize) {
+    // At most seven; a constant number of bytes is written fastest.
+    bytes.extend_from_slice(&[0; 8]);
+    bytes.truncate(len.next_multiple_of(8));
 }
 
 /// Copies words behind those that are used, if all of them fit.
