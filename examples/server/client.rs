@@ -133,7 +133,7 @@ impl Connection {
 }
 
 fn is_of_stock(order: u64) -> bool {
-    order % STOCK_EVERY == 0
+    order.is_multiple_of(STOCK_EVERY)
 }
 
 /// The status of an answer; `None` if there is more of it to come.

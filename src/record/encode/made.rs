@@ -5,6 +5,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::mem::MaybeUninit;
 
 use super::eager::{append, append_chain};
 use super::{count_word, put_bytes_cut, storable};
@@ -275,9 +276,12 @@ impl<'a> Made<'a> {
     pub(crate) unsafe fn write(&self, to: *mut u64) {
         // Word by word: most were written as words a moment ago, and a wider load would wait until those are in the cache.
         // Volatile, or the compiler makes a call of wide copies of it.
-        for (at, word) in self.bytes.as_chunks().0.iter().enumerate() {
-            // SAFETY: the caller vouches for a place for each word.
-            unsafe { to.add(at).write_volatile(u64::from_ne_bytes(*word)) };
+        // SAFETY: the caller vouches for so many words, which need not be initialised.
+        let places =
+            unsafe { std::slice::from_raw_parts_mut(to.cast::<MaybeUninit<u64>>(), self.len_words()) };
+        for (place, word) in places.iter_mut().zip(self.bytes.as_chunks().0) {
+            // SAFETY: it is the place of a word.
+            unsafe { place.as_mut_ptr().write_volatile(u64::from_ne_bytes(*word)) };
         }
     }
 
