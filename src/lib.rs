@@ -155,6 +155,7 @@ mod origin;
 mod os;
 mod output;
 pub mod overflow;
+mod own;
 pub mod prepare;
 #[cfg(not(treering_loom))]
 mod process;

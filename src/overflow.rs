@@ -305,7 +305,7 @@ pub struct Loss {
     pub records: u64,
     /// [`records`](Loss::records) by level, the most severe first.
     pub by_level: [u64; 5],
-    /// The kernel's number of the thread whose records they were; 0 for the ring that threads share.
+    /// The kernel's number of the thread whose records they were; 0 where several threads share what was full.
     pub thread_id: u32,
     /// The thread's name.
     pub thread_name: Option<String>,
@@ -316,14 +316,20 @@ pub struct Loss {
     /// The thread's calls are numbered from 1: these losses are among those from this number
     pub first: u64,
     /// up to this one. Where the range is as long as [`records`](Loss::records), they are all of it. Of records that could not
-    /// be prepared both are 0: the listener does not know any more.
+    /// be prepared, and of those that found no room in a lane, both are 0: the listener does not know any more.
     pub last: u64,
+    /// The handler that alone has lost them, as its lane was full; else all have.
+    pub handler: Option<String>,
 }
 
 impl fmt::Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Loss { reason, records, thread_id, first, last, .. } = self;
-        write!(f, "{records} records lost ({reason}) among calls {first} to {last} of thread {thread_id}")
+        let Loss { reason, records, thread_id, first, last, handler, .. } = self;
+        write!(f, "{records} records lost ({reason})")?;
+        match handler {
+            Some(handler) => write!(f, " to handler {handler}"),
+            None => write!(f, " among calls {first} to {last} of thread {thread_id}"),
+        }
     }
 }
 

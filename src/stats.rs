@@ -28,12 +28,13 @@ pub(crate) type ByLevel = [u64; Level::COUNT];
 ///
 /// ```
 /// use treering::overflow::Reason;
-/// assert_eq!(Reason::ALL.map(Reason::as_str), ["full", "oldest", "sampled", "policy", "prepare"]);
+/// let names = ["full", "oldest", "sampled", "policy", "prepare", "failed", "lane"];
+/// assert_eq!(Reason::ALL.map(Reason::as_str), names);
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[non_exhaustive]
 pub enum Reason {
-    /// The thread's ring was full, and the wait for room too long, if there was one.
+    /// The thread's ring was full, or the [queue](crate::Builder::queue), and the wait for room too long, if there was one.
     Full,
     /// They were the oldest when newer ones needed their room: `Overflow::drop_oldest`.
     Oldest,
@@ -43,6 +44,11 @@ pub enum Reason {
     Policy,
     /// A step of [`Builder::prepare`](crate::Builder::prepare) dropped them, or could not prepare them.
     Prepare,
+    /// The queue that calls put them into failed, or panicked: [`Builder::queue`](crate::Builder::queue).
+    Failed,
+    /// The [lane](crate::handler::Handler::lane) of a handler was full. They are lost to that handler alone, whose ledger
+    /// has them as [`overflowed`](HandlerReport::overflowed): here they count 0.
+    Lane,
 }
 
 impl Reason {
@@ -51,8 +57,15 @@ impl Reason {
     pub(crate) const OF_RINGS: [Reason; Reason::COUNT] =
         [Reason::Full, Reason::Oldest, Reason::Sampled, Reason::Policy];
     /// All reasons, in the order of [`ByReason`].
-    pub const ALL: [Reason; 5] =
-        [Reason::Full, Reason::Oldest, Reason::Sampled, Reason::Policy, Reason::Prepare];
+    pub const ALL: [Reason; 7] = [
+        Reason::Full,
+        Reason::Oldest,
+        Reason::Sampled,
+        Reason::Policy,
+        Reason::Prepare,
+        Reason::Failed,
+        Reason::Lane,
+    ];
 
     /// In lower case.
     pub const fn as_str(self) -> &'static str {
@@ -62,6 +75,8 @@ impl Reason {
             Reason::Sampled => "sampled",
             Reason::Policy => "policy",
             Reason::Prepare => "prepare",
+            Reason::Failed => "failed",
+            Reason::Lane => "lane",
         }
     }
 }
@@ -294,6 +309,28 @@ impl SpanCounters {
     }
 }
 
+/// Calls of an engine that puts its records into a queue. Each counts when it has its fate. *Any* thread writes.
+#[derive(Debug)]
+pub(crate) struct OutletCounters {
+    /// Taken by the queue.
+    pub(crate) taken: LevelCounter,
+    pub(crate) dropped: [LevelCounter; Reason::ALL.len()],
+    pub(crate) late: LevelCounter,
+    /// Of those taken, records that were cut; a mark, not a fate.
+    pub(crate) truncated: AtomicU64,
+}
+
+impl OutletCounters {
+    pub(crate) fn new() -> Self {
+        OutletCounters {
+            taken: LevelCounter::new(),
+            dropped: std::array::from_fn(|_| LevelCounter::new()),
+            late: LevelCounter::new(),
+            truncated: AtomicU64::new(0),
+        }
+    }
+}
+
 /// One handler's ledger. Written by the listener's thread, its lane's if it has one, and at the deadline of a stop by the
 /// thread that stops, all under the engine's book lock.
 #[derive(Debug)]
@@ -486,7 +523,7 @@ pub struct Report {
     pub submitted: u64,
     /// [`submitted`](Report::submitted) by level, the most severe first.
     pub submitted_by_level: [u64; 5],
-    /// Records that were handed to the handlers.
+    /// Records that were handed to the handlers, or that the [queue](crate::Builder::queue) has taken.
     pub dispatched: u64,
     /// Records that found no room, or had to make some, or that a [preparation](mod@crate::prepare) kept from the handlers.
     pub dropped: u64,
@@ -908,6 +945,17 @@ impl Sum {
             add_levels(sum, &dropped.records.load());
         }
         self.refused(&ring.cold.late);
+    }
+
+    /// An engine without rings.
+    pub(crate) fn outlet(&mut self, counters: &OutletCounters) {
+        self.placed(&counters.taken);
+        self.report.dispatched += self.placed;
+        self.report.truncated += counters.truncated.load(Ordering::Relaxed);
+        for (sum, dropped) in self.report.dropped_by_reason.0.iter_mut().zip(&counters.dropped) {
+            add_levels(sum, &dropped.load());
+        }
+        self.refused(&counters.late);
     }
 
     pub(crate) fn refused(&mut self, late: &LevelCounter) {

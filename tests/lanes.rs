@@ -14,6 +14,7 @@ use support::{Gate, LONG, SOON, each, eventually, in_child, text};
 use treering::handler::{
     Batch, Capture, File, FlightRecorder, FlushPolicy, Handler, HandlerError, LaneOptions,
 };
+use treering::overflow::{Loss, Reason};
 use treering::prepare::{Change, Prepared};
 use treering::record::Record;
 use treering::stats::HandlerReport;
@@ -114,9 +115,12 @@ fn what_finds_no_room_is_counted_and_the_handler_is_told() {
     let healthy = Capture::new();
     let lines = Arc::<Mutex<Vec<String>>>::default();
     let sink = lines.clone();
+    let hooked = Arc::<Mutex<Vec<Loss>>>::default();
+    let losses = hooked.clone();
     let (logger, guard) = start(
         lossless()
             .error_hook(move |line| sink.lock().unwrap().push(line.to_owned()))
+            .on_drop(move |loss| losses.lock().unwrap().push(loss.clone()))
             .handler(handler.lane_with(LaneOptions::new().capacity(10_000)))
             .handler(healthy.clone()),
     );
@@ -143,6 +147,15 @@ fn what_finds_no_room_is_counted_and_the_handler_is_told() {
     assert_eq!(received.lost_in_lane.iter().sum::<u64>(), each.overflowed);
     let told = each.offered - 1100;
     assert!(told >= 1);
+    let hooked = hooked.lock().unwrap();
+    assert_eq!(hooked.len() as u64, told, "the hook is told as the handler is");
+    assert_eq!(hooked.iter().map(|loss| loss.records).sum::<u64>(), each.overflowed);
+    for loss in hooked.iter() {
+        assert_eq!((loss.reason, loss.handler.as_deref()), (Reason::Lane, Some("each")));
+        assert_eq!(loss.by_level.iter().sum::<u64>(), loss.records);
+        assert!(loss.from <= loss.until);
+    }
+    assert!(hooked[0].to_string().contains("records lost (lane) to handler each"), "{}", hooked[0]);
     assert_eq!((each.delivered, each.failed), (arrived.iter().sum::<u64>() + told, each.overflowed));
     // Where records of INFO are lost there was room for some of WARN.
     let last_info = received.numbers.iter().rposition(|n| *n < 1000).unwrap();
@@ -175,6 +188,7 @@ fn an_empty_lane_takes_any_record() {
     let text = "x".repeat(10_000);
     info!(logger: logger, "{text}");
     let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
     assert!(report.is_lossless(), "{report}");
     assert_eq!(capture.records()[0].message().len(), 10_000);
 }
@@ -253,7 +267,9 @@ fn a_flush_waits_for_the_lane_and_the_listener_does_not() {
     assert_eq!(got.lock().unwrap()[0], 1);
     guard.wait_idle(SOON).unwrap();
     assert_eq!(*got.lock().unwrap(), [1, 2]);
-    assert!(guard.stop(SOON).unwrap().is_lossless());
+    let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
+    assert!(report.is_lossless(), "{report}");
 }
 
 /// Keeps what it gets until it is flushed.
@@ -304,6 +320,7 @@ fn what_a_handler_holds_leaves_when_its_lane_is_idle_or_as_its_policy_says() {
     assert_eq!(flushed.load(Ordering::SeqCst), 5, "asked for");
     info!(logger: logger, "{}", 6_u64);
     let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
     assert!(report.is_lossless(), "{report}");
     assert_eq!(report.handlers["holds"].delivered, 6);
 }
@@ -441,6 +458,7 @@ fn a_lane_that_is_removed_while_it_stands_still_holds_up_only_who_waits_for_that
         info!(logger: logger, "{}", 11_u64);
     }
     let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
     assert!(report.is_lossless(), "{report}");
     assert_eq!((report.handlers["each"].delivered, report.handlers.iter().count()), (16, 1));
 }
@@ -513,7 +531,9 @@ fn a_handler_on_a_lane_cannot_wait_for_itself() {
     let errors = errors.lock().unwrap();
     assert_eq!(errors.len(), 4);
     assert!(errors.iter().all(treering::Error::is_on_listener_thread), "{errors:?}");
-    assert!(guard.stop(SOON).unwrap().is_lossless());
+    let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
+    assert!(report.is_lossless(), "{report}");
 }
 
 #[test]
@@ -533,7 +553,9 @@ fn a_stop_on_a_lane_is_an_error_and_the_end() {
     info!(logger: logger, "{}", 1_u64);
     eventually("it asked", || has_asked.load(Ordering::SeqCst));
     let guard = kept.lock().unwrap().take().unwrap();
-    assert!(guard.stop(SOON).unwrap().is_lossless());
+    let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
+    assert!(report.is_lossless(), "{report}");
 }
 
 #[test]
@@ -589,7 +611,9 @@ fn a_lane_needs_no_listener_thread() {
     guard.flush(SOON).unwrap();
     assert_eq!(capture.len(), 2);
     info!(logger: logger, "{}", 3_u64);
-    assert!(guard.stop(SOON).unwrap().is_lossless());
+    let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
+    assert!(report.is_lossless(), "{report}");
     assert_eq!(capture.len(), 3);
 }
 
@@ -602,6 +626,7 @@ fn all_of_a_handler_with_a_fallback_goes_on_a_lane() {
         error!(logger: logger, "{n}");
     }
     let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
     assert!(report.is_lossless(), "{report}");
     assert_eq!((spare.len(), report.handlers["/dev/full"].diverted), (100, 100));
 }

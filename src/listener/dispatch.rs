@@ -413,6 +413,11 @@ impl Handlers {
         self.lanes.flush(answer, books)
     }
 
+    /// What handlers on lanes were told of losses since this was asked.
+    pub(super) fn take_losses(&mut self) -> Vec<crate::overflow::Loss> {
+        std::mem::take(&mut self.lanes.told)
+    }
+
     /// Whether none of those that are called on this thread holds records that a flush may bring out, as far as it says.
     pub(crate) fn hold_nothing(&self) -> bool {
         !self.runners.iter().any(Runner::holds_any)

@@ -6,11 +6,13 @@ use std::io;
 use bumpalo::Bump;
 
 use crate::callsite::EntryOf;
-use crate::clock::{Deadline, Timestamp};
+use crate::clock::Deadline;
 use crate::error::Error;
 use crate::fault::Faults;
 use crate::handler::{Batch, Contents, Handler, HandlerError, Item, LaneOptions, Routed, packed};
 use crate::level::{Level, LevelFilter};
+use crate::overflow::{Loss, Reason};
+use crate::own;
 use crate::record::Thread;
 use crate::stats::{ByLevel, HandlerCounters, add, take_off};
 use crate::sync::Arc;
@@ -19,7 +21,6 @@ use super::change::Request;
 use super::core::Answer;
 use super::dispatch::{Books, GivenUp, Runner};
 use super::lane::{Lane, Order, Parcel};
-use super::own;
 
 /// Starts a thread of this name that [runs](Lane::run) the lane.
 pub(crate) type Spawn = Box<dyn Fn(String, Arc<Lane>) -> io::Result<()> + Send>;
@@ -34,6 +35,8 @@ pub(super) struct Lanes {
     spawn: Option<Spawn>,
     /// What is handed out are echoes.
     pub(super) echoing: bool,
+    /// Losses that handlers were told of, for who wants to know beside the stream.
+    pub(super) told: Vec<Loss>,
 }
 
 impl Lanes {
@@ -82,7 +85,7 @@ impl Lanes {
         books: &Books,
     ) -> Result<(), GivenUp> {
         for mut entrance in self.entrances.extract_if(.., |entrance| entrance.name() == name) {
-            entrance.tell_lost(true, books)?;
+            entrance.tell_lost(true, &mut self.told, books)?;
             entrance.lane.ask(Order::Close(Some(request.clone())));
             self.leaving.push(entrance.lane);
         }
@@ -113,7 +116,7 @@ impl Lanes {
         let packed = packed(contents, &arena);
         self.entrances
             .iter_mut()
-            .try_for_each(|entrance| entrance.send(contents, packed, echoes, books, faults))
+            .try_for_each(|entrance| entrance.send(contents, packed, echoes, &mut self.told, books, faults))
     }
 
     /// After a panic of the listener's own, under the book lock: what is not in the lanes never will be.
@@ -124,12 +127,18 @@ impl Lanes {
     /// Tells of losses that no later record has told of.
     pub(super) fn keep_house(&mut self, books: &Books) -> Result<(), GivenUp> {
         self.leaving.retain(|lane| !lane.has_ended());
-        self.entrances.iter_mut().try_for_each(|entrance| entrance.tell_lost(false, books))
+        self.tell_lost(books)
+    }
+
+    /// Tells handlers what they lost, where there is room for that.
+    fn tell_lost(&mut self, books: &Books) -> Result<(), GivenUp> {
+        let Lanes { entrances, told, .. } = self;
+        entrances.iter_mut().try_for_each(|entrance| entrance.tell_lost(false, told, books))
     }
 
     /// Flushes the handlers when they are through with what is in the lanes. The last one answers.
     pub(super) fn flush(&mut self, answer: &Arc<Answer>, books: &Books) -> Result<(), GivenUp> {
-        self.entrances.iter_mut().try_for_each(|entrance| entrance.tell_lost(false, books))?;
+        self.tell_lost(books)?;
         let entrances = self.entrances.iter().map(|entrance| &entrance.lane);
         #[cfg(not(treering_mutant = "flush_skips_lanes"))]
         entrances.chain(&self.leaving).for_each(|lane| lane.ask(Order::Flush(answer.clone())));
@@ -139,7 +148,7 @@ impl Lanes {
     /// The engine stops: nothing more is put in.
     pub(super) fn close(&mut self, books: &Books) -> Result<(), GivenUp> {
         for mut entrance in self.entrances.drain(..) {
-            entrance.tell_lost(true, books)?;
+            entrance.tell_lost(true, &mut self.told, books)?;
             entrance.lane.ask(Order::Close(None));
             self.leaving.push(entrance.lane);
         }
@@ -220,6 +229,7 @@ impl Entrance {
         contents: Contents<'_>,
         packed: Contents<'_>,
         echoes: bool,
+        all_told: &mut Vec<Loss>,
         books: &Books,
         faults: &Faults,
     ) -> Result<(), GivenUp> {
@@ -248,6 +258,7 @@ impl Entrance {
                 }
             })?;
             self.admitted = admitted;
+            all_told.extend(told.map(|lost| lost.loss));
             if self.unsent > 0 {
                 let _calling = self.front.calling(books);
                 waits = self.lane.wait_for_room(Deadline::after(patience), books)?;
@@ -286,15 +297,17 @@ impl Entrance {
                 break;
             } else {
                 let thread = &contents.threads[item.thread];
-                let lost = lost.get_or_insert_with(|| Lost::new(item, thread));
-                lost.by_level[item.entry.metadata.level.index()] += 1;
+                let Lost { loss, .. } =
+                    lost.get_or_insert_with(|| Lost::new(&front.counters.name, item, thread));
+                loss.by_level[item.entry.metadata.level.index()] += 1;
+                loss.records += 1;
                 overflowed += 1;
                 last = Some(item);
             }
             *at += 1;
         }
         if let (Some(lost), Some(last)) = (lost, last) {
-            (lost.until, lost.stamp) = (last.time, last.stamp);
+            (lost.loss.until, lost.stamp) = (last.time, last.stamp);
             lost.thread = contents.threads[last.thread].clone();
             books.settle(|| self.count_overflowed(overflowed))?;
         }
@@ -317,11 +330,13 @@ impl Entrance {
     }
 
     /// Tells the handler what it lost, if there is room for that, or if it is the last that it is told.
-    fn tell_lost(&mut self, is_last: bool, books: &Books) -> Result<(), GivenUp> {
+    fn tell_lost(&mut self, is_last: bool, told: &mut Vec<Loss>, books: &Books) -> Result<(), GivenUp> {
         let has_room = || self.lane.takes(self.lane.used(), Parcel::bytes_of(Lost::WORDS_MAX), Level::Warn);
         let Some(lost) = self.lost.take_if(|_| is_last || has_room()) else { return Ok(()) };
         books.settle(|| self.count_own())?;
-        self.put(1, false, books, |parcel| lost.push_to(parcel))
+        self.put(1, false, books, |parcel| lost.push_to(parcel))?;
+        told.push(lost.loss);
+        Ok(())
     }
 
     /// Tells of a lane that is full once, until it was empty again.
@@ -367,36 +382,40 @@ impl Entrance {
 /// Records that found no room.
 #[derive(Debug)]
 struct Lost {
-    by_level: ByLevel,
-    from: Timestamp,
-    /// When the last of them was logged, and where.
-    until: Timestamp,
+    loss: Loss,
+    /// Of the last of them.
     stamp: u64,
     thread: Arc<Thread>,
 }
 
 impl Lost {
-    /// The total, five levels, and three texts of up to 40 bytes.
-    const WORDS_MAX: usize = 24;
+    /// Nine numbers, and three texts of up to 40 bytes.
+    const WORDS_MAX: usize = 27;
 
     /// None yet, the first of which will be this.
-    fn new(item: &Item<'_>, thread: &Arc<Thread>) -> Self {
-        Lost {
+    fn new(handler: &str, item: &Item<'_>, thread: &Arc<Thread>) -> Self {
+        let loss = Loss {
+            reason: Reason::Lane,
+            records: 0,
             by_level: ByLevel::default(),
+            thread_id: 0,
+            thread_name: None,
             from: item.time,
             until: item.time,
-            stamp: item.stamp,
-            thread: thread.clone(),
-        }
+            first: 0,
+            last: 0,
+            handler: Some(handler.to_owned()),
+        };
+        Lost { loss, stamp: item.stamp, thread: thread.clone() }
     }
 
     fn push_to(&self, parcel: &mut Parcel) {
-        let arguments = own::lane_arguments(&self.by_level, self.from, self.until);
+        let arguments = own::loss_arguments(&self.loss);
         let item = Item {
             start: 0,
             words: arguments.len(),
-            entry: EntryOf::Process(own::LANE_FULL),
-            time: self.until,
+            entry: EntryOf::Process(own::loss_entry(self.loss.reason)),
+            time: self.loss.until,
             stamp: self.stamp,
             thread: 0,
             truncated: false,

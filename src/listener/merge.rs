@@ -17,6 +17,7 @@ use crate::callsite::{Entry, EntryOf};
 use crate::clock::WallClock;
 use crate::handler::{Item, position_of};
 use crate::overflow::{Loss, Reason};
+use crate::own;
 use crate::record::scope::Says;
 use crate::record::{Scope, Thread};
 use crate::ring::{Consumer, HEADER_WORDS, Header, PAD_ID, Sites, Words, read_loss};
@@ -24,7 +25,6 @@ use crate::stats::{ByLevel, RingCounters, SpanCounters, add, total};
 use crate::sync::{Arc, AtomicU64, Ordering};
 use crate::transport::{Lease, Transport};
 
-use super::own;
 use super::resolve::Entries;
 use super::spans::Spans;
 
@@ -478,6 +478,7 @@ impl Ledger {
                 until: to.clock.time_of(until),
                 first,
                 last: self.calls,
+                handler: None,
             };
             let arguments = own::loss_arguments(&loss);
             to.batch.push_own(own::loss_entry(loss.reason), &arguments, until, index, to.clock);

@@ -16,7 +16,6 @@ mod idle;
 mod lane;
 mod lanes;
 mod merge;
-mod own;
 mod preparation;
 mod pulse;
 mod resolve;
@@ -32,6 +31,8 @@ pub(crate) use housekeeping::Housekeeping;
 pub use idle::Wait;
 pub(crate) use lane::Lane;
 pub(crate) use lanes::Spawn;
+#[cfg(not(treering_loom))]
+pub(crate) use preparation::Outgoing;
 
 use std::time::{Duration, Instant};
 
@@ -43,6 +44,7 @@ use crate::fault::guarded;
 #[cfg(not(treering_loom))]
 use crate::limit;
 use crate::os;
+use crate::own;
 #[cfg(not(treering_loom))]
 use crate::prepare::Steps;
 use crate::sync::{Arc, Ordering};
@@ -243,7 +245,9 @@ impl Listener {
             self.meet_requests(asked)?;
         }
         if closing {
-            self.handlers.close(&self.core.books, &self.core.faults)?;
+            let closed = self.handlers.close(&self.core.books, &self.core.faults);
+            self.tell_hook();
+            closed?;
             self.core.finish();
             return Ok(Turn::Finished);
         }
@@ -355,9 +359,10 @@ impl Listener {
         }
     }
 
-    /// Tells the user's hook of the losses that the batch tells of.
+    /// Tells the user's hook of the losses that the batch tells of, and of those that lanes were told of.
     fn tell_hook(&mut self) {
-        for loss in self.batch.losses.drain(..) {
+        let of_lanes = self.handlers.take_losses();
+        for loss in self.batch.losses.drain(..).chain(of_lanes) {
             if let Some(hook) = self.core.on_drop.get()
                 && let Err(panic) = guarded(|| hook(&loss))
             {

@@ -9,14 +9,15 @@ use bumpalo::Bump;
 use crate::callsite::EntryOf;
 use crate::fault::Faults;
 use crate::handler::Item;
+use crate::level::Level;
 use crate::overflow::{Loss, Reason};
+use crate::own;
 use crate::prepare::{Content, Lost, Steps};
-use crate::record::{Record, Scope, Thread};
+use crate::record::{Scope, Thread};
 use crate::stats::{ByLevel, PreparedAway};
 use crate::sync::Arc;
 
 use super::dispatch::{Books, GivenUp, Records};
-use super::own;
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -75,8 +76,7 @@ impl Preparation {
         arena.reset();
         words.clear();
         let arena = &*arena;
-        let mut out =
-            Out { words, items: Vec::with_capacity(batch.items.len()), losses: Vec::new(), gap: None };
+        let mut out = Outgoing::new(words, batch.items.len());
         let mut away = Away::default();
         for item in batch.items {
             let record = item.record(batch.words, batch.threads, batch.scopes);
@@ -97,28 +97,38 @@ impl Preparation {
                 Err(Lost::Failed(text)) => {
                     faults.report(format_args!("a record could not be prepared: {text}"));
                     away.failed += 1;
-                    out.miss(item, &record);
+                    out.miss(item, record.level(), record.thread());
                 }
             }
             away.by_level[record.level().index()] += 1;
         }
-        out.tell();
-        let Out { words, items, losses, .. } = out;
+        let Outgoing { words, items, losses, .. } = out.finish();
         Ok(PreparedBatch { items, words, threads: batch.threads, scopes: batch.scopes, away, losses })
     }
 }
 
-/// The batch that is being made.
-struct Out<'a> {
-    words: &'a mut Vec<u64>,
-    items: Vec<Item<'a>>,
+/// A batch that is being made, of which records may be missing that could not be prepared: it says where.
+pub(crate) struct Outgoing<'a> {
+    pub(crate) words: &'a mut Vec<u64>,
+    pub(crate) items: Vec<Item<'a>>,
     losses: Vec<Loss>,
     /// Records that are missing here, and the last of them.
     gap: Option<(Loss, Item<'a>)>,
 }
 
-impl<'a> Out<'a> {
-    fn push(&mut self, item: &Item<'a>, entry: EntryOf<'a>, arguments: &[u64]) {
+impl<'a> Outgoing<'a> {
+    /// Of so many records, or fewer.
+    pub(crate) fn new(words: &'a mut Vec<u64>, records: usize) -> Self {
+        Outgoing { words, items: Vec::with_capacity(records), losses: Vec::new(), gap: None }
+    }
+
+    /// With what is missing at its end.
+    pub(crate) fn finish(mut self) -> Self {
+        self.tell();
+        self
+    }
+
+    pub(crate) fn push(&mut self, item: &Item<'a>, entry: EntryOf<'a>, arguments: &[u64]) {
         self.tell();
         self.place(item, entry, arguments, item.own);
     }
@@ -131,8 +141,7 @@ impl<'a> Out<'a> {
     }
 
     /// This record is missing.
-    fn miss(&mut self, item: &Item<'a>, record: &Record<'_>) {
-        let thread = record.thread();
+    pub(crate) fn miss(&mut self, item: &Item<'a>, level: Level, thread: &Thread) {
         let is_of_another = |(_, last): &mut (Loss, Item<'a>)| last.thread != item.thread;
         if let Some(gap) = self.gap.take_if(is_of_another) {
             self.tell_of(gap);
@@ -144,16 +153,17 @@ impl<'a> Out<'a> {
                 by_level: ByLevel::default(),
                 thread_id: thread.id(),
                 thread_name: thread.name().map(str::to_owned),
-                from: record.time(),
-                until: record.time(),
+                from: item.time,
+                until: item.time,
                 first: 0,
                 last: 0,
+                handler: None,
             };
             (loss, *item)
         });
         loss.records += 1;
-        loss.by_level[record.level().index()] += 1;
-        loss.until = record.time();
+        loss.by_level[level.index()] += 1;
+        loss.until = item.time;
         *last = *item;
     }
 

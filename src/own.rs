@@ -2,9 +2,7 @@
 //! every handler's level, and lie in a batch like any other record.
 
 use crate::callsite::{Entry, Field, Metadata, Piece, Spec, Style, Type, own_metadata};
-use crate::clock::Timestamp;
 use crate::overflow::{Loss, Reason};
-use crate::stats::{ByLevel, total};
 
 const fn field(name: &'static str, argument: usize) -> Field<'static> {
     Field { name, argument, style: Style::Value }
@@ -84,19 +82,51 @@ static PREPARE: Entry<'static> = Entry {
     types: LOSS_TYPES,
 };
 
-pub(super) fn loss_entry(reason: Reason) -> &'static Entry<'static> {
+static FAILED: Entry<'static> = Entry {
+    metadata: &loss(&[
+        Piece::Argument(0, Spec::DISPLAY),
+        Piece::Literal(" records lost here, the queue failed"),
+    ]),
+    types: LOSS_TYPES,
+};
+
+static LANE: Entry<'static> = Entry {
+    metadata: &loss(&[
+        Piece::Argument(0, Spec::DISPLAY),
+        Piece::Literal(" records lost here, the handler's lane was full"),
+    ]),
+    types: LOSS_TYPES,
+};
+
+static QUEUE_FULL: Entry<'static> = Entry {
+    metadata: &loss(&[
+        Piece::Argument(0, Spec::DISPLAY),
+        Piece::Literal(" records lost here, the queue was full"),
+    ]),
+    types: LOSS_TYPES,
+};
+
+/// What to say of a loss in front of a queue.
+#[cfg(not(treering_loom))]
+pub(crate) fn outlet_entry(reason: Reason) -> &'static Entry<'static> {
+    if reason == Reason::Full { &QUEUE_FULL } else { loss_entry(reason) }
+}
+
+pub(crate) fn loss_entry(reason: Reason) -> &'static Entry<'static> {
     match reason {
         Reason::Full => &FULL,
         Reason::Oldest => &OLDEST,
         Reason::Sampled => &SAMPLED,
         Reason::Policy => &POLICY,
         Reason::Prepare => &PREPARE,
+        Reason::Failed => &FAILED,
+        Reason::Lane => &LANE,
     }
 }
 
 /// The total, the counts by level, the number of the thread, the numbers of the first and the last call; then reason and
 /// times as text.
-pub(super) fn loss_arguments(loss: &Loss) -> Vec<u64> {
+pub(crate) fn loss_arguments(loss: &Loss) -> Vec<u64> {
     let mut words = vec![loss.records];
     words.extend(loss.by_level);
     words.extend([loss.thread_id.into(), loss.first, loss.last]);
@@ -106,51 +136,8 @@ pub(super) fn loss_arguments(loss: &Loss) -> Vec<u64> {
     words
 }
 
-/// Records were lost to one handler here, arguments as [`lane_arguments`] gives them.
-pub(super) static LANE_FULL: &Entry<'static> = &Entry {
-    metadata: &own_metadata!(
-        Warn,
-        "treering::loss",
-        &[
-            Piece::Argument(0, Spec::DISPLAY),
-            Piece::Literal(" records lost here, the handler's lane was full")
-        ],
-        &[
-            field("error", 1),
-            field("warn", 2),
-            field("info", 3),
-            field("debug", 4),
-            field("trace", 5),
-            field("reason", 6),
-            field("from", 7),
-            field("until", 8)
-        ]
-    ),
-    types: &[
-        &Type::U64,
-        &Type::U64,
-        &Type::U64,
-        &Type::U64,
-        &Type::U64,
-        &Type::U64,
-        &Type::Str,
-        &Type::Str,
-        &Type::Str,
-    ],
-};
-
-/// The total and the counts by level, then reason and times as text.
-pub(super) fn lane_arguments(by_level: &ByLevel, from: Timestamp, until: Timestamp) -> Vec<u64> {
-    let mut words = vec![total(by_level)];
-    words.extend(by_level);
-    push_str(&mut words, "lane");
-    push_str(&mut words, &from.to_string());
-    push_str(&mut words, &until.to_string());
-    words
-}
-
 /// So many records of one callsite were left out by sampling, see [`callsite_arguments`].
-pub(super) static LEFT_OUT: &Entry<'static> = &Entry {
+pub(crate) static LEFT_OUT: &Entry<'static> = &Entry {
     metadata: &own_metadata!(
         Warn,
         "treering::sampled",
@@ -164,7 +151,7 @@ pub(super) static LEFT_OUT: &Entry<'static> = &Entry {
 };
 
 /// So many records of callsites that are not counted singly were left out by sampling.
-pub(super) static LEFT_OUT_ELSEWHERE: &Entry<'static> = &Entry {
+pub(crate) static LEFT_OUT_ELSEWHERE: &Entry<'static> = &Entry {
     metadata: &own_metadata!(
         Warn,
         "treering::sampled",
@@ -178,7 +165,7 @@ pub(super) static LEFT_OUT_ELSEWHERE: &Entry<'static> = &Entry {
 };
 
 /// So many calls of one callsite were kept back by its limit and no record told of them, see [`callsite_arguments`].
-pub(super) static SUPPRESSED: &Entry<'_> = &Entry {
+pub(crate) static SUPPRESSED: &Entry<'_> = &Entry {
     metadata: &own_metadata!(
         Info,
         "treering::limit",
@@ -195,7 +182,7 @@ pub(super) static SUPPRESSED: &Entry<'_> = &Entry {
 };
 
 /// How many records, then the line, the target and the file of their callsite.
-pub(super) fn callsite_arguments(records: u64, metadata: &Metadata<'_>) -> Vec<u64> {
+pub(crate) fn callsite_arguments(records: u64, metadata: &Metadata<'_>) -> Vec<u64> {
     let mut words = vec![records, metadata.line.into()];
     push_str(&mut words, metadata.target);
     push_str(&mut words, metadata.file);
@@ -215,7 +202,7 @@ fn push_str(words: &mut Vec<u64>, text: &str) {
 }
 
 /// The wall clock was set; the argument is by how many nanoseconds.
-pub(super) const CLOCK_STEP: &Entry<'static> = &Entry {
+pub(crate) const CLOCK_STEP: &Entry<'static> = &Entry {
     metadata: &own_metadata!(
         Warn,
         "treering::clock",
@@ -230,7 +217,7 @@ pub(super) const CLOCK_STEP: &Entry<'static> = &Entry {
 };
 
 /// A record whose id is not in the dictionary. Cannot happen; if it does, it is seen.
-pub(super) const UNKNOWN: &Entry<'static> = &Entry {
+pub(crate) const UNKNOWN: &Entry<'static> = &Entry {
     metadata: &own_metadata!(
         Error,
         "treering::unknown",
