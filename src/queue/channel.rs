@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::sync::{PoisonError, RwLock};
 
 use super::{Deadline, Dequeue, DequeueError, Dequeued, Enqueue, EnqueueError, Frames};
-use crate::sync::{Condvar, Mutex, wait};
+use crate::sync::{AtomicUsize, Condvar, Mutex, Ordering, wait};
 use crate::wake::Wakes;
 
 /// `std::sync::mpsc::sync_channel`, bounded in frames: threads that enqueue do not wait for each other. Any number of
@@ -25,6 +25,8 @@ pub struct Channel {
     /// Notified when it is back.
     returned: Condvar,
     wakes: Wakes,
+    /// Frames in it, and those that threads are about to put in or have just taken out.
+    held: AtomicUsize,
 }
 
 /// A frame, or a wake. A wake that finds no room is not needed: there are frames to return with.
@@ -39,6 +41,7 @@ impl Channel {
             receiver: Mutex::new(Some(receiver)),
             returned: Condvar::new(),
             wakes: Wakes::new(),
+            held: AtomicUsize::new(0),
         }
     }
 
@@ -49,6 +52,11 @@ impl Channel {
             Err(TrySendError::Full(_)) => Err(EnqueueError::Full),
             Err(TrySendError::Disconnected(_)) => Err(EnqueueError::Closed),
         }
+    }
+
+    /// So many frames are not in it any more, or not at all.
+    fn count_out(&self, frames: usize) {
+        self.held.fetch_sub(frames, Ordering::Relaxed);
     }
 
     /// Waits for the receiver; `None` if another thread has it until the deadline.
@@ -81,7 +89,9 @@ impl Drop for Turn<'_> {
 
 impl Enqueue for Channel {
     fn enqueue(&self, frame: &[u8]) -> Result<(), EnqueueError> {
-        self.send(Some(frame.into()))
+        // Before it can be taken out. Relaxed: whoever knows that it was enqueued knows that it was counted.
+        self.held.fetch_add(1, Ordering::Relaxed);
+        self.send(Some(frame.into())).inspect_err(|_| self.count_out(1))
     }
 }
 
@@ -98,6 +108,7 @@ impl Dequeue for Channel {
                 message.into_iter().for_each(|frame| frames.push(&frame));
             }
             if frames.len() > before {
+                self.count_out(frames.len() - before);
                 return Ok(Dequeued::Some(frames.len() - before));
             }
             if self.wakes.take() {
@@ -123,5 +134,9 @@ impl Dequeue for Channel {
         if self.wakes.ask() {
             let _ = self.send(None);
         }
+    }
+
+    fn backlog(&self) -> Option<usize> {
+        Some(self.held.load(Ordering::Relaxed))
     }
 }

@@ -40,6 +40,11 @@
 //! 12. *What was taken before the close comes out,* and only then, and from then on always, `Closed`. A frame that races with
 //!     the close is refused, or it comes out before that.
 //! 13. *A close ends every wait,* of all that dequeue and of all that enqueue.
+//!
+//! **Backlog**
+//!
+//! 14. *A backlog covers what is there.* A queue that says [how many](Dequeue::backlog) frames there are says no fewer than have to be
+//!     dequeued until everything is out that was enqueued before. One that cannot say so says nothing.
 
 mod channel;
 #[cfg(any(test, feature = "conformance"))]

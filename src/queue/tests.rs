@@ -68,12 +68,14 @@ enum Fault {
     WaitsBehindAnother,
     ReadsAndThenTakes,
     StoresWhatRacedWithTheClose,
+    LeavesOneOutOfItsBacklog,
+    ForgetsItsBacklogAtTheClose,
 }
 
 use Fault::*;
 
 /// All faults, each with the clause that must find it.
-const FAULTS: [(Fault, u32); 36] = [
+const FAULTS: [(Fault, u32); 38] = [
     (CutsLongFrames, 1),
     (SkipsEmptyFrames, 1),
     (LastInFirstOut, 2),
@@ -110,6 +112,8 @@ const FAULTS: [(Fault, u32); 36] = [
     (WaitsBehindAnother, 7),
     (ReadsAndThenTakes, 4),
     (StoresWhatRacedWithTheClose, 3),
+    (LeavesOneOutOfItsBacklog, 14),
+    (ForgetsItsBacklogAtTheClose, 14),
 ];
 
 /// A queue that is sound but for its fault.
@@ -285,6 +289,15 @@ impl Dequeue for Mutant {
             state.woken = true;
         }
         self.news.notify_one();
+    }
+
+    fn backlog(&self) -> Option<usize> {
+        let state = self.lock();
+        Some(match self.fault {
+            LeavesOneOutOfItsBacklog => state.frames.len().saturating_sub(1),
+            ForgetsItsBacklogAtTheClose if state.closed => 0,
+            _ => state.frames.len(),
+        })
     }
 }
 

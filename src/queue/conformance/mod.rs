@@ -112,6 +112,7 @@ const WAKE: Clause = Clause(10, "a wake ends the wait, or lets the next call not
 const CLOSED: Clause = Clause(11, "after a close nothing is taken");
 const DRAINED: Clause = Clause(12, "what was taken before the close comes out, and then `Closed`, always");
 const RELEASE: Clause = Clause(13, "a close ends every wait");
+const BACKLOG: Clause = Clause(14, "a backlog covers what is there");
 
 /// Runs a trial on a thread of its own, which is left alone if it does not end.
 fn within_time<Q: Queue + 'static>(clause: Clause, trial: Trial<Q>, queue: Arc<Q>) -> Result<(), Failure> {

@@ -27,7 +27,7 @@ const RACE: Duration = Duration::from_millis(2);
 pub(super) type Trial<Q> = fn(&Arc<Q>) -> Result<(), Fault>;
 
 /// All of them, in the order in which what one relies on was tried before; with the clause, and how many times.
-pub(super) fn all<Q: Queue + 'static>() -> [(Clause, u32, Trial<Q>); 17] {
+pub(super) fn all<Q: Queue + 'static>() -> [(Clause, u32, Trial<Q>); 18] {
     [
         (ENOUGH, 1, what_is_there_is_given_at_once),
         (WHOLE, 1, frames_come_out_whole),
@@ -43,6 +43,7 @@ pub(super) fn all<Q: Queue + 'static>() -> [(Clause, u32, Trial<Q>); 17] {
         (TIMEOUT, 1, a_deadline_holds_beside_another_that_waits),
         (FULL, 1, a_full_queue_says_so),
         (RELEASE, 1, a_close_ends_every_wait_to_enqueue),
+        (BACKLOG, 1, a_backlog_covers_what_is_there),
         (LOST, 1, many_threads_lose_and_double_nothing),
         (LOST, 1, threads_that_dequeue_share_the_frames),
         (LOST, RACES, what_races_with_the_close_is_refused_or_comes_out),
@@ -268,6 +269,40 @@ fn a_close_ends_every_wait_to_enqueue<Q: Queue + 'static>(queue: &Arc<Q>) -> Res
     outcomes.iter().try_for_each(|outcome| {
         ended(outcome, "the close").map(drop).map_err(|Fault { saw, .. }| format!("to enqueue: {saw}").into())
     })
+}
+
+fn a_backlog_covers_what_is_there<Q: Queue>(queue: &Arc<Q>) -> Result<(), Fault> {
+    let covers = |there: usize| match queue.backlog() {
+        Some(said) if said < there => {
+            Err(Fault::from(format!("{there} frames were there, and it said {said}")))
+        }
+        _ => Ok(()),
+    };
+    let mut left = 0;
+    for size in [0, 1, 1000, 1, 0] {
+        enqueue(queue, &vec![0; size])?;
+        left += 1;
+        covers(left)?;
+    }
+    // What was not taken out is there still, also after a wake and behind the close.
+    queue.wake();
+    for is_closed in [false, true] {
+        covers(left)?;
+        let mut frames = Frames::new();
+        while left > 0 && frames.is_empty() {
+            if dequeue(queue, &mut frames, SETTLE)? == Dequeued::Closed {
+                return Err(format!("{left} frames were there, and dequeue said Closed").into());
+            }
+        }
+        left -= frames.len().min(left);
+        covers(left)?;
+        if !is_closed {
+            enqueue(queue, b"one more")?;
+            left += 1;
+            queue.close();
+        }
+    }
+    Ok(())
 }
 
 fn many_threads_lose_and_double_nothing<Q: Queue + 'static>(queue: &Arc<Q>) -> Result<(), Fault> {
