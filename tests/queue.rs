@@ -98,7 +98,9 @@ fn every_frame_has_one_fate_and_the_listener_outlives_all_of_them() {
     );
     assert_eq!((report.dropped["unwanted"], report.dropped_total()), (1, 1));
     assert!(!report.is_lossless());
-    assert_eq!(messages(&capture), ["keep", "keep"]);
+    let lost = "2 records lost here, they could not be prepared";
+    assert_eq!(messages(&capture), ["keep", lost, "keep"], "the stream says where");
+    assert_eq!(report.handlers["capture"].offered, 3);
     let lines = lines.lock().unwrap();
     for part in ["no such customer", "oops", "a frame of 9 bytes is refused: not a portable record"] {
         assert!(lines.iter().any(|line| line.contains(part)), "{part}: {lines:?}");
@@ -273,6 +275,27 @@ fn closing_the_queue_is_a_way_to_end_the_listener() {
     assert_eq!(dropped.recv_timeout(LONG).as_deref(), Ok("a"));
     assert_eq!(dropped.recv_timeout(LONG), Err(mpsc::RecvTimeoutError::Disconnected), "it is closed");
     listening.stop(LONG).unwrap().assert_balanced();
+}
+
+#[test]
+fn the_end_of_a_listener_can_be_waited_for() {
+    for start in [|listener: Listener| listener.start().unwrap(), Listener::manual] {
+        let (queue, capture) = (filled(&["a", "b"]), Capture::new());
+        let listening = start(Listener::new(queue.clone()).handler(capture.clone()));
+        assert!(listening.wait(Duration::from_millis(50)).unwrap_err().is_timeout(), "it goes on");
+        queue.enqueue(b"no record").unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(20));
+                queue.close();
+            });
+            let report = listening.wait(LONG).unwrap();
+            report.assert_balanced();
+            assert_eq!((report.dispatched, report.malformed, report.undrained), (2, 1, false));
+        });
+        assert_eq!(listening.wait(Duration::ZERO).unwrap(), listening.stop(LONG).unwrap());
+        assert_eq!(messages(&capture), ["a", "b"]);
+    }
 }
 
 /// Sends the messages on.
@@ -879,14 +902,16 @@ fn a_flush_after_the_end_says_whether_everything_had_left() {
     let starts: [fn(Listener) -> Listening; 2] = [Listener::manual, |listener| listener.start().unwrap()];
     for start in starts {
         let listening = start(Listener::new(filled(&["a"])).handler(Capture::new()));
-        assert!(listening.stop(LONG).unwrap().is_lossless());
+        let report = listening.stop(LONG).unwrap();
+        report.assert_balanced();
+        assert!(report.is_lossless(), "{report}");
         listening.flush(LONG).unwrap();
         listening.flush(Duration::ZERO).unwrap();
 
         let queue = Failing::new();
         queue.set(true);
         let listening = start(Listener::new(queue).error_hook(|_| {}));
-        listening.stop(Duration::from_millis(50)).unwrap();
+        listening.stop(Duration::from_millis(50)).unwrap().assert_balanced();
         assert!(listening.flush(LONG).unwrap_err().is_timeout(), "what is in it stays there");
     }
 }

@@ -47,7 +47,8 @@ const ROUND_NAP: Duration = Duration::from_micros(200);
 /// A listener over a queue, to be set up: Python's `QueueListener(queue, *handlers)`.
 ///
 /// It takes portable records (docs/record-format.md) out of the queue, asks [`prepare`](Listener::prepare) what to do
-/// with each, and hands them to its [handlers](Listener::handler). A frame that is no record is counted, told of, and costs
+/// with each, and hands them to its [handlers](Listener::handler). Where a record could not be prepared the handlers get one of
+/// `treering::loss` in its place. A frame that is no record is counted, told of, and costs
 /// nothing else. What a handler of its own logs and finds its way back into its queue is an *echo*: it is counted and not
 /// handed out, so it cannot go round for ever.
 ///
@@ -317,6 +318,38 @@ impl Listening {
         if intake.control.wait_for_end(deadline).is_err() {
             intake.give_up();
         }
+        Ok(intake.report())
+    }
+
+    /// Waits until the listener comes to its end by itself, because its queue was closed elsewhere, or because another thread
+    /// stops it. Closes nothing. One without a thread of its own hands out meanwhile, on the calling thread.
+    ///
+    /// # Errors
+    /// [`is_timeout`](Error::is_timeout) if it goes on, [`is_on_listener_thread`](Error::is_on_listener_thread) in a handler, and
+    /// [`is_forked`](Error::is_forked) in a child of `fork`.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    /// use treering::{Listener, queue::{Dequeue, Locked}};
+    ///
+    /// # fn main() -> Result<(), treering::Error> {
+    /// let queue = Arc::new(Locked::bounded(1 << 20));
+    /// let listening = Listener::new(queue.clone()).start()?;
+    /// assert!(listening.wait(Duration::from_millis(1)).unwrap_err().is_timeout());
+    /// queue.close();
+    /// assert!(listening.wait(Duration::from_secs(5))?.is_lossless());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn wait(&self, timeout: Duration) -> Result<IntakeReport, Error> {
+        let intake = &*self.intake;
+        intake.check_caller()?;
+        let deadline = Deadline::after(timeout);
+        if !intake.has_thread {
+            intake.take_rounds(deadline, deadline, || intake.control.has_ended());
+        }
+        intake.control.wait_for_end(deadline).map_err(|_| Error::timeout())?;
         Ok(intake.report())
     }
 

@@ -24,7 +24,7 @@ pub struct IntakeReport {
     pub echoes: u64,
     /// Records that [`Prepared::Drop`](crate::Prepared::Drop) dropped, by reason.
     pub dropped: BTreeMap<&'static str, u64>,
-    /// Records at which the preparation failed or panicked.
+    /// Records at which the preparation failed or panicked. In their place the handlers got a record of `treering::loss`.
     pub unprepared: u64,
     /// Records that were handed to the handlers.
     pub dispatched: u64,
@@ -100,12 +100,6 @@ pub(super) enum Fate {
     Echo,
     /// A preparation kept it from the handlers.
     Prepared(Lost),
-}
-
-impl From<Lost> for Fate {
-    fn from(lost: Lost) -> Self {
-        Fate::Prepared(lost)
-    }
 }
 
 impl Fate {

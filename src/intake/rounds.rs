@@ -12,8 +12,8 @@ use crate::callsite::EntryOf;
 use crate::clock::Deadline;
 use crate::fault::{guarded, text_of};
 use crate::handler::Item;
-use crate::listener::{GivenUp, Handlers, Housekeeping, Records};
-use crate::prepare::{Content, Steps};
+use crate::listener::{GivenUp, Handlers, Housekeeping, Outgoing, Records};
+use crate::prepare::{Content, Lost, Steps};
 use crate::queue::{Dequeued, Frames};
 use crate::record::portable::{self, Parts};
 use crate::record::{Record, Thread};
@@ -191,28 +191,44 @@ impl Rounds {
         words.clear();
         threads.clear();
         books.settle(|| fates.receive(frames.len()))?;
-        let mut items = Vec::with_capacity(frames.len());
+        let mut out = Outgoing::new(words, frames.len());
         for frame in frames.iter() {
             let judged = judge(frame, arena, spans, translation, steps, threads);
             // For each, also to learn that a deadline has passed: preparations may take long.
-            books.settle(|| judged.as_ref().err().iter().for_each(|fate| fates.settle(fate)))?;
+            books.settle(|| judged.as_ref().err().iter().for_each(|gone| fates.settle(&gone.fate)))?;
             match judged {
-                Ok((content, item)) => {
-                    items.push(Item { start: words.len(), ..item });
-                    words.extend_from_slice(content.arguments);
+                Ok((content, item)) => out.push(&item, item.entry, content.arguments),
+                Err(Gone { fate, missing }) => {
+                    fate.tell(frame, faults);
+                    missing.iter().for_each(|item| {
+                        out.miss(item, item.entry.metadata.level, &threads[item.thread]);
+                    });
                 }
-                Err(fate) => fate.tell(frame, faults),
             }
         }
+        let Outgoing { items, words, .. } = out.finish();
         if items.is_empty() {
             return Ok(0);
         }
+        let dispatched = items.iter().filter(|item| !item.own).count();
         let count = |_: &mut u64| {
-            fates.dispatched.fetch_add(items.len() as u64, Ordering::AcqRel);
+            fates.dispatched.fetch_add(dispatched as u64, Ordering::AcqRel);
         };
         let records = Records { items: &items, words, threads, scopes: &[] };
         handlers.hand_out(records, count, books, faults)?;
-        Ok(items.len())
+        Ok(dispatched)
+    }
+}
+
+/// Why a frame is not handed out, and where its record is missing, if it should be there.
+struct Gone<'a> {
+    fate: Fate,
+    missing: Option<Item<'a>>,
+}
+
+impl From<Fate> for Gone<'_> {
+    fn from(fate: Fate) -> Self {
+        Gone { fate, missing: None }
     }
 }
 
@@ -224,14 +240,14 @@ fn judge<'a>(
     translation: &mut Option<Translation>,
     steps: &mut Steps,
     threads: &mut Vec<Arc<Thread>>,
-) -> Result<(Content<'a>, Item<'a>), Fate> {
+) -> Result<(Content<'a>, Item<'a>), Gone<'a>> {
     let frame = match translation {
         Some(translation) => translation.run(frame, arena)?,
         None => frame,
     };
     let parts = portable::read(arena, frame).map_err(|error| Fate::Malformed(error.to_string()))?;
     if spans.hold(&parts) {
-        return Err(Fate::Echo);
+        return Err(Fate::Echo.into());
     }
     let thread = position_of(&parts, threads);
     let Parts { entry, time, stamp, truncated, .. } = parts;
@@ -239,9 +255,14 @@ fn judge<'a>(
     let content = Content { entry, arguments };
     let entry = EntryOf::Batch(entry);
     let record = Record { entry, arguments, time, stamp, thread: &threads[thread], truncated, scope: None };
-    let content = steps.run(record, content, arena)?;
-    let (entry, words) = (EntryOf::Batch(content.entry), content.arguments.len());
-    Ok((content, Item { start: 0, words, entry, time, stamp, thread, truncated, own: false, scope: None }))
+    let item = Item { start: 0, words: 0, entry, time, stamp, thread, truncated, own: false, scope: None };
+    match steps.run(record, content, arena) {
+        Ok(content) => Ok((content, Item { entry: EntryOf::Batch(content.entry), ..item })),
+        Err(lost) => {
+            let missing = matches!(lost, Lost::Failed(_)).then_some(item);
+            Err(Gone { fate: Fate::Prepared(lost), missing })
+        }
+    }
 }
 
 /// Where a record was logged, among those of the round; records of one thread mostly come together.
