@@ -12,9 +12,11 @@ use crate::level::Level;
 use crate::listener::Wait;
 use crate::logger::place::{self, Place};
 use crate::logger::{self, Flush, HandlerControl, Logger};
+use crate::outlet::Outlet;
 use crate::overflow::{DropHook, Loss, Overflow, Policies};
 use crate::prepare::{Prepared, Steps};
 use crate::process;
+use crate::queue::Enqueue;
 use crate::record::Record;
 use crate::ring::{CAPACITY_MAX_BYTES, CAPACITY_MIN_BYTES, memory_factor};
 use crate::stats::Report;
@@ -56,6 +58,7 @@ pub struct Builder {
     memory_cap: usize,
     policies: Policies,
     steps: Steps,
+    outlet: Option<Outlet>,
     wait: Wait,
     thread_name: String,
     affinity: Option<usize>,
@@ -81,6 +84,7 @@ pub fn builder() -> Builder {
         memory_cap: MEMORY_CAP,
         policies: Policies::default(),
         steps: Steps::default(),
+        outlet: None,
         wait: Wait::default(),
         thread_name: "treering".to_owned(),
         affinity: None,
@@ -130,8 +134,9 @@ impl Builder {
         self
     }
 
-    pub(crate) fn has_no_handler(&self) -> bool {
-        self.handlers.is_empty()
+    /// Whether nobody would get its records.
+    pub(crate) fn leads_nowhere(&self) -> bool {
+        self.handlers.is_empty() && self.outlet.is_none()
     }
 
     /// The size of each thread's ring in bytes. A record of up to 3/8 of it always arrives whole; a longer one
@@ -270,6 +275,53 @@ impl Builder {
         self
     }
 
+    /// Records go into this queue instead of rings: the thread that logs makes the [portable record](crate::record::Record::write_portable)
+    /// and enqueues it, and a [`Listener`](crate::Listener) at the queue's other end has the handlers. So whatever carries
+    /// bytes stands between the two: a channel, a socket, another process.
+    ///
+    /// When a call returns its record is in the queue, or counted. What else is different:
+    ///
+    /// - A call costs what the queue takes, and what a portable record takes to be made: several allocations, a copy of all that
+    ///   the record says. It may lock, wait and call the system, as the queue does. Not for signal handlers.
+    /// - A queue that is full is what [`overflow`](Builder::overflow) is asked about: [`Overflow::drop_newest`],
+    ///   [`block`](Overflow::block), [`block_forever`](Overflow::block_forever) and [`custom`](Overflow::custom), which is told
+    ///   that 0 of 0 bytes are free. Who waits asks the queue again, at least every 10 ms. One that is closed makes records late,
+    ///   and one that fails or panics [fails](crate::overflow::Reason::Failed) them, and the
+    ///   [`error_hook`](Builder::error_hook) is told once in a row.
+    /// - Where records are missing the next one that the queue takes is preceded by a record of `treering::loss` for each
+    ///   reason. A [`flush`](Guard::flush) and a [`stop`](Guard::stop) tell as well, if there is room, and have nothing else
+    ///   to do: what they wait for elsewhere the queue has already. The queue is not closed, nor emptied.
+    /// - What the queue itself logs to this engine, on the thread that enqueues, is not taken: it is counted as
+    ///   [`nested`](Report::nested). What it logs to others never waits.
+    /// - There is no thread, so that [`wait`](Builder::wait), [`affinity`](Builder::affinity), the sizes of rings and
+    ///   [`fill_limit`](Builder::fill_limit) mean nothing. Arguments of more than 768 KiB are cut.
+    ///
+    /// # Errors
+    /// Of [`start`](Builder::start) and [`init`](Builder::init), [`is_config`](Error::is_config): with handlers, with
+    /// [`prepare`](Builder::prepare), which is the listener's, with [`on_drop`](Builder::on_drop), and with a policy that drops the oldest
+    /// or samples, as these need rings.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    /// use treering::{Listener, handler::Capture, queue::Channel};
+    ///
+    /// # fn main() -> Result<(), treering::Error> {
+    /// let (queue, capture) = (Arc::new(Channel::bounded(1000)), Capture::new());
+    /// let listening = Listener::new(queue.clone()).handler(capture.clone()).start()?;
+    /// let (logger, guard) = treering::builder().queue(queue).start()?;
+    /// treering::info!(logger: logger, qty = 100, "order {} filled", 7);
+    /// guard.stop(Duration::from_secs(5))?.assert_balanced();
+    /// listening.stop(Duration::from_secs(5))?.assert_balanced();
+    /// assert_eq!(capture.records()[0].message(), "order 7 filled");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn queue(mut self, queue: impl Enqueue + 'static) -> Self {
+        self.outlet = Some(Outlet::new(queue));
+        self
+    }
+
     /// How the listener waits for records. Default: [`Wait::Adaptive`].
     ///
     /// ```
@@ -393,6 +445,9 @@ impl Builder {
         if let Some(fault) = self.policies.fault() {
             return Err(Error::config(fault));
         }
+        if self.outlet.is_some() {
+            self.check_for_queue()?;
+        }
         if !(CAPACITY_MIN_BYTES..=CAPACITY_MAX_BYTES).contains(&ring_capacity) {
             return Err(Error::config(format!(
                 "ring_capacity is {ring_capacity} bytes; it must be {CAPACITY_MIN_BYTES} to {CAPACITY_MAX_BYTES}"
@@ -422,7 +477,9 @@ impl Builder {
             memory_cap,
             policies: self.policies,
             steps: self.steps,
-            wait: self.wait,
+            // Without rings nobody needs turns but those who wait for one.
+            wait: if self.outlet.is_some() { Wait::Manual } else { self.wait },
+            outlet: self.outlet,
             exit_timeout: self.exit_timeout,
             faults: self.faults,
             on_drop: self.on_drop,
@@ -435,6 +492,25 @@ impl Builder {
             serve: logger::serve,
         };
         Ok((Engine::new(settings, self.handlers), start))
+    }
+
+    /// What needs rings, or a listener, is nothing for an engine over a queue.
+    fn check_for_queue(&self) -> Result<(), Error> {
+        if !self.handlers.is_empty() {
+            return Err(Error::config(Outlet::NO_HANDLERS));
+        }
+        let wrong = if !self.steps.is_empty() {
+            "prepare() is for the Listener at the other end of the queue"
+        } else if self.on_drop.get().is_some() {
+            "on_drop() is told by a listener, and an engine over a queue has none: its losses are in the stream"
+        } else if self.policies.overwrite() {
+            "Overflow::drop_oldest() is for rings: nothing comes out of a queue on the caller's side"
+        } else if self.policies.sample() {
+            "Overflow::sample() is for rings: nobody knows how full a queue is"
+        } else {
+            return Ok(());
+        };
+        Err(Error::config(wrong))
     }
 
     /// A typo in the environment must not keep a server from starting.

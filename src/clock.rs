@@ -115,6 +115,11 @@ impl Timestamp {
         Timestamp(nanos)
     }
 
+    /// What the system's clock says.
+    pub(crate) fn now() -> Self {
+        Timestamp(system_nanos().max(0) as u64)
+    }
+
     /// Nanoseconds since the epoch.
     ///
     /// ```

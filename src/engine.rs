@@ -16,6 +16,7 @@ use crate::handler::Routed;
 use crate::listener::{Books, Change, Control, Core, GivenUp, Handlers, Lane, Listener, Request, Turn, Wait};
 use crate::origin::Origin;
 use crate::os;
+use crate::outlet::Outlet;
 use crate::overflow::{DropHook, Policies};
 use crate::prepare::Steps;
 use crate::stats::Report;
@@ -97,6 +98,8 @@ pub(crate) struct Settings {
     pub(crate) memory_cap: usize,
     pub(crate) policies: Policies,
     pub(crate) steps: Steps,
+    /// In place of rings.
+    pub(crate) outlet: Option<Outlet>,
     pub(crate) wait: Wait,
     pub(crate) exit_timeout: Duration,
     pub(crate) faults: Faults,
@@ -122,6 +125,8 @@ pub(crate) struct Engine {
     pub(crate) number: u64,
     pub(crate) core: Arc<Core>,
     pub(crate) verdicts: Arc<Verdicts>,
+    /// In place of rings. Then it has no handlers, and turns have nothing to do.
+    pub(crate) outlet: Option<Outlet>,
     /// How long the drop of a guard and the end of the process may wait, together.
     exit_timeout: Mutex<Duration>,
     wait: Wait,
@@ -160,6 +165,7 @@ impl Engine {
             ),
             core,
             verdicts: Arc::new(Verdicts::new()),
+            outlet: settings.outlet,
             exit_timeout: Mutex::new(settings.exit_timeout),
             wait: settings.wait,
             turning: AtomicU32::new(0),
@@ -358,6 +364,7 @@ impl Engine {
         if self.is_handling_here() || (self.wait != Wait::Manual && self.is_listening_here()) {
             return Err(Error::on_listener_thread());
         }
+        self.tell_untold();
         let ticket = self.core.ask_for_flush();
         if self.wait == Wait::Manual && !self.core.control.has_finished() {
             self.take_turn(deadline)?;
@@ -393,7 +400,15 @@ impl Engine {
     /// Asks for a flush; [`poll_flush`](Self::poll_flush) tells when it is done.
     pub(crate) fn ask_for_flush(&self) -> Result<u64, Error> {
         self.check_origin()?;
+        self.tell_untold();
         Ok(self.core.ask_for_flush())
+    }
+
+    /// What a queue was not told of is told, if it takes that: no later call may come to do it.
+    fn tell_untold(&self) {
+        if let Some(outlet) = &self.outlet {
+            outlet.tell_now();
+        }
     }
 
     /// Whether the flush with this ticket is done; if not, `waker` is woken when it is, or when there is a turn to be taken.
@@ -436,6 +451,9 @@ impl Engine {
     /// deadline passes first, the change stays asked for.
     pub(crate) fn change(&self, change: Change, timeout: Duration) -> Result<(), Error> {
         self.check_origin()?;
+        if self.outlet.is_some() {
+            return Err(Error::config(Outlet::NO_HANDLERS));
+        }
         let deadline = Deadline::after(timeout);
         if self.is_handling_here() {
             return Err(Error::on_listener_thread());
@@ -461,6 +479,7 @@ impl Engine {
         self.check_origin()?;
         let deadline = Deadline::after(timeout);
         self.core.close();
+        self.tell_untold();
         if self.is_handling_here() {
             return Err(Error::stops_on_listener_thread());
         }
@@ -488,6 +507,9 @@ impl Engine {
     pub(crate) fn report(&self) -> Report {
         if !self.core.origin.is_here() {
             return Report::default();
+        }
+        if let Some(outlet) = &self.outlet {
+            return outlet.report();
         }
         // What is past the last tail is late, unless a deadline has settled everything before. The lock is free or
         // about to be: nothing of the user's runs in the listener after its end.

@@ -113,7 +113,7 @@ impl Builder {
     /// Starts the process-wide engine, which calls without `logger:` go to. Dropping its guard flushes it; the end
     /// of the process stops it.
     ///
-    /// Without a handler it gets [`Console::stderr`], as by [`treering::init`](init).
+    /// Without a handler, and without a [`queue`](Builder::queue), it gets [`Console::stderr`], as by [`treering::init`](init).
     ///
     /// The first call also installs a panic hook, which logs each panic before the present hook runs, but for those of
     /// handlers, which their engine's [`error_hook`](Builder::error_hook) is told of.
@@ -135,7 +135,7 @@ impl Builder {
     /// # }
     /// ```
     pub fn init(mut self) -> Result<Guard, Error> {
-        if self.has_no_handler() {
+        if self.leads_nowhere() {
             self = self.handler(Console::stderr());
         }
         let (engine, start) = self.build(true)?;

@@ -28,6 +28,7 @@
 //! - **To change records** before the handlers get them, or to drop or redact: [`Builder::prepare`], and
 //!   [what a step may do](mod@prepare).
 //! - **To send records on**: [`handler::QueueHandler`] into any [`queue`], and a [`Listener`] to take them out again.
+//!   [`Builder::queue`] puts such a queue between the call and the listener, in place of rings.
 //! - **To format later**: [`format::Binary`] in a file, and [`binary::Reader`].
 //! - **To write a handler or a format**: [`handler::Handler`], [`format::Format`], and the [`Record`] they get.
 //!
@@ -112,6 +113,10 @@ mod readme {}
 #[doc = include_str!("../docs/prepare.md")]
 mod prepare_page {}
 
+#[cfg(doctest)]
+#[doc = include_str!("../docs/queue-backends.md")]
+mod queue_page {}
+
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("treering stores words of 64 bits and is built and tested on 64-bit targets only");
 
@@ -153,6 +158,8 @@ mod listener;
 mod logger;
 mod origin;
 mod os;
+#[cfg(not(treering_loom))]
+mod outlet;
 mod output;
 pub mod overflow;
 mod own;

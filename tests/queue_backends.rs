@@ -91,6 +91,14 @@ fn a_channel_of_std_s_as_the_documentation_teaches_it_keeps_the_contract() {
     conformance::run(|| Mpsc::bounded(64));
 }
 
+#[test]
+fn the_page_shows_what_is_tried_here() {
+    let (page, here) = (include_str!("../docs/queue-backends.md"), include_str!("queue_backends.rs"));
+    let block = page.split("```").find(|block| block.contains("struct Mpsc")).unwrap();
+    let code = &block[block.find("struct Mpsc").unwrap()..];
+    assert!(here.contains(code), "docs/queue-backends.md shows another `Mpsc`");
+}
+
 /// So many bytes may be on their way: as much is written without waiting for anybody.
 const WINDOW: u64 = 4 << 20;
 /// What each frame costs beside its bytes.

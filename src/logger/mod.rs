@@ -5,6 +5,7 @@
 
 mod flush;
 mod handlers;
+mod outlet;
 pub(crate) mod place;
 pub(crate) mod send;
 

@@ -16,6 +16,7 @@ use crate::engine::Engine;
 use crate::limit;
 use crate::origin::Origin;
 use crate::os;
+use crate::outlet;
 use crate::record::Thread;
 use crate::ring::{Producer, Shared, Slot};
 use crate::stats::Report;
@@ -163,7 +164,7 @@ pub(crate) fn access<R>(place: Place, number: u64, work: impl FnOnce(&mut Produc
 /// Gives the thread a ring of this engine, and hands back those of engines that have stopped.
 #[cold]
 pub(crate) fn register(place: Place, engine: &Arc<Engine>) {
-    if !engine.core.origin.is_here() {
+    if !engine.core.origin.is_here() || engine.outlet.is_some() {
         return;
     }
     let mut stale = Vec::new();
@@ -368,9 +369,14 @@ fn abandon() {
 }
 
 /// Whether waiting is not allowed, or could be for ever: while the thread ends, while it panics, where it holds a lock that
-/// the listener may need to make room, and where a policy of the user's is asked, which would be asked again.
+/// the listener may need to make room or is in a queue of the user's, and where a policy of the user's is asked, which would be
+/// asked again.
 pub(crate) fn must_not_wait() -> bool {
-    MODE.get() == Mode::TornDown || holds_a_lock() || std::thread::panicking() || ASKING.get()
+    MODE.get() == Mode::TornDown
+        || holds_a_lock()
+        || std::thread::panicking()
+        || ASKING.get()
+        || outlet::is_inside()
 }
 
 /// A policy of the user's is asked as long as this lives: whatever it logs waits for nothing and asks nobody.
@@ -403,10 +409,15 @@ impl Lent {
     }
 }
 
+/// The calling thread, without its name where std does not know it any more.
+pub(crate) fn thread() -> Thread {
+    let current = (MODE.get() != Mode::TornDown).then(std::thread::current);
+    Thread::new(os::thread_id(), current.as_ref().and_then(|thread| thread.name()))
+}
+
 /// `None` if the engine takes no more threads because it has stopped.
 fn lend(engine: &Arc<Engine>) -> Option<Lent> {
-    let current = std::thread::current();
-    let producer = match engine.core.transport.register(Thread::new(os::thread_id(), current.name())) {
+    let producer = match engine.core.transport.register(thread()) {
         Ok(producer) => Some(producer),
         Err(NoRing::Full) => None,
         Err(NoRing::Closed) => return None,

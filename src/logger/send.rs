@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::callsite::DICTIONARY;
+use crate::callsite::{DICTIONARY, Metadata};
 use crate::clock::{self, Deadline};
 use crate::engine::Engine;
-use crate::fault::guarded;
+use crate::fault::{Faults, guarded};
 use crate::level::Level;
 use crate::os;
 use crate::overflow::{Choice, Custom, Decision, Full, Reason};
@@ -15,6 +15,7 @@ use crate::ring::{HEADER_WORDS, Payload, Producer, Pushed, Refused};
 use crate::sync::Arc;
 use crate::wake::Room;
 
+use super::outlet;
 use super::place::{self, Access, Place, access, busy};
 
 /// The shortest wait that a policy of the user's can ask for: one that always says zero would spin.
@@ -137,6 +138,9 @@ pub(crate) fn slowly(
         place::count_forked();
         return false;
     }
+    if let Some(outlet) = &engine.outlet {
+        return outlet::send(engine, outlet, id, level, payload);
+    }
     if let Some(is_answer) = engine.echo_here() {
         return echo(engine, is_answer, id, level, payload);
     }
@@ -178,6 +182,46 @@ fn echo(engine: &Engine, is_answer: bool, id: u32, level: Level, payload: &dyn P
     false
 }
 
+/// What a call does that found no room: `wait`, which gives `None` if there was none in that time, or nothing, or what a policy
+/// of the user's says, which sees the callsite, the size of the record, and what is free and all.
+pub(super) fn by_policy<T>(
+    choice: &Choice,
+    faults: &Faults,
+    wait: impl Fn(Duration) -> Option<Result<T, Lost>>,
+    asked_for: impl Fn() -> Option<(&'static Metadata<'static>, usize, (usize, usize))>,
+) -> Result<T, Lost> {
+    match choice {
+        Choice::Block(patience) => wait(*patience).unwrap_or(Err(Lost::Dropped(Reason::Full))),
+        Choice::Custom(policy) => {
+            let since = clock::now();
+            loop {
+                let waited = clock::now() - since;
+                let Some((metadata, bytes, (free, capacity))) = asked_for() else {
+                    return Err(Lost::Dropped(Reason::Policy));
+                };
+                match ask(policy, &Full { metadata, bytes, free, capacity, waited }, faults) {
+                    Decision::Drop => return Err(Lost::Dropped(Reason::Policy)),
+                    Decision::Wait(patience) => {
+                        if let Some(placed) = wait(patience.max(PATIENCE_MIN)) {
+                            return placed;
+                        }
+                    }
+                }
+            }
+        }
+        Choice::DropNewest | Choice::DropOldest | Choice::Sample(_) => Err(Lost::Dropped(Reason::Full)),
+    }
+}
+
+/// Asks the user's policy, which may log, or panic.
+fn ask(policy: &Custom, full: &Full<'_>, faults: &Faults) -> Decision {
+    let _asking = place::Asking::here();
+    guarded(|| policy.decide(full)).unwrap_or_else(|panic| {
+        faults.report(format_args!("the overflow policy panicked: {panic}"));
+        Decision::Drop
+    })
+}
+
 /// A call on its cold way. It holds nothing between two looks at its ring.
 #[derive(Clone, Copy)]
 struct Call<'a> {
@@ -190,7 +234,7 @@ struct Call<'a> {
 
 /// Why a record got no place, when all was tried.
 #[derive(Clone, Copy)]
-enum Lost {
+pub(super) enum Lost {
     Dropped(Reason),
     Late,
 }
@@ -227,25 +271,14 @@ impl Call<'_> {
             return Err(Lost::Dropped(Reason::Full));
         };
         shared.state.wake();
-        match shared.policies.at(self.level).choice() {
-            Choice::Block(patience) => {
-                self.wait(&room, *patience).unwrap_or(Err(Lost::Dropped(Reason::Full)))
-            }
-            Choice::Custom(policy) => {
-                let since = clock::now();
-                loop {
-                    match self.ask(policy, clock::now() - since) {
-                        Decision::Drop => return Err(Lost::Dropped(Reason::Policy)),
-                        Decision::Wait(patience) => {
-                            if let Some(placed) = self.wait(&room, patience.max(PATIENCE_MIN)) {
-                                return placed;
-                            }
-                        }
-                    }
-                }
-            }
-            Choice::DropNewest | Choice::DropOldest | Choice::Sample(_) => Err(Lost::Dropped(Reason::Full)),
-        }
+        let asked_for = || {
+            let metadata = busy(|_| DICTIONARY.entry(self.id)).flatten()?.metadata;
+            let bytes = (self.payload.words() + HEADER_WORDS) * 8;
+            let (free, capacity) = self.look_at_ring(|ring| ring.free_and_capacity()).unwrap_or_default();
+            Some((metadata, bytes, (free * 8, capacity * 8)))
+        };
+        let choice = shared.policies.at(self.level).choice();
+        by_policy(choice, &self.engine.core.faults, |patience| self.wait(&room, patience), asked_for)
     }
 
     /// Tries again and again until the deadline; `None` if there was no room.
@@ -254,19 +287,6 @@ impl Call<'_> {
             Err(Refused::NoRoom) => None,
             Err(Refused::Closed) => Some(Err(Lost::Late)),
             Ok(placed) => Some(Ok(placed)),
-        })
-    }
-
-    /// Asks the user's policy, which may log, or panic.
-    fn ask(&self, policy: &Custom, waited: Duration) -> Decision {
-        let (free, capacity) = self.look_at_ring(|ring| ring.free_and_capacity()).unwrap_or_default();
-        let Some(entry) = busy(|_| DICTIONARY.entry(self.id)).flatten() else { return Decision::Drop };
-        let bytes = (self.payload.words() + HEADER_WORDS) * 8;
-        let full = Full { metadata: entry.metadata, bytes, free: free * 8, capacity: capacity * 8, waited };
-        let _asking = place::Asking::here();
-        guarded(|| policy.decide(&full)).unwrap_or_else(|panic| {
-            self.engine.core.faults.report(format_args!("the overflow policy panicked: {panic}"));
-            Decision::Drop
         })
     }
 

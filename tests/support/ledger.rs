@@ -6,7 +6,8 @@ use std::time::Duration;
 use treering::handler::Handler;
 use treering::overflow::Reason;
 use treering::record::Record;
-use treering::{Level, Report};
+use treering::stats::Handlers;
+use treering::{IntakeReport, Level, Report};
 
 use super::{Gate, each};
 
@@ -130,6 +131,28 @@ pub(crate) fn receiver(pause: Duration, gate: Option<Gate>) -> (impl Handler, Ar
 /// The report against what the test logged, by level, and what the handler received.
 #[track_caller]
 pub(crate) fn compare(report: &Report, logged: [u64; 5], received: &Received) {
+    compare_engine(report, logged, received);
+    compare_handler(&report.handlers, report.dispatched, received);
+}
+
+/// As [`compare`], of an engine over a queue, and of the listener at its other end.
+#[track_caller]
+pub(crate) fn compare_through_queue(
+    report: &Report,
+    intake: &IntakeReport,
+    logged: [u64; 5],
+    received: &Received,
+) {
+    compare_engine(report, logged, received);
+    intake.assert_balanced();
+    assert!(intake.is_lossless(), "{intake}");
+    let told = received.losses.len() as u64;
+    assert_eq!((intake.received, intake.dispatched), (report.dispatched + told, report.dispatched + told));
+    compare_handler(&intake.handlers, report.dispatched, received);
+}
+
+#[track_caller]
+fn compare_engine(report: &Report, logged: [u64; 5], received: &Received) {
     report.assert_balanced();
     assert_eq!(report.submitted_by_level, logged);
     assert_eq!(report.submitted, logged.iter().sum::<u64>());
@@ -143,8 +166,12 @@ pub(crate) fn compare(report: &Report, logged: [u64; 5], received: &Received) {
     assert_eq!(report.dropped_by_reason.total(Reason::Sampled), left_out, "by callsite");
     let (arrived, lost) = (received.by_level, received.lost_by_level);
     assert_eq!(std::array::from_fn(|level| arrived[level] + lost[level]), logged);
+}
+
+#[track_caller]
+fn compare_handler(handlers: &Handlers, dispatched: u64, received: &Received) {
     let own = received.losses.len() + received.left_out.len();
-    let each = &report.handlers["each"];
-    assert_eq!(each.offered, report.dispatched + own as u64);
+    let each = &handlers["each"];
+    assert_eq!(each.offered, dispatched + own as u64);
     assert_eq!(each.delivered, each.offered);
 }

@@ -1,0 +1,146 @@
+//! The way of one record into a queue of the user's, where the engine has one in place of rings.
+
+use std::time::Duration;
+
+use super::place::{self, busy};
+use super::send::{Lost, by_policy};
+use crate::callsite::{DICTIONARY, Entry, EntryOf};
+use crate::clock::{Deadline, Ticker, Timestamp};
+use crate::engine::{self, Engine};
+use crate::fault::text_of;
+use crate::level::Level;
+use crate::outlet::Outlet;
+use crate::overflow::Reason;
+use crate::queue::EnqueueError;
+use crate::record::{PortableError, Record};
+use crate::ring::Payload;
+use crate::sync::{Ordering, nap};
+
+/// A record with longer arguments is cut: each queue has to take frames of a megabyte, with the names of its fields and all.
+const ARGUMENTS_WORDS_MAX: usize = 768 * 1024 / 8;
+/// Nobody tells that there is room in a queue. So often is it asked, at first and at last.
+const PAUSE_MIN: Duration = Duration::from_micros(50);
+const PAUSE_MAX: Duration = Duration::from_millis(10);
+
+/// Makes the portable record and enqueues it, by the engine's policy. Counts what becomes of it, and returns whether the queue
+/// has taken it.
+pub(super) fn send(engine: &Engine, outlet: &Outlet, id: u32, level: Level, payload: &dyn Payload) -> bool {
+    if payload.is_urgent() {
+        return true; // it opens or closes a span, for a listener of rings: nobody misses it
+    }
+    let Some(entry) = busy(|_| DICTIONARY.entry(id)).flatten() else {
+        place::count_nested();
+        return false;
+    };
+    let time = Timestamp::now();
+    let mut frame = place::take_scratch();
+    let made = outlet.enter(|| write(entry, time, payload, &mut frame));
+    let call = Call { engine, outlet, entry, frame: &frame };
+    let sent = match made {
+        Some(Ok(is_cut)) => call.send().map(|taken| taken.map(|()| is_cut)),
+        Some(Err(error)) => Err(call.fail(error)),
+        None => Ok(None),
+    };
+    let counters = &outlet.counters;
+    let is_taken = matches!(sent, Ok(Some(_)));
+    match sent {
+        Ok(Some(is_cut)) => {
+            counters.taken.add_one_shared(level);
+            counters.truncated.fetch_add(is_cut.into(), Ordering::Relaxed);
+        }
+        Ok(None) => place::count_nested(),
+        Err(Lost::Dropped(reason)) => outlet.lose(level, reason, time),
+        Err(Lost::Late) => counters.late.add_one_shared(level),
+    }
+    place::keep_scratch(frame);
+    is_taken
+}
+
+/// Appends the portable record. Whether it was cut.
+fn write(
+    entry: &'static Entry<'static>,
+    time: Timestamp,
+    payload: &dyn Payload,
+    frame: &mut Vec<u8>,
+) -> Result<bool, PortableError> {
+    let (wanted, spans) = (payload.words(), payload.span_words());
+    let mut words = vec![0; wanted.min(ARGUMENTS_WORDS_MAX)];
+    let written = payload.write_cut(&mut words);
+    let truncated = wanted > words.len();
+    let (entry, arguments, stamp) =
+        (EntryOf::Process(entry), &words[spans..written], Ticker::default().stamp());
+    Record { entry, arguments, time, stamp, thread: &place::thread(), truncated, scope: None }
+        .write_portable(frame)?;
+    Ok(truncated)
+}
+
+/// A record that is ready to be enqueued.
+struct Call<'a> {
+    engine: &'a Engine,
+    outlet: &'a Outlet,
+    entry: &'static Entry<'static>,
+    frame: &'a [u8],
+}
+
+impl Call<'_> {
+    /// `None` if the call interrupts another one of its own thread.
+    fn send(&self) -> Result<Option<()>, Lost> {
+        if let Some(sent) = self.attempt() {
+            return sent;
+        }
+        if place::must_not_wait() || engine::is_in_turn() {
+            return Err(Lost::Dropped(Reason::Full));
+        }
+        let Engine { core, .. } = self.engine;
+        let choice = core.transport.shared.policies.at(self.entry.metadata.level).choice();
+        by_policy(
+            choice,
+            &core.faults,
+            |patience| self.wait(patience),
+            || Some((self.entry.metadata, self.frame.len(), (0, 0))),
+        )
+    }
+
+    /// Tries once; `None` if there is no room.
+    fn attempt(&self) -> Option<Result<Option<()>, Lost>> {
+        if !self.engine.is_open() {
+            return Some(Err(Lost::Late));
+        }
+        let Some(answer) = self.outlet.enter(|| self.outlet.put(self.frame)) else {
+            return Some(Ok(None));
+        };
+        Some(match answer {
+            Ok(()) => {
+                self.outlet.is_news(false);
+                Ok(Some(()))
+            }
+            Err(EnqueueError::Full) => return None,
+            Err(EnqueueError::Closed) => Err(Lost::Late),
+            Err(EnqueueError::Failed(error)) => Err(self.fail(error)),
+        })
+    }
+
+    /// Tries again and again until the deadline; `None` if there was no room.
+    fn wait(&self, patience: Duration) -> Option<Result<Option<()>, Lost>> {
+        let deadline = Deadline::after(patience);
+        let mut pause = PAUSE_MIN;
+        while !deadline.has_passed() {
+            nap(pause.min(deadline.left().unwrap_or(pause)));
+            pause = PAUSE_MAX.min(pause * 2);
+            let sent = self.attempt();
+            if sent.is_some() {
+                return sent;
+            }
+        }
+        None
+    }
+
+    /// The record is lost, and if that is the first of such, the error hook is told why.
+    fn fail(&self, error: impl std::fmt::Display) -> Lost {
+        let text = text_of(error);
+        if self.outlet.is_news(true) {
+            self.engine.core.faults.report(format_args!("the queue failed: {text}"));
+        }
+        Lost::Dropped(Reason::Failed)
+    }
+}
