@@ -1,0 +1,151 @@
+//! What handlers on lanes may cost the one that has none, and the callers: in a process of their own, two engines take turns.
+//!
+//! Both write a file; the second has on lanes, beside it, a handler that stands still, one that panics, and a file on a full
+//! disk. The file keeps at least 95 % of its rate, and the 99th percentile of a call is at most 1.2 times as high. A machine
+//! with other work makes of a single round what it likes, so what counts is the median of a set of rounds, and a set that
+//! fails is tried again. `cargo bench --bench lanes` tells the figures.
+
+#![allow(clippy::print_stderr, reason = "tests tell their figures")]
+
+mod support;
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use support::{Gate, LONG, each};
+use treering::handler::{File, Handler};
+use treering::{Builder, Guard, Logger, Overflow, info};
+
+const RATE_MIN: f64 = 0.95;
+const P99_MAX: f64 = 1.2;
+
+/// So many sets of so many rounds are tried.
+const SETS: usize = 12;
+const ROUNDS: usize = 9;
+/// Records of a round at full rate, and the longest that a round waits for them.
+const RECORDS: u64 = 20_000;
+const ROUND_MAX: Duration = Duration::from_millis(500);
+/// Calls of a round whose time is taken: in bursts, with pauses in which the listener comes by.
+const BURSTS: usize = 40;
+const CALLS: usize = 20;
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// An engine, and how many records were logged to it.
+struct Engine {
+    logger: Logger,
+    guard: Guard,
+    logged: u64,
+}
+
+impl Engine {
+    fn start(builder: Builder, file: File) -> Self {
+        let (logger, guard) = builder.handler(file.named("file")).start().unwrap();
+        Engine { logger, guard, logged: 0 }
+    }
+
+    fn delivered(&self) -> u64 {
+        self.guard.stats().handlers["file"].delivered
+    }
+
+    /// Waits until the file has all, or for too long.
+    fn wait(&self) {
+        let since = Instant::now();
+        while self.delivered() < self.logged && since.elapsed() < ROUND_MAX {
+            std::thread::sleep(Duration::from_micros(100));
+        }
+    }
+
+    /// Records a second that came into the file.
+    fn rate(&mut self) -> f64 {
+        let (before, since) = (self.delivered(), Instant::now());
+        for i in 0..RECORDS {
+            info!(logger: self.logger, "filled {i} of {} at {}", RECORDS, black_box(i as f64 * 0.25));
+            self.logged += 1;
+            if since.elapsed() > ROUND_MAX {
+                break;
+            }
+        }
+        self.wait();
+        (self.delivered() - before) as f64 / since.elapsed().as_secs_f64()
+    }
+
+    /// The 99th percentile of what calls took, in nanoseconds.
+    fn p99(&mut self) -> f64 {
+        let mut took = Vec::with_capacity(BURSTS * CALLS);
+        for _ in 0..BURSTS {
+            for i in 0..CALLS {
+                let since = Instant::now();
+                info!(logger: self.logger, "filled {i} of {} at {}", RECORDS, black_box(0.25));
+                took.push(since.elapsed().as_nanos() as f64);
+            }
+            self.logged += CALLS as u64;
+            std::thread::sleep(PAUSE);
+        }
+        self.wait();
+        took.sort_by(f64::total_cmp);
+        took[took.len() * 99 / 100]
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// The median of how many times as much the second engine has, by turns.
+fn ratio(engines: &mut [Engine; 2], measure: fn(&mut Engine) -> f64) -> f64 {
+    let rounds = (0..ROUNDS).map(|round| {
+        let mut measured = [0.0; 2];
+        for at in [round % 2, 1 - round % 2] {
+            measured[at] = measure(&mut engines[at]);
+        }
+        measured[1] / measured[0]
+    });
+    median(rounds.collect())
+}
+
+/// Whether a set of rounds holds, of all that are tried.
+fn holds(
+    engines: &mut [Engine; 2],
+    what: &str,
+    measure: fn(&mut Engine) -> f64,
+    is_held: fn(f64) -> bool,
+) -> bool {
+    (1..=SETS).any(|set| {
+        let ratio = ratio(engines, measure);
+        eprintln!("{what}, set {set}: {ratio:.3} of that without them");
+        is_held(ratio)
+    })
+}
+
+#[test]
+fn bad_handlers_on_lanes_cost_the_file_and_the_callers_next_to_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name| File::append(directory.path().join(name)).unwrap();
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let builder = || treering::builder().overflow(Overflow::block(LONG)).error_hook(|_| {});
+    let beside = builder()
+        .handler(each(move |_| held.pass()).named("stands still").lane())
+        .handler(each(|_| panic!("as it must")).named("panics").lane())
+        .handler(File::append("/dev/full").unwrap().named("full").lane());
+    let mut engines =
+        [Engine::start(builder(), file("alone.log")), Engine::start(beside, file("beside.log"))];
+    for engine in &mut engines {
+        engine.rate(); // pages, quarantines, a lane that is full
+        engine.rate();
+        engine.rate();
+    }
+    let rate = holds(&mut engines, "rate", Engine::rate, |ratio| ratio >= RATE_MIN);
+    let p99 = holds(&mut engines, "p99 of a call", Engine::p99, |ratio| ratio <= P99_MAX);
+    let beside = engines[1].guard.stats();
+    gate.open();
+    for Engine { guard, .. } in engines {
+        guard.stop(LONG).unwrap().assert_balanced();
+    }
+    for name in ["stands still", "panics", "full"] {
+        assert!(beside.handlers[name].failed > 0, "it did nothing wrong: {beside}");
+    }
+    assert!(rate, "the file lost more than 5 % of its rate, each time");
+    assert!(p99, "the callers paid more than a fifth, each time");
+}
