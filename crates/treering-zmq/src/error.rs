@@ -1,6 +1,8 @@
 //! The one error of everything that opens, asks or closes.
 
+use std::any::Any;
 use std::error::Error as StdError;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::{fmt, io};
 
 /// What went wrong with a socket, opaque but for the questions that its users have.
@@ -18,8 +20,13 @@ pub struct Error {
 #[derive(Debug)]
 enum Kind {
     Config(String),
-    Socket { doing: String, source: zmq::Error },
+    Socket {
+        doing: String,
+        source: zmq::Error,
+    },
     System(io::Error),
+    /// `zmq` has no name for what libzmq said, and panicked with it.
+    Unnamed(String),
     Timeout,
     Closed,
 }
@@ -32,6 +39,13 @@ impl Error {
     /// For `map_err`: what was being done when libzmq refused.
     pub(crate) fn doing(what: impl Into<String>) -> impl FnOnce(zmq::Error) -> Self {
         |source| Error { kind: Kind::Socket { doing: what.into(), source } }
+    }
+
+    /// Runs `work`, in which `zmq` is called. It panics at an error of libzmq that it has no name for, such as ENOTDIR of an
+    /// address of `ipc`: that is an error like others. (The panic hook has seen it by then.)
+    pub(crate) fn caught<R>(work: impl FnOnce() -> R) -> Result<R, Self> {
+        catch_unwind(AssertUnwindSafe(work))
+            .map_err(|panic| Error { kind: Kind::Unnamed(text_of(&*panic).to_owned()) })
     }
 
     pub(crate) fn timeout() -> Self {
@@ -64,6 +78,7 @@ impl fmt::Display for Error {
             Kind::Config(text) => f.write_str(text),
             Kind::Socket { doing, source } => write!(f, "cannot {doing}: {source}"),
             Kind::System(source) => source.fmt(f),
+            Kind::Unnamed(text) => f.write_str(text),
             Kind::Timeout => f.write_str("the time was over"),
             Kind::Closed => f.write_str("the socket is closed"),
         }
@@ -75,7 +90,7 @@ impl StdError for Error {
         match &self.kind {
             Kind::Socket { source, .. } => Some(source),
             Kind::System(source) => source.source(),
-            Kind::Config(_) | Kind::Timeout | Kind::Closed => None,
+            Kind::Config(_) | Kind::Unnamed(_) | Kind::Timeout | Kind::Closed => None,
         }
     }
 }
@@ -83,5 +98,23 @@ impl StdError for Error {
 impl From<io::Error> for Error {
     fn from(source: io::Error) -> Self {
         Error { kind: Kind::System(source) }
+    }
+}
+
+/// What a panic said.
+fn text_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref().copied()).unwrap_or("libzmq failed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_zmq_has_no_name_for_is_an_error_in_its_words() {
+        let error = Error::caught(|| zmq::Error::from_raw(20)).unwrap_err();
+        assert!(error.to_string().contains("Not a directory"), "{error}");
+        assert!(!error.is_config() && !error.is_closed());
     }
 }

@@ -40,6 +40,11 @@ pub(crate) fn endpoint(socket: &Socket) -> String {
     socket.get_last_endpoint().ok().and_then(Result::ok).unwrap_or_default()
 }
 
+/// What it is. One that `zmq` does not know, as of libzmq's drafts, is an error.
+pub(crate) fn kind(socket: &Socket) -> Result<SocketType, Error> {
+    Error::caught(|| socket.get_socket_type())?.map_err(Error::doing("ask a socket for its type"))
+}
+
 /// A number of messages, as libzmq counts them.
 pub(crate) fn count(messages: u32) -> i32 {
     i32::try_from(messages).unwrap_or(i32::MAX)

@@ -119,7 +119,7 @@ impl Receiver {
     /// # Errors
     /// [`is_config`](Error::is_config) for a socket of another type.
     pub fn over(socket: Socket) -> Result<Self, Error> {
-        let kind = socket.get_socket_type().map_err(Error::doing("ask a socket for its type"))?;
+        let kind = open::kind(&socket)?;
         if !matches!(kind, zmq::SUB | zmq::PULL) {
             return Err(Error::config(format!("a socket of type {kind:?} is no receiver")));
         }
@@ -212,7 +212,32 @@ impl Dequeue for Receiver {
             Ok(turn) => turn,
             Err(instead) => return Ok(instead),
         };
-        let inbox = &mut turn.inbox;
+        // What has come goes out in front of a failure, which the next call sees as well, or does not.
+        let before = frames.len();
+        match Error::caught(|| self.dequeue_from(&mut turn.inbox, frames, deadline)) {
+            Ok(dequeued) => dequeued,
+            Err(_) if frames.len() > before => Ok(Dequeued::Some(frames.len() - before)),
+            Err(error) => Err(DequeueError::new(error)),
+        }
+    }
+
+    fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
+        self.bell.ring();
+    }
+
+    fn wake(&self) {
+        self.bell.ring();
+    }
+}
+
+impl Receiver {
+    fn dequeue_from(
+        &self,
+        inbox: &mut Option<Inbox>,
+        frames: &mut Frames,
+        deadline: Deadline,
+    ) -> Result<Dequeued, DequeueError> {
         loop {
             let Some(open) = inbox.as_mut() else { return Ok(Dequeued::Closed) };
             // Before the socket is asked: what was there when it was closed comes out.
@@ -234,15 +259,6 @@ impl Dequeue for Receiver {
                 Err(error) => return Err(DequeueError::new(error)),
             }
         }
-    }
-
-    fn close(&self) {
-        self.is_closed.store(true, Ordering::Release);
-        self.bell.ring();
-    }
-
-    fn wake(&self) {
-        self.bell.ring();
     }
 }
 
@@ -379,7 +395,7 @@ impl ReceiverOptions {
     /// # Errors
     /// If libzmq cannot, knows no such address, or is told of topics and does not subscribe.
     pub fn bind(self, uri: &str) -> Result<Receiver, Error> {
-        self.open(Way::Bind, uri)
+        Error::caught(|| self.open(Way::Bind, uri))?
     }
 
     /// Opens it towards this address; a peer may come there later, and come back.
@@ -387,7 +403,7 @@ impl ReceiverOptions {
     /// # Errors
     /// If libzmq knows no such address, or is told of topics and does not subscribe.
     pub fn connect(self, uri: &str) -> Result<Receiver, Error> {
-        self.open(Way::Connect, uri)
+        Error::caught(|| self.open(Way::Connect, uri))?
     }
 
     fn open(self, way: Way, uri: &str) -> Result<Receiver, Error> {

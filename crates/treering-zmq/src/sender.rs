@@ -102,7 +102,7 @@ impl Sender {
     /// # Errors
     /// [`is_config`](Error::is_config) for a socket of another type.
     pub fn over(mut socket: Socket) -> Result<Self, Error> {
-        let kind = socket.get_socket_type().map_err(Error::doing("ask a socket for its type"))?;
+        let kind = open::kind(&socket)?;
         match kind {
             zmq::PUB | zmq::XPUB => open::refuse_when_full(&mut socket)?,
             zmq::PUSH => {}
@@ -168,9 +168,9 @@ impl Sender {
     pub fn is_subscribed(&self) -> Result<bool, Error> {
         let mut outbox = self.outbox();
         let open = outbox.as_mut().ok_or_else(Error::closed)?;
-        open.hear();
+        Error::caught(|| open.hear())?;
         match (open.kind, &open.topics) {
-            (zmq::PUSH, _) => Ok(open.has_room()),
+            (zmq::PUSH, _) => Error::caught(|| open.has_room()),
             (_, Some(topics)) => Ok(!topics.is_empty()),
             (_, None) => {
                 Err(Error::config("a PUB socket does not know whether anybody subscribed; an XPUB does"))
@@ -216,24 +216,28 @@ impl Enqueue for Sender {
     fn enqueue(&self, frame: &[u8]) -> Result<(), EnqueueError> {
         let mut outbox = self.outbox();
         let open = outbox.as_mut().ok_or(EnqueueError::Closed)?;
-        open.hear();
-        let mut sent = open.send(self.topic.as_deref(), frame);
-        if sent == Err(zmq::Error::EAGAIN) && open.has_room() {
-            sent = open.send(self.topic.as_deref(), frame);
-        }
+        let topic = self.topic.as_deref();
+        let sent = Error::caught(|| {
+            open.hear();
+            match open.send(topic, frame) {
+                Err(zmq::Error::EAGAIN) if open.has_room() => open.send(topic, frame),
+                sent => sent,
+            }
+        });
         let (counter, result) = match sent {
-            Ok(()) => {
+            Err(error) => (&self.failed, Err(EnqueueError::failed(error))),
+            Ok(Ok(())) => {
                 if open.topics.as_ref().is_some_and(BTreeSet::is_empty) {
                     count(&self.unheard);
                 }
                 (&self.sent, Ok(()))
             }
-            Err(zmq::Error::EAGAIN) => (&self.full, Err(EnqueueError::Full)),
-            Err(zmq::Error::ETERM) => {
+            Ok(Err(zmq::Error::EAGAIN)) => (&self.full, Err(EnqueueError::Full)),
+            Ok(Err(zmq::Error::ETERM)) => {
                 *outbox = None; // its context ends, and waits for this socket
                 (&self.failed, Err(EnqueueError::Closed))
             }
-            Err(error) => (&self.failed, Err(EnqueueError::failed(error))),
+            Ok(Err(error)) => (&self.failed, Err(EnqueueError::failed(error))),
         };
         count(counter);
         result
@@ -334,7 +338,7 @@ impl SenderOptions {
     /// # Errors
     /// If libzmq cannot, or knows no such address.
     pub fn bind(self, uri: &str) -> Result<Sender, Error> {
-        self.open(Way::Bind, uri)
+        Error::caught(|| self.open(Way::Bind, uri))?
     }
 
     /// Opens it towards this address; a peer may come there later.
@@ -342,7 +346,7 @@ impl SenderOptions {
     /// # Errors
     /// If libzmq knows no such address.
     pub fn connect(self, uri: &str) -> Result<Sender, Error> {
-        self.open(Way::Connect, uri)
+        Error::caught(|| self.open(Way::Connect, uri))?
     }
 
     fn open(self, way: Way, uri: &str) -> Result<Sender, Error> {

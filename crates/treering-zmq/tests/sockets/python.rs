@@ -195,7 +195,7 @@ fn a_topic_goes_before_the_record() {
     sender.wait_for_subscriber(LONG).unwrap();
     let (logger, guard) = engine(sender.clone());
     info!(logger: logger, "one");
-    guard.stop(LONG).unwrap();
+    guard.stop(LONG).unwrap().assert_balanced();
     assert_eq!(peer.json(1)[0]["record"]["message"], "one");
 }
 

@@ -10,7 +10,7 @@ use treering::queue::{
     Deadline, Dequeue, DequeueError, Dequeued, Enqueue, EnqueueError, Frames, conformance,
 };
 use treering::record::{Draft, Record, Timestamp};
-use treering::{Level, Listener, Prepared, info};
+use treering::{Level, Listener, Overflow, Prepared, info};
 use treering_zmq::{Receiver, ReceiverOptions, Sender};
 
 const LOOPBACK: &str = "tcp://127.0.0.1:*";
@@ -109,7 +109,40 @@ fn a_record_in_treerings_own_form_comes_as_it_was() {
     guard.stop(LONG).unwrap().assert_balanced();
     assert!(far.wait_for(1, LONG));
     assert_eq!(format!("{:#?}", far.records()), format!("{:#?}", near.records()));
-    assert!(listening.stop(LONG).unwrap().is_lossless());
+    let report = listening.stop(LONG).unwrap();
+    report.assert_balanced();
+    assert!(report.is_lossless(), "{report}");
+}
+
+#[test]
+fn an_engine_over_a_sender_waits_for_room_and_loses_nothing() {
+    const RECORDS: u64 = 20_000;
+    let receiver = Receiver::puller().high_water_mark(100).bind(LOOPBACK).unwrap();
+    let sender = Arc::new(Sender::pusher().high_water_mark(100).connect(receiver.endpoint()).unwrap());
+    let capture = Capture::new();
+    let listening = Listener::new(receiver).handler(capture.clone()).start().unwrap();
+    let builder = treering::builder().overflow(Overflow::block_forever());
+    let (logger, guard) = builder.queue(sender.clone()).start().unwrap();
+    (0..RECORDS).for_each(|number| info!(logger: logger, "{number}"));
+    let report = guard.stop(LONG).unwrap();
+    report.assert_balanced();
+    assert_eq!((report.dispatched, sender.report().sent), (RECORDS, RECORDS), "{report}");
+    sender.close(LONG).unwrap();
+    info!(logger: logger, "nobody takes it any more");
+    assert_eq!(guard.stats().late, 1);
+    assert!(capture.wait_for(RECORDS as usize, LONG));
+    listening.stop(LONG).unwrap().assert_balanced();
+    assert!(capture.records().iter().map(|record| record.message().parse::<u64>().unwrap()).eq(0..RECORDS));
+}
+
+#[test]
+fn an_error_that_zmq_has_no_name_for_is_an_error() {
+    // ENOTDIR: at which the crate `zmq` panics.
+    let uri = "ipc:///dev/null/socket";
+    let text = Sender::publisher().bind(uri).unwrap_err().to_string();
+    assert!(text.contains("Not a directory"), "{text}");
+    let text = Receiver::puller().bind(uri).unwrap_err().to_string();
+    assert!(text.contains("Not a directory"), "{text}");
 }
 
 #[test]

@@ -56,6 +56,21 @@ fn run(command: &mut Command) -> bool {
     command.stdin(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
+/// One of the crate's own examples, built as the tests are.
+pub(crate) fn example(name: &str, arguments: &[&str]) -> Command {
+    let exe = std::env::current_exe().unwrap();
+    let target = exe.ancestors().nth(3).unwrap();
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo
+        .args(["build", "--offline", "--quiet", "--profile", "test", "-p", "treering-zmq", "--example", name])
+        .arg("--target-dir")
+        .arg(target);
+    assert!(run(&mut cargo), "{name} is built");
+    let mut command = Command::new(target.join("debug/examples").join(name));
+    command.args(arguments).env_remove("RUST_LOG");
+    command
+}
+
 /// A process that runs one of the scripts in `tests/sockets/peers`. Killed when it is dropped.
 pub(crate) struct Peer {
     child: Child,
