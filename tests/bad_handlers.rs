@@ -161,6 +161,7 @@ fn a_handler_whose_thread_local_takes_its_time_does_not_hold_up_a_stop() {
     info!(logger: logger, "here");
     let start = Instant::now();
     let report = guard.stop(Duration::from_secs(1)).unwrap();
+    report.assert_balanced();
     assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
     assert!(report.is_lossless());
 }
@@ -199,7 +200,7 @@ fn an_init_while_a_thread_panics_works_and_so_does_the_next() {
         impl Drop for Inits {
             fn drop(&mut self) {
                 let guard = treering::init().unwrap();
-                guard.stop(SOON).unwrap();
+                guard.stop(SOON).unwrap().assert_balanced();
             }
         }
         std::panic::catch_unwind(|| {

@@ -205,7 +205,9 @@ fn records_that_came_through_a_queue_are_decoded_as_they_were_written() {
     let (logger, guard) =
         treering::builder().ring_capacity(1 << 20).handler(QueueHandler::new(queue.clone())).start().unwrap();
     (0..3).for_each(|_| log_everything(&logger));
-    assert!(guard.stop(SOON).unwrap().is_lossless());
+    let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
+    assert!(report.is_lossless(), "{report}");
     Listener::new(queue)
         .handler(File::append(path("text")).unwrap())
         .handler(File::append(path("binary")).unwrap().format(Binary::new()))
@@ -331,7 +333,7 @@ fn a_view_has_levels_targets_and_times() {
     warn!(logger: logger, target: "shop::db", "two");
     info!(logger: logger, target: "shop::web", "three");
     error!(logger: logger, target: "shop", "four");
-    guard.stop(SOON).unwrap();
+    guard.stop(SOON).unwrap().assert_balanced();
     let bytes = fs::read(&path).unwrap();
     let mut reader = Reader::new(bytes.as_slice());
     let mut times = Vec::new();
@@ -361,7 +363,9 @@ fn any_handler_may_have_records_packed_one_by_one() {
     let handler = each(move |record| format.format(record, &mut kept.lock().unwrap()));
     let (logger, guard) = treering::builder().handler(handler).start().unwrap();
     (0..5).for_each(|number| info!(logger: logger, number, "filled"));
-    assert!(guard.stop(SOON).unwrap().is_lossless());
+    let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
+    assert!(report.is_lossless(), "{report}");
     let bytes = bytes.lock().unwrap();
     let (lines, summary) = decoded(&bytes, Box::new(Text::new()));
     assert_eq!((lines.lines().count(), summary.frames, summary.is_whole()), (5, 5, true));

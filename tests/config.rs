@@ -201,7 +201,7 @@ fn filters_change_with_the_file() {
     fs::write(&path, "").unwrap();
     assert_eq!(config.reload(&guard, SOON).unwrap().applied, ["filter"]);
     info!(logger: logger, "wanted, as by default");
-    guard.stop(SOON).unwrap();
+    guard.stop(SOON).unwrap().assert_balanced();
     assert_eq!(capture.len(), 1);
 }
 
@@ -238,7 +238,7 @@ fn a_watched_file_counts_soon_after_it_was_written() {
             && told.ends_with("filter: 3 is no text: put it between quotes"),
         "{told}"
     );
-    guard.stop(SOON).unwrap();
+    guard.stop(SOON).unwrap().assert_balanced();
 }
 
 #[test]
@@ -248,7 +248,7 @@ fn the_process_wide_engine_is_what_a_file_says() {
     fs::write(&path, format!("[handlers.app]\nkind = 'file'\npath = {log:?}\nformat = 'logfmt'")).unwrap();
     let guard = treering::init_from(&path).unwrap();
     info!(n = 7, "configured");
-    guard.stop(SOON).unwrap();
+    guard.stop(SOON).unwrap().assert_balanced();
     let text = fs::read_to_string(&log).unwrap();
     assert!(text.ends_with("msg=configured n=7\n"), "{text}");
     let problem = treering::init_from(directory.path().join("none.toml")).unwrap_err();

@@ -99,7 +99,9 @@ fn json(call: impl FnOnce(&treering::Logger)) -> String {
     let (logger, guard) =
         treering::builder().overflow(Overflow::block(LONG)).handler(handler).start().unwrap();
     call(&logger);
-    assert!(guard.stop(SOON).unwrap().is_lossless());
+    let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
+    assert!(report.is_lossless(), "{report}");
     let line = String::from_utf8(line.lock().unwrap().clone()).unwrap();
     serde_json::from_str::<serde_json::Value>(&line).unwrap()["fields"].to_string()
 }
@@ -286,6 +288,7 @@ fn a_long_value_is_cut_where_it_is_long() {
     };
     info!(logger: logger, long);
     let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
     assert_eq!((report.truncated, report.dispatched), (1, 1));
     let text = capture.records()[0].fields()[0].1.to_string();
     assert!(text.starts_with("Long { before: 1, text: \"xxx"), "{text}");

@@ -48,7 +48,9 @@ fn log_while(file: File, meanwhile: impl FnOnce(&Logger)) -> (Vec<u64>, Report) 
         is_over.store(true, Ordering::Relaxed);
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
-    (counts, guard.stop(LONG).unwrap())
+    let report = guard.stop(LONG).unwrap();
+    report.assert_balanced();
+    (counts, report)
 }
 
 /// `app.log`, `app.log.1` and so on, the oldest first.
@@ -488,6 +490,7 @@ fn write_to_shared(rotation: Rotation, records: u64) {
         }
     }
     let report = guard.stop(LONG).unwrap();
+    report.assert_balanced();
     assert!(report.is_lossless(), "{report:#?}");
     let faults = faults.lock().unwrap();
     assert!(faults.is_empty(), "none is in the way of another: {faults:?}");
@@ -549,7 +552,7 @@ mod compression {
             assert!(begun.elapsed() < LONG, "{:?}", names());
             std::thread::sleep(Duration::from_millis(20));
         }
-        guard.stop(LONG).unwrap();
+        guard.stop(LONG).unwrap().assert_balanced();
         let lines: usize =
             names().iter().map(|name| unpacked(&directory.path().join(name)).lines().count()).sum();
         assert_eq!(lines as u64, counts.iter().sum::<u64>());
@@ -599,7 +602,7 @@ mod compression {
         support::eventually("it is idle", || policy() == IDLE);
         support::eventually("it has begun", || half.exists());
         let begun = std::time::Instant::now();
-        guard.stop(LONG).unwrap();
+        guard.stop(LONG).unwrap().assert_balanced();
         assert!(old.exists() && begun.elapsed() < support::SOON);
         support::eventually("the half file is gone", || !half.exists());
         assert_eq!(fs::metadata(&old).unwrap().len(), length);

@@ -199,7 +199,9 @@ fn when_a_flush_that_is_awaited_ends_every_record_from_before_it_has_left_the_ha
         }
     });
     assert_eq!(parcels.sent().iter().sum::<u64>(), 400);
-    assert!(guard.stop(SOON).unwrap().is_lossless());
+    let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
+    assert!(report.is_lossless(), "{report}");
     block_on(guard.flush_async()).unwrap();
 }
 
@@ -261,14 +263,14 @@ fn a_stop_in_time_ends_it_and_one_that_gives_up_does_so_with_an_error() {
     let (mut future, task) = (guard.flush_async(), Task::here());
     assert!(task.poll(&mut future).is_pending());
     gate.open();
-    guard.stop(SOON).unwrap();
+    guard.stop(SOON).unwrap().assert_balanced();
     assert_eq!(task.woken(), 1);
     assert!(matches!(task.poll(&mut future), Poll::Ready(Ok(()))));
 
     let (_logger, guard, gate) = hanging();
     let (mut future, task) = (guard.flush_async(), Task::here());
     assert!(task.poll(&mut future).is_pending());
-    guard.stop(Duration::from_millis(20)).unwrap();
+    guard.stop(Duration::from_millis(20)).unwrap().assert_balanced();
     assert_eq!(task.woken(), 1);
     let Poll::Ready(Err(error)) = task.poll(&mut future) else { panic!("it has nothing to wait for") };
     assert!(error.is_timeout(), "{error}");
@@ -286,7 +288,7 @@ fn one_that_was_done_before_a_stop_gave_up_has_no_error() {
     gate.set_open(false);
     info!(logger: logger, "hangs");
     gate.wait_for_guest();
-    guard.stop(Duration::from_millis(20)).unwrap();
+    guard.stop(Duration::from_millis(20)).unwrap().assert_balanced();
     assert!(matches!(task.poll(&mut future), Poll::Ready(Ok(()))));
     gate.open();
 }
@@ -323,6 +325,7 @@ fn a_waker_that_panics_is_told_of_and_keeps_nobody_from_being_woken() {
     eventually("the second is woken", || task.woken() > 0);
     guard.flush(SOON).unwrap();
     let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
     assert!(report.is_lossless() && report.listener_panics == 0, "{report:#?}");
     assert_eq!(*faults.lock().unwrap(), ["a task that waits for a flush panicked as it was woken: not now"]);
 }
@@ -622,14 +625,14 @@ fn wait_idle_is_not_held_up_by_records_that_fail_or_by_a_stop() {
     (0..5).for_each(|n| info!(logger: logger, "{n}"));
     guard.wait_idle(SOON).unwrap();
     assert_eq!(guard.stats().handlers["each"].failed, 5);
-    guard.stop(SOON).unwrap();
+    guard.stop(SOON).unwrap().assert_balanced();
     guard.wait_idle(Duration::ZERO).unwrap();
     assert!(treering::wait_idle(SOON).unwrap_err().is_not_running());
 
     let (_logger, guard, gate) = hanging();
     thread::scope(|scope| {
         let waits = scope.spawn(|| guard.wait_idle(LONG));
-        guard.stop(Duration::from_millis(50)).unwrap();
+        guard.stop(Duration::from_millis(50)).unwrap().assert_balanced();
         assert!(waits.join().unwrap().unwrap_err().is_timeout());
     });
     gate.open();

@@ -67,7 +67,9 @@ fn the_page_shows_what_comes_out() {
         .start()
         .unwrap();
     std::thread::Builder::new().name("main".to_owned()).spawn(move || log(&logger)).unwrap().join().unwrap();
-    assert!(guard.stop(SOON).unwrap().is_lossless());
+    let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
+    assert!(report.is_lossless(), "{report}");
 
     assert!(PAGE.contains(PATTERN));
     for format in ["text", "json", "flat", "logfmt", "pattern"] {

@@ -62,6 +62,8 @@ fn an_idle_engine_sleeps_and_is_there_at_once_for_the_next_record() {
         .collect();
     let best = *ways.iter().min().unwrap();
     assert!(best < Duration::from_millis(5), "{ways:?}");
-    assert!(guard.stop(SOON).unwrap().is_lossless());
+    let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
+    assert!(report.is_lossless(), "{report}");
     eprintln!("{:.3} % of a core, {wakes_per_second:.1} wake-ups a second, then {ways:.0?}", share * 100.0);
 }

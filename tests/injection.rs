@@ -92,6 +92,7 @@ fn nothing_that_comes_from_outside_reaches_the_file_raw() {
     info!(logger: logger, "name\u{1b}[2J\n2026-11-22T13:37:55Z INFO  app: forged" = 1, "in a field's name");
     records += 2;
     let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
     assert!(report.is_lossless());
     assert_eq!(report.submitted, records as u64);
 
@@ -132,7 +133,9 @@ fn a_small_record_makes_no_huge_line() {
     info!(logger: logger, "before {numbers:width$?} between {:>width$} after {}", "é", "all");
     info!(logger: logger, "{:.width$?}|{:>1$}|", [0.5_f64; 200], width);
     info!(logger: logger, "{:>width$}", "alone");
-    assert!(guard.stop(SOON).unwrap().is_lossless());
+    let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
+    assert!(report.is_lossless(), "{report}");
 
     let messages: Vec<_> = capture.records().iter().map(|record| record.message().to_owned()).collect();
     assert!(messages[0].starts_with("before [      "));

@@ -193,9 +193,9 @@ fn several_engines_share_a_limit_but_those_that_do_not_listen_do_not_use_it_up()
     call(&other, 3);
     call(&loud, 4);
     call(&other, 5);
-    loud_guard.stop(SOON).unwrap();
-    other_guard.stop(SOON).unwrap();
-    deaf_guard.stop(SOON).unwrap();
+    loud_guard.stop(SOON).unwrap().assert_balanced();
+    other_guard.stop(SOON).unwrap().assert_balanced();
+    deaf_guard.stop(SOON).unwrap().assert_balanced();
     assert!(quiet.is_empty());
     let said =
         |capture: &Capture| capture.records().iter().map(|r| r.message().to_owned()).collect::<Vec<_>>();

@@ -39,6 +39,7 @@ fn reports_count_what_was_suppressed_beside_their_ledgers() {
     let guard = treering::builder().handler(capture.clone()).init().unwrap();
     calls(51);
     let report = guard.stop(Duration::from_secs(20)).unwrap();
+    report.assert_balanced();
     assert_eq!((report.submitted, report.suppressed), (1, 297 + 50 + 51));
     assert_eq!(told(&capture), [50, 51], "the 201st call passed and told of the 50 before it");
 }

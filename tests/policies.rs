@@ -86,6 +86,76 @@ fn of_more_records_than_fit_each_policy_keeps_its_own_and_tells_of_all_others() 
 }
 
 #[test]
+fn of_a_single_level_each_policy_keeps_its_own_and_leaves_the_others_theirs() {
+    const MORE: u64 = 50;
+    const ALL: u64 = FIT + MORE;
+    const OTHERS: u64 = 5;
+    let sampled: Vec<u64> = (1..=86).chain((87..=ALL).step_by(10)).collect();
+    let oldest: Vec<u64> = (1..=FIT).collect();
+    let newest = (MORE + 1..=ALL).collect();
+    let refuses = || Overflow::custom(|_: &Full<'_>| Decision::Drop);
+    let cases = [
+        (Overflow::drop_newest(), refuses(), oldest.clone(), Reason::Full, Some(Reason::Policy)),
+        (Overflow::drop_oldest(), refuses(), newest, Reason::Oldest, Some(Reason::Policy)),
+        (
+            Overflow::block(Duration::from_millis(1)),
+            refuses(),
+            oldest.clone(),
+            Reason::Full,
+            Some(Reason::Policy),
+        ),
+        (Overflow::sample(10), refuses(), sampled, Reason::Sampled, None),
+        (refuses(), Overflow::drop_newest(), oldest, Reason::Policy, Some(Reason::Full)),
+    ];
+    for (policy, others, kept, reason, of_others) in cases {
+        let builder = treering::builder().overflow(others).overflow_at(Level::Info, policy.clone());
+        let paused = Paused::new(builder);
+        paused.info(1..=ALL);
+        // Of the level below, into what INFO has left.
+        (1..=OTHERS).for_each(|n| debug!(logger: paused.logger, "{}", ALL + n));
+        let lost = ALL - kept.len() as u64;
+        let mut expected = vec![(reason.as_str(), [0, 0, lost, 0, 0])];
+        let mut arrived = kept;
+        match of_others {
+            Some(reason) => expected.push((reason.as_str(), [0, 0, 0, OTHERS, 0])),
+            None => arrived.extend(ALL + 1..=ALL + OTHERS),
+        }
+        let received = paused.finish([1, 0, ALL, OTHERS, 0]);
+        assert_eq!(received.numbers[1..], arrived, "{policy:?}");
+        let mut told: Vec<_> = received.losses.iter().map(|told| (&*told.reason, told.by_level)).collect();
+        told.sort_by_key(|(_, by_level)| by_level[3]);
+        assert_eq!(told, expected, "{policy:?}");
+    }
+}
+
+#[test]
+fn who_blocks_for_ever_loses_nothing_for_all_levels_or_for_one() {
+    const ALL: u64 = 3 * FIT;
+    for builder in [
+        treering::builder().overflow(Overflow::block_forever()),
+        treering::builder().overflow_at(Level::Info, Overflow::block_forever()),
+    ] {
+        let paused = Paused::new(builder);
+        let logged = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                (1..=ALL).for_each(|n| {
+                    paused.info([n]);
+                    logged.fetch_add(1, Ordering::Relaxed);
+                });
+            });
+            eventually("it has no room", || logged.load(Ordering::Relaxed) == FIT);
+            std::thread::sleep(Duration::from_millis(20));
+            assert_eq!(logged.load(Ordering::Relaxed), FIT, "it waits");
+            paused.gate.open();
+        });
+        let received = paused.finish([1, 0, ALL, 0, 0]);
+        assert_eq!(received.numbers, (0..=ALL).collect::<Vec<_>>());
+        assert!(received.losses.is_empty());
+    }
+}
+
+#[test]
 fn drop_newest_keeps_the_oldest_records_and_tells_of_the_others() {
     let paused = Paused::new(treering::builder());
     paused.info(1..=FIT + 1_000);
@@ -623,6 +693,7 @@ fn losses_of_a_thread_that_left_are_its_own_and_not_of_the_next_one_with_its_rin
     while guard.poll().unwrap() > 0 {}
     assert_ne!(log(1), loser);
     let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
     let records = capture.records();
     let told: Vec<_> = records.iter().filter(|record| record.target() == "treering::loss").collect();
     assert_eq!(told.len(), 1, "{told:#?}");

@@ -133,7 +133,7 @@ fn a_message_that_is_set_is_shown_as_a_value_is() {
         .start()
         .unwrap();
     info!(logger: logger, "x");
-    guard.stop(LONG).unwrap();
+    guard.stop(LONG).unwrap().assert_balanced();
     let text = fs::read_to_string(&path).unwrap();
     assert_eq!((text.lines().count(), text.contains('\u{1b}')), (1, false), "{text}");
     assert!(text.contains("forged {line} "), "{text}");
@@ -314,7 +314,7 @@ fn facts_of_the_process_and_the_host_are_fields() {
         .start()
         .unwrap();
     info!(logger: logger, "x");
-    guard.stop(LONG).unwrap();
+    guard.stop(LONG).unwrap().assert_balanced();
     let record = &capture.records()[0];
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
     assert_eq!(says(record, "process.pid"), Some(std::process::id().to_string()));

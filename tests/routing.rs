@@ -258,6 +258,7 @@ fn a_closure_may_remember_and_a_boxed_handler_is_a_handler() {
     let (logger, guard) = treering::builder().handler(boxed.filter(every_third)).start().unwrap();
     (0..9_u64).for_each(|n| info!(logger: logger, "{n}"));
     let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
     assert_eq!(report.handlers["capture"].delivered, 3);
     assert_eq!(numbers(&capture), [2, 5, 8]);
 }
@@ -574,6 +575,7 @@ fn a_stop_whose_deadline_passes_releases_who_waits_for_a_change() {
         let waits = scope.spawn(|| guard.handlers().add(Capture::new(), LONG));
         thread::sleep(Duration::from_millis(20));
         let report = guard.stop(Duration::from_millis(20)).unwrap();
+        report.assert_balanced();
         let error = waits.join().unwrap().unwrap_err();
         assert!(error.is_timeout() || error.is_not_running(), "{error}");
         assert_eq!(report.handlers["each"].in_flight, 1);
@@ -595,6 +597,7 @@ fn a_handler_that_asks_gets_an_error_and_nothing_changes() {
     slot.set(logger.clone()).unwrap();
     info!(logger: logger, "{}", 0_u64);
     let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
     let errors = errors.lock().unwrap();
     assert_eq!(errors.len(), 2);
     assert!(errors.iter().all(treering::Error::is_on_listener_thread), "{errors:?}");
@@ -621,7 +624,7 @@ fn without_a_thread_the_caller_makes_the_change() {
 fn after_the_stop_there_is_nothing_to_change() {
     let diary = Diary::default();
     let (_logger, guard) = treering::builder().start().unwrap();
-    guard.stop(SOON).unwrap();
+    guard.stop(SOON).unwrap().assert_balanced();
     let error = guard.handlers().add(Probe::new("late", &diary), SOON).unwrap_err();
     assert!(error.is_not_running(), "{error}");
     assert_eq!(*diary.lock().unwrap(), ["late dropped"]);

@@ -34,6 +34,7 @@ impl Handler for WholeBatch {
 fn stop_in_vain(guard: &Guard) -> treering::Report {
     let start = Instant::now();
     let report = guard.stop(Duration::from_millis(200)).unwrap();
+    report.assert_balanced();
     let took = start.elapsed();
     assert!(took >= Duration::from_millis(200), "{took:?}: nothing hung");
     assert!(took < Duration::from_millis(300), "{took:?}");
@@ -478,7 +479,9 @@ fn a_flush_whose_deadline_passes_says_so_and_one_after_the_stop_has_nothing_to_w
     assert!((50..250).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
     gate.open();
     guard.flush(SOON).unwrap();
-    assert!(guard.stop(SOON).unwrap().is_lossless());
+    let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
+    assert!(report.is_lossless(), "{report}");
     guard.flush(Duration::ZERO).unwrap();
 }
 
@@ -546,6 +549,7 @@ fn an_engine_without_a_thread_flushes_and_stops_on_the_thread_that_asks() {
     assert_eq!(capture.len(), 1);
     info!(logger: logger, "stopped");
     let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
     assert!(report.is_lossless());
     assert_eq!(capture.len(), 2);
 }

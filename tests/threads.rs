@@ -217,6 +217,7 @@ fn a_thread_that_registers_twice_has_one_ring() {
         info!(logger: logger, "here");
     }
     let report = guard.stop(LONG).unwrap();
+    report.assert_balanced();
     assert_eq!((report.rings, report.submitted), (1, 3));
 }
 
@@ -248,6 +249,7 @@ fn an_engine_that_the_system_refuses_a_thread_is_an_error_and_leaves_nothing_beh
         call();
         assert_eq!(evaluated.get(), 1);
         let report = guard.stop(SOON).unwrap();
+        report.assert_balanced();
         assert!(report.is_lossless() && report.submitted == 1, "{report:#?}");
     });
     if let Some(output) = child {
