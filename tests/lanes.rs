@@ -165,6 +165,27 @@ fn what_finds_no_room_is_counted_and_the_handler_is_told() {
 }
 
 #[test]
+fn on_drop_hears_of_each_loss_that_a_handler_on_a_lane_is_told_of() {
+    let (handler, received) = receiver(Duration::from_micros(20), None);
+    let hooked = Arc::<Mutex<Vec<u64>>>::default();
+    let losses = hooked.clone();
+    let builder = lossless().on_drop(move |loss| losses.lock().unwrap().push(loss.records));
+    let (logger, guard) = start(builder.handler(handler.lane_with(LaneOptions::new().capacity(1000))));
+    for n in 0..5000_u64 {
+        info!(logger: logger, "{n}");
+        if n % 500 == 0 {
+            guard.flush(SOON).unwrap(); // so that there is room now and then
+        }
+    }
+    let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
+    let (each, hooked) = (&report.handlers["each"], hooked.lock().unwrap());
+    assert!(hooked.len() > 1, "{each}");
+    assert_eq!((hooked.len() as u64, hooked.iter().sum()), (each.offered - 5000, each.overflowed));
+    assert_eq!(received.lock().unwrap().lost_in_lane[2], each.overflowed);
+}
+
+#[test]
 fn a_loss_is_told_when_there_is_room_again_though_nobody_logs() {
     let gate = Gate::closed();
     let (handler, received) = receiver(Duration::ZERO, Some(gate.clone()));
