@@ -12,8 +12,8 @@
 use std::cell::Cell;
 use std::hint::{black_box, spin_loop};
 use std::ptr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -33,19 +33,25 @@ thread_local! {
     static RING: Cell<*mut Producer<u64>> = const { Cell::new(ptr::null_mut()) };
 }
 
-/// A log call at the floor, on the thread that started a [`Floor`]. Returns whether there was room.
+/// A log call at the floor, on a thread that has entered a [`Floor`]. Returns whether there was room.
 #[inline(always)]
 pub(crate) fn log(a: u64, b: u64, c: f64) -> bool {
+    put([5 | 7 << 32, 0, a, b, c.to_bits()])
+}
+
+/// The same of a record whose second word is to be the stamp.
+#[inline(always)]
+pub(crate) fn put<const WORDS: usize>(mut record: [u64; WORDS]) -> bool {
     let ring = RING.get();
     if ring.is_null() {
         return false;
     }
-    // SAFETY: not null, so it came from `Floor::start` on this thread, which frees it when it is dropped, there.
+    // SAFETY: not null, so it came from `Floor::enter` on this thread, which never frees it.
     let ring = unsafe { &mut *ring };
-    let Ok(mut chunk) = ring.write_chunk_uninit(RECORD_WORDS) else { return false };
-    let record = [5 | 7 << 32, clock::stamp(), a, b, c.to_bits()];
+    let Ok(mut chunk) = ring.write_chunk_uninit(WORDS) else { return false };
+    record[1] = clock::stamp();
     let (first, second) = chunk.as_mut_slices();
-    match first.first_chunk_mut::<RECORD_WORDS>() {
+    match first.first_chunk_mut::<WORDS>() {
         Some(to) => to.iter_mut().zip(record).for_each(|(to, word)| _ = to.write(word)),
         None => first.iter_mut().chain(second).zip(record).for_each(|(to, word)| _ = to.write(word)),
     }
@@ -54,39 +60,48 @@ pub(crate) fn log(a: u64, b: u64, c: f64) -> bool {
     true
 }
 
-/// The floor's consumer, and the calling thread's ring.
+/// The floor's consumer.
 #[derive(Debug)]
 pub(crate) struct Floor {
-    /// Records that were drained.
+    /// Records of three numbers that were drained.
     pub(crate) drained: Arc<AtomicU64>,
-    stop: Arc<AtomicBool>,
+    shared: Arc<Shared>,
     consumer: Option<JoinHandle<()>>,
-    ring: *mut Producer<u64>,
+}
+
+#[derive(Default, Debug)]
+struct Shared {
+    stop: AtomicBool,
+    rings: Mutex<Vec<Consumer<u64>>>,
 }
 
 impl Floor {
-    /// Gives the calling thread its ring.
+    /// With a ring for the calling thread.
     pub(crate) fn start() -> Self {
+        let (drained, shared) = (Arc::new(AtomicU64::new(0)), Arc::<Shared>::default());
+        let consumer = thread::spawn({
+            let (drained, shared) = (drained.clone(), shared.clone());
+            move || drain(&shared, &drained)
+        });
+        let floor = Floor { drained, shared, consumer: Some(consumer) };
+        floor.enter();
+        floor
+    }
+
+    /// Gives the calling thread a ring. It is leaked: whatever the thread does later, its pointer is good.
+    pub(crate) fn enter(&self) {
         let (mut producer, mut consumer) = RingBuffer::<u64>::new(RING_WORDS);
         touch(&mut producer, &mut consumer);
-        let (drained, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
-        let consumer = thread::spawn({
-            let (drained, stop) = (drained.clone(), stop.clone());
-            move || drain(consumer, &drained, &stop)
-        });
-        let ring = Box::into_raw(Box::new(producer));
-        RING.set(ring);
-        Floor { drained, stop, consumer: Some(consumer), ring }
+        self.shared.rings.lock().expect("nobody panics in here").push(consumer);
+        RING.set(Box::into_raw(Box::new(producer)));
     }
 }
 
 impl Drop for Floor {
     fn drop(&mut self) {
         RING.set(ptr::null_mut());
-        self.stop.store(true, Ordering::Release);
+        self.shared.stop.store(true, Ordering::Release);
         self.consumer.take().map(JoinHandle::join);
-        // SAFETY: it came from a box in `start`, and the thread-local does not name it any more.
-        drop(unsafe { Box::from_raw(self.ring) });
     }
 }
 
@@ -100,17 +115,13 @@ fn touch(producer: &mut Producer<u64>, consumer: &mut Consumer<u64>) {
     }
 }
 
-fn drain(mut ring: Consumer<u64>, drained: &AtomicU64, stop: &AtomicBool) {
+fn drain(shared: &Shared, drained: &AtomicU64) {
     let (mut last_record, mut nap) = (Instant::now(), NAP_MIN);
-    while !stop.load(Ordering::Acquire) {
-        let words = ring.slots();
-        if let Ok(chunk) = ring.read_chunk(words)
-            && words > 0
-        {
-            let (first, second) = chunk.as_slices();
-            black_box(first.iter().chain(second).copied().fold(0, u64::wrapping_add));
-            chunk.commit_all();
-            drained.fetch_add((words / RECORD_WORDS) as u64, Ordering::Release);
+    while !shared.stop.load(Ordering::Acquire) {
+        let words =
+            shared.rings.lock().expect("nobody panics in here").iter_mut().map(drain_one).sum::<u64>();
+        if words > 0 {
+            drained.fetch_add(words / RECORD_WORDS as u64, Ordering::Release);
             (last_record, nap) = (Instant::now(), NAP_MIN);
         }
         if last_record.elapsed() < SPIN_MAX {
@@ -123,4 +134,18 @@ fn drain(mut ring: Consumer<u64>, drained: &AtomicU64, stop: &AtomicBool) {
             nap = NAP_MAX.min(nap * 2);
         }
     }
+}
+
+/// Returns how many words there were.
+fn drain_one(ring: &mut Consumer<u64>) -> u64 {
+    let words = ring.slots();
+    if words == 0 {
+        return 0;
+    }
+    if let Ok(chunk) = ring.read_chunk(words) {
+        let (first, second) = chunk.as_slices();
+        black_box(first.iter().chain(second).copied().fold(0, u64::wrapping_add));
+        chunk.commit_all();
+    }
+    words as u64
 }
