@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "not every test uses all of it")]
 
+pub(crate) mod budget;
 pub(crate) mod ledger;
 
 use std::process::{Command, Output};
@@ -116,10 +117,14 @@ pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// Says what this run did not try. Past the harness, which shows what a test prints only if it fails.
+/// Says what this run did not try.
 pub(crate) fn not_tried(what: &str) {
-    let line = format!("not tried: {what}\n");
-    std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).unwrap();
+    tell(&format!("not tried: {what}"));
+}
+
+/// A line on stderr, past the harness, which shows what a test prints only if it fails.
+fn tell(line: &str) {
+    std::io::Write::write_all(&mut std::io::stderr(), format!("{line}\n").as_bytes()).unwrap();
 }
 
 /// What is set in a process that [`in_child`] starts: the test's name.

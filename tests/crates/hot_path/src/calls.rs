@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use treering::{Encode, Logger, debug, info};
 
+use crate::common::floor;
+
 /// The call of the budget.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -29,12 +31,30 @@ pub fn counted_plain(calls: u64) {
     }
 }
 
+/// The same with one number.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn counted_one(calls: u64) {
+    for call in 0..calls {
+        info!("{}", call);
+    }
+}
+
 /// The same with a string.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn counted_text(calls: u64, text: &str) {
     for _ in 0..calls {
         info!("{}", text);
+    }
+}
+
+/// The same with four fields, one of them a string of forty bytes.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn counted_fields(calls: u64, path: &str) {
+    for call in 0..calls {
+        info!(id = call, method = "GET", path, status = 200_u16, "request");
     }
 }
 
@@ -53,6 +73,15 @@ pub fn counted_disabled(calls: u64, b: u64, c: f64) {
 pub fn counted_named(logger: &Logger, calls: u64, b: u64, c: f64) {
     for call in 0..calls {
         info!(logger: logger, "{} {} {}", call, b, c);
+    }
+}
+
+/// Three numbers into a bare ring.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn counted_floor(calls: u64, b: u64, c: f64) {
+    for call in 0..calls {
+        floor::log(call, b, c);
     }
 }
 

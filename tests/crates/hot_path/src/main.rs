@@ -8,6 +8,8 @@
 //! ```
 
 mod calls;
+#[path = "../../../../benches/common/mod.rs"]
+mod common;
 mod sealed;
 
 use treering::{Guard, Wait, handler};
@@ -33,16 +35,22 @@ fn start(wait: Wait) -> Guard {
 
 /// Without a listener's thread: callgrind counts the instructions of all threads together.
 fn count(calls: u64) {
+    const TEXT: &str = "forty bytes: 0123456789 0123456789 01234";
     let guard = start(Wait::Manual);
     calls::three(1, 2, 3.0);
     calls::counted(calls, 7, 12.5);
     calls::counted_plain(calls);
-    calls::counted_text(calls, "forty bytes: 0123456789 0123456789 01234");
+    calls::counted_one(calls);
+    calls::counted_text(calls, TEXT);
+    calls::counted_fields(calls, TEXT);
     calls::counted_disabled(calls, 7, 12.5);
     let report = guard.stats();
-    assert_eq!((report.submitted, report.dropped), (3 * calls + 1, 0), "{report}");
+    assert_eq!((report.submitted, report.dropped), (5 * calls + 1, 0), "{report}");
     let instance = treering::builder().ring_capacity(1 << 20).wait(Wait::Manual);
     let (logger, guard) = instance.handler(handler::Capture::new()).start().expect("a second engine starts");
     calls::counted_named(&logger, calls, 7, 12.5);
     assert_eq!(guard.stats().submitted, calls);
+    let floor = common::floor::Floor::start();
+    calls::counted_floor(calls, 7, 12.5);
+    drop(floor);
 }
