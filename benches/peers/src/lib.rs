@@ -13,6 +13,7 @@ pub mod external;
 pub mod job;
 pub mod peer;
 pub mod plan;
+mod quiet;
 pub mod report;
 pub mod results;
 pub mod runner;

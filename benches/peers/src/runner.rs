@@ -16,6 +16,7 @@ use crate::external::Program;
 use crate::job::{Job, Kind, Shape};
 use crate::peer;
 use crate::plan::{Amount, CURVES, Case, Watch, Who, cases};
+use crate::quiet::{Quiet, processor_time};
 use crate::results::{Machine, Results, Run, quantile};
 
 /// What the user asked for.
@@ -38,7 +39,7 @@ pub const SCALING: &str = "treering, alone";
 
 pub fn run(options: &Options) -> Result<Results, String> {
     let began = Instant::now();
-    let machine = Machine::here();
+    let (mut machine, quiet) = (Machine::here(), Quiet::begin());
     let scratch = Scratch::new()?;
     let (mut programs, mut absent) = (Vec::new(), Vec::new());
     let mut add = |name: &str, program: Result<Program, String>| match program {
@@ -91,6 +92,8 @@ pub fn run(options: &Options) -> Result<Results, String> {
             }
         }
     }
+    let noise = quiet.end();
+    (machine.others, machine.stolen) = (noise.others, noise.stolen);
     let peers = programs.into_iter().map(|(name, program)| (name, program.version)).collect();
     let command = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
     let (rounds, seconds) = (options.rounds, began.elapsed().as_secs_f64());
@@ -224,8 +227,7 @@ fn wait(child: &Child) -> (std::process::ExitStatus, Duration) {
     let mut used: libc::rusage = unsafe { std::mem::zeroed() };
     // SAFETY: both pointers are to values of our own; the child was not waited for yet.
     unsafe { libc::wait4(child.id() as libc::pid_t, &raw mut status, 0, &raw mut used) };
-    let time = |time: libc::timeval| Duration::new(time.tv_sec as u64, time.tv_usec as u32 * 1_000);
-    (std::process::ExitStatus::from_raw(status), time(used.ru_utime) + time(used.ru_stime))
+    (std::process::ExitStatus::from_raw(status), processor_time(&used))
 }
 
 /// Reads the file while it grows: nanoseconds from each call to the moment its line can be read.

@@ -3,12 +3,11 @@
 //!
 //! It takes the arguments of a job, in which `bytes` is the number of fields or of callsites.
 
-mod calls;
-
 use std::path::Path;
 
 use treering_peers::job::{Full, Job, Shape};
 use treering_peers::peer::{Peer, Said};
+use treering_peers_calls as calls;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -35,7 +34,7 @@ impl Peer for Alone {
 
     #[inline(always)]
     fn numbers(&self, a: u64, _: u64, _: f64) {
-        calls::SITES.as_flattened().as_flattened().as_flattened()[a as usize % self.many](a);
+        calls::sites()[a as usize % self.many](a);
     }
 
     #[inline(always)]

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::plot;
-use crate::results::{Results, Spread};
+use crate::results::{Machine, Results, Spread};
 
 /// A figure as a column.
 struct Column {
@@ -39,7 +39,8 @@ const OVERLOAD: &[Column] = &[
     column("offered", "offered", whole),
     column("lines in the file", "lines", whole),
     column("says it lost", "said_lost", whole),
-    column("lost without a word", "unaccounted", whole),
+    column("the difference", "unaccounted", whole),
+    column("million lines/s", "lines_per_second", millions),
     column("peak memory", "peak_kib", memory),
 ];
 const DELAY: &[Column] = &[column("p50", "delay_p50", time), column("p99", "delay_p99", time)];
@@ -122,7 +123,9 @@ const SECTIONS: &[Section] = &[
     Section {
         case: "sparse_1ms",
         title: "A call each millisecond",
-        about: "The thread sleeps in between, so the processor may, too.",
+        about: "The thread sleeps in between, so the processor may, too. After a record treering's listener looks for more \
+                for 100 ms, with naps of up to a millisecond, before it parks: callers wake nobody, and that is its processor \
+                time.",
         columns: SINGLE,
         better: Better::Less,
         also: &[("the processor time of the process", "cpu_ns_per_record")],
@@ -130,7 +133,8 @@ const SECTIONS: &[Section] = &[
     Section {
         case: "sparse_200ms",
         title: "A call each 200 ms",
-        about: "Long enough that treering's listener parks: the call wakes it, which is a system call.",
+        about: "Long enough that treering's listener parks: the call wakes it, which is a system call. inqjet's caller wakes \
+                nobody, its thread looks each 5 ms.",
         columns: SINGLE,
         better: Better::Less,
         also: &[("the processor time of the process", "cpu_ns_per_record")],
@@ -139,7 +143,8 @@ const SECTIONS: &[Section] = &[
         case: "throughput_1",
         title: "To the last byte in the file, one thread",
         about: "From the first call until the logger has ended; calls wait for room. Each line is counted. Python makes a \
-                twentieth of the calls.",
+                twentieth of the calls. Who waits for room and misses lines all the same gave up at the end: the guard of \
+                `tracing-appender` waits for its thread for a second, and says nothing.",
         columns: THROUGHPUT,
         better: Better::More,
         also: &[],
@@ -156,7 +161,9 @@ const SECTIONS: &[Section] = &[
         case: "overload",
         title: "More than can be written",
         about: "Two threads that call without a pause, and a logger set up to lose what finds no room (log4rs cannot: it \
-                writes in the call). What counts is the fourth column. Who says nothing a program could read has no third.",
+                writes in the call). The difference is what was offered, less the lines, less what the logger says it lost: \
+                above zero it was lost without a word, below zero the logger says more than it lost. Who says nothing a \
+                program could read has no third figure. A logger whose calls are faster offers more a second, and loses more.",
         columns: OVERLOAD,
         better: Better::Less,
         also: &[],
@@ -165,7 +172,8 @@ const SECTIONS: &[Section] = &[
         case: "delay",
         title: "From the call to the file",
         about: "A call each 5 ms, whose argument is its time; a reader that never sleeps looks when its line can be read. \
-                treering trades this for the caller's time: its listener sleeps 50 µs and more between two looks.",
+                treering trades this for the caller's time: its listener sleeps 50 µs and more between two looks. spdlog and \
+                spdlog-rs keep lines in a buffer until it is full, slog writes each as several pieces.",
         columns: DELAY,
         better: Better::Less,
         also: &[],
@@ -189,8 +197,9 @@ const SECTIONS: &[Section] = &[
     },
 ];
 
-/// A difference below this is not told of as a win.
+/// Smaller differences are not told of as wins: as a ratio, and in the figure's unit.
 const RATIO_MIN: f64 = 1.02;
+const DIFFERENCE_MIN: f64 = 1.0;
 
 /// The whole page.
 pub fn page(results: &Results) -> String {
@@ -213,15 +222,7 @@ pub fn page(results: &Results) -> String {
         results.rounds,
         results.seconds / 60.0,
         results.command,
-        if machine.load > 0.5 {
-            format!(
-                " **The machine was busy with other work** (load average {:.1} before the first run): times are too long, and \
-                 only ratios say something.",
-                machine.load
-            )
-        } else {
-            String::new()
-        }
+        noise(machine)
     );
     let _ = writeln!(page, "## Where a peer wins\n\n{}", wins(results));
     page.push_str(READING);
@@ -241,6 +242,22 @@ pub fn page(results: &Results) -> String {
         let _ = writeln!(page, "![{}](pictures/{}.svg)\n\n{}\n", curve.title, curve.name, curve.bends);
     }
     page
+}
+
+/// A share of the machine above which it was not ours.
+const NOISE_MAX: f64 = 0.05;
+
+fn noise(machine: &Machine) -> String {
+    let percent = |share: f64| format!("{:.0} %", share * 100.0);
+    let shares = format!(
+        " Meanwhile other processes used {} of its processor time, and the host {}.",
+        percent(machine.others),
+        percent(machine.stolen)
+    );
+    if machine.others + machine.stolen < NOISE_MAX {
+        return shares;
+    }
+    shares + " **It was busy: times are too long and scatter, and only large ratios say something.**"
 }
 
 const READING: &str = "\
@@ -284,38 +301,49 @@ fn wins(results: &Results) -> String {
     for section in SECTIONS.iter().filter(|section| section.case != "overload") {
         let first = (section.columns[0].title, section.columns[0].figure);
         for (words, figure) in std::iter::once(&first).chain(section.also) {
-            for (peer, _) in results.peers.iter().filter(|(peer, _)| is_a_peer(peer)) {
-                let Some(ratio) = results.ratio(section.case, peer, "treering", figure) else { continue };
-                let is_better = match section.better {
-                    Better::Less => ratio.high < 1.0 / RATIO_MIN,
-                    Better::More => ratio.low > RATIO_MIN,
-                };
-                if is_better {
-                    let _ = writeln!(
-                        lines,
-                        "- **{peer}**, {}, {words}: {} × treering's.",
-                        lower_case(section.title),
-                        show_ratio(ratio)
-                    );
-                }
+            let winners = winners(results, section, figure);
+            if !winners.is_empty() {
+                let _ = writeln!(lines, "- {}, {words}, in units of treering's: {winners}.", section.title);
             }
         }
     }
     if lines.is_empty() { "Nowhere in this run.\n".into() } else { lines }
 }
 
+/// Who is better than treering, the best first, with the ratios.
+fn winners(results: &Results, section: &Section, figure: &str) -> String {
+    let peers = results.peers.iter().filter(|(peer, _)| is_a_peer(peer));
+    let mut winners: Vec<_> =
+        peers.filter_map(|(peer, _)| Some((peer, win(results, section, peer, figure)?))).collect();
+    winners.sort_by(|(_, a), (_, b)| a.middle.total_cmp(&b.middle));
+    if section.better == Better::More {
+        winners.reverse();
+    }
+    let all: Vec<_> =
+        winners.iter().map(|(peer, ratio)| format!("**{peer}** {}", show_ratio(*ratio))).collect();
+    all.join(", ")
+}
+
+/// The ratio of a peer's figure to treering's, if it is better.
+fn win(results: &Results, section: &Section, peer: &str, figure: &str) -> Option<Spread> {
+    let ratio = results.ratio(section.case, peer, "treering", figure)?;
+    let middle = |name| results.spread(section.case, name, figure).map(|spread| spread.middle);
+    let difference = (middle("treering")? - middle(peer)?).abs();
+    let is_better = match section.better {
+        Better::Less => ratio.high < 1.0 / RATIO_MIN,
+        Better::More => ratio.low > RATIO_MIN,
+    };
+    (is_better && difference >= DIFFERENCE_MIN).then_some(ratio)
+}
+
 fn is_a_peer(name: &str) -> bool {
     !["treering", "floor", crate::runner::SCALING].contains(&name)
 }
 
-fn lower_case(title: &str) -> String {
-    let mut chars = title.chars();
-    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
-}
-
 /// The table of a section, the best first; empty if nobody ran it.
 fn rows(results: &Results, section: &Section) -> String {
-    let key = section.columns[0].figure;
+    let compares = section.case != "overload";
+    let key = if compares { section.columns[0].figure } else { "unaccounted" };
     let mut peers: Vec<_> = results.peers.iter().map(|(peer, _)| peer.as_str()).collect();
     peers.retain(|peer| {
         section.columns.iter().any(|column| results.spread(section.case, peer, column.figure).is_some())
@@ -323,13 +351,13 @@ fn rows(results: &Results, section: &Section) -> String {
     if peers.is_empty() {
         return String::new();
     }
-    let middle =
-        |peer: &&str| results.spread(section.case, peer, key).map_or(f64::INFINITY, |spread| spread.middle);
+    let middle = |peer: &&str| {
+        results.spread(section.case, peer, key).map_or(f64::INFINITY, |spread| spread.middle.abs())
+    };
     peers.sort_by(|a, b| middle(a).total_cmp(&middle(b)));
     if section.better == Better::More {
         peers.reverse();
     }
-    let compares = section.case != "overload";
     let mut table = String::from("| logger |");
     section.columns.iter().for_each(|column| _ = write!(table, " {} |", column.title));
     table.push_str(if compares { " × treering |\n|---|" } else { "\n|---|" });
@@ -362,7 +390,8 @@ fn digits(value: f64) -> String {
     match value.abs() {
         v if v >= 100.0 => thousands(value),
         v if v >= 10.0 => format!("{value:.1}"),
-        _ => format!("{value:.2}"),
+        v if v >= 0.1 || v == 0.0 => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
     }
 }
 
@@ -426,10 +455,12 @@ mod tests {
         let lines: Vec<_> = wins.lines().collect();
         assert_eq!(lines.len(), 2, "{wins}");
         assert!(
-            lines[0].starts_with("- **ftlog**, a call in a burst") && lines[0].contains("0.50 × treering's")
+            lines[0].starts_with("- A call in a burst") && lines[0].ends_with(": **ftlog** 0.50."),
+            "{wins}"
         );
         assert!(
-            lines[1].starts_with("- **tracing**, to the last byte") && lines[1].contains("1.50 × treering's")
+            lines[1].starts_with("- To the last byte") && lines[1].ends_with(": **tracing** 1.50."),
+            "{wins}"
         );
     }
 

@@ -1,4 +1,4 @@
-//! The calls themselves.
+//! Calls with many fields, and ten thousand callsites.
 
 use treering::info;
 
@@ -18,7 +18,13 @@ macro_rules! site {
 
 /// Ten thousand of them.
 #[rustfmt::skip]
-pub static SITES: [[[[fn(u64); 10]; 10]; 10]; 10] = ten!(ten!(ten!(ten!(site!()))));
+static SITES: [[[[fn(u64); 10]; 10]; 10]; 10] = ten!(ten!(ten!(ten!(site!()))));
+
+/// All of them.
+#[inline(always)]
+pub fn sites() -> &'static [fn(u64)] {
+    SITES.as_flattened().as_flattened().as_flattened()
+}
 
 /// A call with so many fields.
 #[inline(always)]
