@@ -2,6 +2,8 @@
 //!
 //! `TREERING_BUDGET=write` shows old and new, and writes what is seen; limits are changed by hand.
 
+#![allow(clippy::print_stdout, reason = "figures beside their budgets")]
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/budget.txt");

@@ -11,11 +11,11 @@ text { font: 12px system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-seri
 .title { font-weight: 600; font-size: 14px } .dim { fill: #656d76 } .right { text-anchor: end } .middle { text-anchor: middle }
 .ground { fill: #f6f8fa } .grid { stroke: #d0d7de } .range { stroke: #8c959f; stroke-width: 3; stroke-linecap: round; fill: none }
 .rest { fill: #8c959f } .ours { fill: #1a7f37 } .a { stroke: #1a7f37 } .b { stroke: #8250df } .c { stroke: #bc4c00 }
-.line { fill: none; stroke-width: 2 } .band { opacity: 0.15; stroke: none } .fa { fill: #1a7f37 } .fb { fill: #8250df } .fc { fill: #bc4c00 }
+.line { fill: none; stroke-width: 2 } .band { opacity: 0.15; stroke: none } text.fa, .fa { fill: #1a7f37 } text.fb, .fb { fill: #8250df } text.fc, .fc { fill: #bc4c00 }
 @media (prefers-color-scheme: dark) {
 text { fill: #e6edf3 } .dim { fill: #8b949e } .ground { fill: #161b22 } .grid { stroke: #30363d } .range { stroke: #6e7681 }
 .rest { fill: #6e7681 } .ours { fill: #56d364 } .a { stroke: #56d364 } .b { stroke: #d2a8ff } .c { stroke: #ffa657 }
-.fa { fill: #56d364 } .fb { fill: #d2a8ff } .fc { fill: #ffa657 }
+text.fa, .fa { fill: #56d364 } text.fb, .fb { fill: #d2a8ff } text.fc, .fc { fill: #ffa657 }
 }
 ";
 
@@ -55,25 +55,31 @@ pub const CURVES: [Curve; 4] = [
         title: "Time of a call against the callsites that take turns",
         prefix: "callsites_",
         axis: "callsites",
-        bends: "A callsite is some 90 bytes of code and a static with its gate: from a thousand on, their turns find code and \
-                gates no more in the caches nearest to the core.",
+        bends: "The bend is where a burst of 20 calls meets no callsite twice: from there on each call fetches its code (some \
+                90 bytes) and its gate from wherever 2 ms of other work have left them, instead of finding what the call \
+                before has just used.",
     },
     Curve {
         name: "scaling-fields",
         title: "Time of a call against its fields",
         prefix: "fields_",
         axis: "fields of one integer",
-        bends: "A field is a word to write; names are not copied. The line rises with the cache lines that a record covers.",
+        bends: "A field of one integer is a word to store, and names are not copied, so there is little to see; what rises, \
+                rises with the cache lines that a record covers: eight fields each.",
     },
     Curve {
         name: "scaling-message",
         title: "Time of a call against the length of its string",
         prefix: "message_",
         axis: "bytes",
-        bends: "Below a cache line or two the string hides behind the rest of the call; above, it is `memcpy`, into a ring that \
-                from some KiB a message on is larger than the first cache.",
+        bends: "Up to a few cache lines the string hides behind the rest of the call; above, it is `memcpy` into a ring that \
+                is no more in the caches nearest to the core, and the time grows with the length. The ring holds sixteen \
+                messages where its 128 KiB would not.",
     },
 ];
+
+/// Of lines, as classes of the style.
+const COLOURS: [&str; 3] = ["a", "b", "c"];
 
 /// All pictures for which there are results.
 pub fn pictures(results: &Results) -> Vec<(&'static str, String)> {
@@ -259,21 +265,23 @@ fn curve(results: &Results, curve: &Curve) -> Option<String> {
         bottom + 36.0,
         curve.axis
     );
-    for ((peer, line), colour) in lines.iter().zip(["a", "b", "c"]) {
+    for ((_, line), colour) in lines.iter().zip(COLOURS) {
         let place = |x: f64, y: f64| format!("{:.1} {:.1}", horizontal.place(shift(x)), vertical.place(y));
         let path = |points: Vec<String>| format!("M{}", points.join("L"));
         let middle = path(line.iter().map(|(x, spread)| place(*x, spread.middle)).collect());
         let there = line.iter().map(|(x, spread)| place(*x, spread.high));
         let back = line.iter().rev().map(|(x, spread)| place(*x, spread.low));
         let band = path(there.chain(back).collect());
-        let (last_x, last) = line[line.len() - 1];
         let _ = writeln!(
             body,
-            "<path class=\"band f{colour}\" d=\"{band}Z\"/><path class=\"line {colour}\" d=\"{middle}\"/>\
-             <text x=\"{:.1}\" y=\"{:.1}\" class=\"right f{colour}\">{peer}</text>",
-            horizontal.place(shift(last_x)),
-            vertical.place(last.middle) - 8.0
+            "<path class=\"band f{colour}\" d=\"{band}Z\"/><path class=\"line {colour}\" d=\"{middle}\"/>"
         );
+    }
+    // Below the axis, where no line runs.
+    for (at, ((peer, _), colour)) in lines.iter().zip(COLOURS).enumerate() {
+        let x = 80.0 + at as f64 * 120.0;
+        let _ =
+            writeln!(body, "<text x=\"{x:.1}\" y=\"{:.1}\" class=\"f{colour}\">{peer}</text>", bottom + 36.0);
     }
     Some(frame(&format!("{}, p50 in bursts, logarithmic", curve.title), bottom + 48.0, &body))
 }
