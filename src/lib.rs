@@ -117,6 +117,10 @@ mod prepare_page {}
 #[doc = include_str!("../docs/queue-backends.md")]
 mod queue_page {}
 
+#[cfg(doctest)]
+#[doc = include_str!("../docs/migrating.md")]
+mod migrating_page {}
+
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("treering stores words of 64 bits and is built and tested on 64-bit targets only");
 

@@ -5,7 +5,7 @@ mod support;
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use support::{Each, Gate, LONG, SOON, each, in_child, text};
 use treering::format::{Json, Logfmt, Pattern, Text};
@@ -321,6 +321,42 @@ fn facts_of_the_process_and_the_host_are_fields() {
     assert_eq!(says(record, "host.name").as_deref(), Some(host.trim()));
     let program = std::env::current_exe().unwrap();
     assert_eq!(says(record, "process.executable.name").as_deref(), program.file_name().unwrap().to_str());
+}
+
+#[test]
+fn a_target_that_floods_is_kept_to_its_limit_and_the_next_record_says_so() {
+    let capture = Capture::new();
+    let window = Duration::from_millis(200);
+    let (logger, guard) =
+        builder().prepare(prepare::at_most("noisy", 2, window)).handler(capture.clone()).start().unwrap();
+    let begun = Instant::now();
+    let mut calls = 0;
+    while begun.elapsed() < 3 * window {
+        info!(logger: logger, target: "noisy::inner", "x");
+        calls += 1;
+        if calls % 100 == 0 {
+            info!(logger: logger, target: "quiet", "y");
+            std::thread::sleep(Duration::from_millis(1)); // the ring has room for all
+        }
+    }
+    let quiet = calls / 100;
+    std::thread::sleep(window);
+    info!(logger: logger, target: "noisy", "the last");
+    let report = guard.stop(LONG).unwrap();
+    report.assert_balanced();
+    assert!(report.is_lossless(), "{report}");
+
+    let records = capture.records();
+    let noisy: Vec<_> = records.iter().filter(|record| record.target().starts_with("noisy")).collect();
+    assert_eq!(records.len() - noisy.len(), quiet, "others are not touched");
+    // The first window and the last one at least; two for each that there was time for.
+    let windows = begun.elapsed().as_nanos() / window.as_nanos() + 1;
+    assert!((3..=2 * windows).contains(&(noisy.len() as u128)), "{} in {windows} windows", noisy.len());
+    let told: usize =
+        noisy.iter().filter_map(|record| says(record, "suppressed")?.parse::<usize>().ok()).sum();
+    assert_eq!(noisy.len() + told, calls + 1, "each that was kept back is told of");
+    assert_eq!(report.prepared_away["limit"], told as u64);
+    assert_eq!(says(noisy[0], "suppressed"), None);
 }
 
 #[test]

@@ -43,7 +43,7 @@ mod ready;
 mod tests;
 
 pub use change::Change;
-pub use ready::{host, process, redact};
+pub use ready::{at_most, host, process, redact};
 
 use std::error::Error as StdError;
 use std::fmt;

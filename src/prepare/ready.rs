@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::path::Path;
+use std::time::Duration;
 
 use super::{Change, Prepared};
 use crate::os;
@@ -63,6 +64,53 @@ pub fn process() -> impl FnMut(&Record<'_>) -> Prepared + Send + 'static {
 pub fn host() -> impl FnMut(&Record<'_>) -> Prepared + Send + 'static {
     let facts = Change::new().set("host.name", os::host_name().unwrap_or_default());
     move |_| facts.clone().into()
+}
+
+/// A step that lets at most `count` records in each `window` through of those whose target begins with `target`, as a filter's
+/// directive has it. A window opens with the first record after the last one closed; time is what the records say.
+///
+/// The others are dropped, for the reason `limit`: [`Report::prepared_away`](crate::Report::prepared_away) has their number. The
+/// next of them that passes says in its field `suppressed` how many were dropped before it. (Those that none came behind are
+/// in the report alone.)
+///
+/// A step is a function, so what else shall count is said around it:
+///
+/// ```
+/// use std::time::Duration;
+/// use treering::{Level, Prepared, prepare};
+///
+/// let mut limited = prepare::at_most("hyper", 100, Duration::from_secs(1));
+/// let builder = treering::builder().prepare(move |record| match record.level() {
+///     Level::Error => Prepared::Keep, // as many as there are
+///     _ => limited(record),
+/// });
+/// ```
+pub fn at_most(
+    target: impl Into<Cow<'static, str>>,
+    count: u64,
+    window: Duration,
+) -> impl FnMut(&Record<'_>) -> Prepared + Send + 'static {
+    let (target, window) = (target.into(), window.as_nanos());
+    let (mut opened, mut passed, mut suppressed) = (None, 0, 0);
+    move |record| {
+        if !record.target().starts_with(&*target) {
+            return Prepared::Keep;
+        }
+        // Records of several threads may be a little out of order, and a clock may be set back: both ways count.
+        let now = record.time().as_nanos();
+        if opened.is_none_or(|opened: u64| u128::from(now.abs_diff(opened)) >= window) {
+            (opened, passed) = (Some(now), 0);
+        }
+        if passed == count {
+            suppressed += 1;
+            return Prepared::Drop("limit");
+        }
+        passed += 1;
+        match std::mem::take(&mut suppressed) {
+            0 => Prepared::Keep,
+            suppressed => Change::new().set("suppressed", suppressed).into(),
+        }
+    }
 }
 
 fn program_name() -> String {
