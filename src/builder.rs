@@ -476,6 +476,7 @@ impl Builder {
             ring_capacity: ring_capacity / 64 * 64,
             memory_cap,
             policies: self.policies,
+            filter,
             steps: self.steps,
             // Without rings nobody needs turns but those who wait for one.
             wait: if self.outlet.is_some() { Wait::Manual } else { self.wait },
@@ -485,7 +486,6 @@ impl Builder {
             on_drop: self.on_drop,
         };
         let start = Start {
-            filter,
             thread_name: self.thread_name,
             affinity: self.affinity,
             listen: logger::listen,
@@ -647,6 +647,23 @@ impl Guard {
     /// ```
     pub fn set_filter(&self, directives: &str) -> Result<(), Error> {
         self.logger.set_filter(directives)
+    }
+
+    /// See [`Logger::set_filter_for`].
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # fn main() -> Result<(), treering::Error> {
+    /// # let (logger, guard) = treering::builder().start()?;
+    /// guard.set_filter_for("trace", Duration::from_mins(1))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn set_filter_for(&self, directives: &str, lifetime: Duration) -> Result<(), Error> {
+        self.logger.set_filter_for(directives, lifetime)
     }
 
     /// See [`Logger::handlers`].

@@ -13,7 +13,9 @@ use crate::error::Error;
 use crate::fault::{Faults, guarded};
 use crate::filter::Filter;
 use crate::handler::Routed;
-use crate::listener::{Books, Change, Control, Core, GivenUp, Handlers, Lane, Listener, Request, Turn, Wait};
+use crate::listener::{
+    Books, Change, Control, Core, Filters, GivenUp, Handlers, Lane, Listener, Request, Turn, Wait,
+};
 use crate::origin::Origin;
 use crate::os;
 use crate::outlet::Outlet;
@@ -97,6 +99,7 @@ pub(crate) struct Settings {
     pub(crate) ring_capacity: usize,
     pub(crate) memory_cap: usize,
     pub(crate) policies: Policies,
+    pub(crate) filter: Filter,
     pub(crate) steps: Steps,
     /// In place of rings.
     pub(crate) outlet: Option<Outlet>,
@@ -109,7 +112,6 @@ pub(crate) struct Settings {
 /// What it needs to start.
 #[derive(Debug)]
 pub(crate) struct Start {
-    pub(crate) filter: Filter,
     pub(crate) thread_name: String,
     pub(crate) affinity: Option<usize>,
     /// What the listener's thread does: [`Engine::listen`], when its thread-locals are ready for it.
@@ -151,6 +153,7 @@ impl Engine {
             faults: settings.faults.of_this_process(),
             origin: Origin::here(),
             on_drop: settings.on_drop,
+            filters: Filters::new(number, Arc::new(settings.filter)),
             echoing: AtomicBool::new(false),
         });
         if !clock::counter_is_steady() {
@@ -177,7 +180,7 @@ impl Engine {
     /// must be `busy` (see `logger`).
     pub(crate) fn start(
         self: &Arc<Self>,
-        Start { filter, thread_name, affinity, listen, serve }: Start,
+        Start { thread_name, affinity, listen, serve }: Start,
         global: bool,
     ) -> Result<(), Error> {
         let weak = Arc::downgrade(self);
@@ -193,7 +196,7 @@ impl Engine {
                 .map_err(Error::thread_spawn)
                 .inspect_err(|_| self.end_now())?;
         }
-        DICTIONARY.join(self.number, Arc::new(filter), self.verdicts.clone(), global);
+        DICTIONARY.join(self.number, self.core.filters.lasting(), self.verdicts.clone(), global);
         Ok(())
     }
 
@@ -519,10 +522,15 @@ impl Engine {
         self.core.report()
     }
 
-    /// Swaps the filter. Calls that begin after this returned obey it. The caller must be `busy`.
-    pub(crate) fn set_filter(&self, filter: Filter) -> Result<(), Error> {
+    /// Swaps the filter, for as long as `lifetime` says. Calls that begin after this returned obey it. The caller must be
+    /// `busy`.
+    pub(crate) fn set_filter(&self, filter: Filter, lifetime: Option<Duration>) -> Result<(), Error> {
         self.check_origin()?;
-        DICTIONARY.reload(self.number, Arc::new(filter));
+        let (filters, filter) = (&self.core.filters, Arc::new(filter));
+        match lifetime.map(Deadline::after) {
+            None => filters.set(filter, &DICTIONARY),
+            Some(until) => filters.set_until(filter, until, &DICTIONARY),
+        }
         Ok(())
     }
 

@@ -232,6 +232,41 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "log")]
+    fn directives_mean_what_they_mean_to_env_logger() {
+        const TARGETS: [&str; 7] = ["a", "app", "app::db", "app::db::pool", "apple", "hyper::proto", "other"];
+        const TABLE: [&str; 16] = [
+            "error",
+            "off",
+            "INFO",
+            "warn,app=debug",
+            "app=debug,warn",
+            "app::db=trace",
+            "app",
+            "app::db,hyper=off,info",
+            "app=info,app::db=off,app::db::pool=trace",
+            "info,app=warn,app=trace",
+            "info,debug",
+            " warn , app::db=debug ",
+            "warn,,app=debug",
+            "trace,app=off",
+            "a=error",
+            "hyper::proto=Debug,off",
+        ];
+        for directives in TABLE {
+            let theirs = env_filter::Builder::new().try_parse(directives).unwrap().build();
+            for (target, level) in
+                TARGETS.into_iter().flat_map(|target| Level::ALL.map(|level| (target, level)))
+            {
+                let of_log = level.as_str().parse().unwrap();
+                let metadata = log::Metadata::builder().target(target).level(of_log).build();
+                let expected = theirs.enabled(&metadata);
+                assert_eq!(allows(directives, target, level), expected, "{directives}: {target} {level}");
+            }
+        }
+    }
+
+    #[test]
     fn a_target_alone_passes_everything_and_without_a_directive_nothing_passes() {
         assert!(allows("noisy", "noisy::part", Level::Trace));
         assert!(!allows("noisy", "other", Level::Error));

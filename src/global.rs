@@ -303,6 +303,23 @@ pub fn set_filter(directives: &str) -> Result<(), Error> {
     Logger { engine: running()? }.set_filter(directives)
 }
 
+/// Swaps the process-wide engine's filter for a while. See [`Logger::set_filter_for`](crate::Logger::set_filter_for).
+///
+/// # Errors
+/// [`is_not_running`](Error::is_not_running) before `init()`, and those of
+/// [`Logger::set_filter_for`](crate::Logger::set_filter_for).
+///
+/// ```
+/// # fn main() -> Result<(), treering::Error> {
+/// let _guard = treering::init()?;
+/// treering::set_filter_for("debug", std::time::Duration::from_mins(5))?; // then it is "info" again
+/// # Ok(())
+/// # }
+/// ```
+pub fn set_filter_for(directives: &str, lifetime: Duration) -> Result<(), Error> {
+    Logger { engine: running()? }.set_filter_for(directives, lifetime)
+}
+
 /// The process-wide engine's handlers, to be changed while it runs. See [`HandlerControl`].
 ///
 /// # Errors

@@ -191,7 +191,8 @@ pub use error::Error;
 pub use global::front;
 #[cfg(not(treering_loom))]
 pub use global::{
-    flush, flush_async, handlers, init, register_thread, set_filter, shutdown, stats, wait_idle,
+    flush, flush_async, handlers, init, register_thread, set_filter, set_filter_for, shutdown, stats,
+    wait_idle,
 };
 #[cfg(not(treering_loom))]
 pub use intake::{IntakeReport, Listener, Listening};

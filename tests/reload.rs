@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use support::{LONG, SOON, each, in_child, text};
-use treering::{Level, Overflow, debug, error, info, trace, warn};
+use support::{LONG, SOON, each, eventually, in_child, text};
+use treering::handler::Capture;
+use treering::{Level, Overflow, Wait, debug, error, info, trace, warn};
 
 /// What a child's log calls wrote: `target level` of each.
 #[track_caller]
@@ -107,6 +108,53 @@ fn a_program_that_gets_its_own_filter_wrong_is_told_so_and_nothing_changes() {
     report.assert_balanced();
     assert_eq!(report.submitted_by_level, [0, 1, 0, 0, 0]);
     assert!(treering::builder().filter("app=loud").start().unwrap_err().is_filter());
+}
+
+#[test]
+fn a_filter_for_a_while_goes_by_itself() {
+    let capture = Capture::new();
+    let (logger, guard) = treering::builder().filter("warn").handler(capture.clone()).start().unwrap();
+    assert!(guard.set_filter_for("app=loud", SOON).unwrap_err().is_filter());
+    debug!(logger: logger, "before");
+    guard.set_filter_for("debug", Duration::from_millis(1)).unwrap();
+    debug!(logger: logger, "meanwhile");
+    eventually("the filter that lasts counts again", || {
+        debug!(logger: logger, "or later");
+        let heard = guard.stats().submitted_at(Level::Debug);
+        debug!(logger: logger, "or later");
+        guard.stats().submitted_at(Level::Debug) == heard
+    });
+    warn!(logger: logger, "after");
+    guard.stop(SOON).unwrap().assert_balanced();
+    let messages: Vec<_> = capture.records().iter().map(|record| record.message().to_owned()).collect();
+    assert_eq!((&*messages[0], &*messages[messages.len() - 1]), ("meanwhile", "after"));
+}
+
+#[test]
+fn what_is_set_while_another_filter_counts_for_a_while_is_obeyed() {
+    let capture = Capture::new();
+    let builder = treering::builder().filter("warn").wait(Wait::Manual);
+    let (logger, guard) = builder.handler(capture.clone()).start().unwrap();
+    let tend = || {
+        std::thread::sleep(Duration::from_millis(550)); // housekeeping is each half second
+        while guard.poll().unwrap() > 0 {}
+    };
+    guard.set_filter_for("trace", LONG).unwrap();
+    guard.set_filter_for("debug", Duration::ZERO).unwrap();
+    debug!(logger: logger, "1: the second one takes the place of the first");
+    trace!(logger: logger, "not heard");
+    tend();
+    debug!(logger: logger, "not heard: its time is over, and not the first's that it replaced");
+    warn!(logger: logger, "2: what lasts is what was set to last");
+    guard.set_filter_for("debug", Duration::ZERO).unwrap();
+    guard.set_filter("info").unwrap();
+    debug!(logger: logger, "not heard: a filter that is set counts at once");
+    tend();
+    info!(logger: logger, "3: and for ever");
+    guard.stop(SOON).unwrap().assert_balanced();
+    let records = capture.records();
+    let numbers: Vec<_> = records.iter().map(|record| &record.message()[..1]).collect();
+    assert_eq!(numbers, ["1", "2", "3"]);
 }
 
 /// Toggles a filter while threads log, by `call` with a number of their own. `set` is true for *on*. `arrived` has

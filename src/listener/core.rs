@@ -12,6 +12,8 @@ use crate::transport::Transport;
 use super::change::Request;
 use super::control::{Control, TimedOut, Waiting};
 use super::dispatch::Books;
+#[cfg(not(treering_loom))]
+use super::filters::Filters;
 
 /// What answers a ticket, when the last who has a part in it drops its own: the listener, and each lane.
 #[derive(Debug)]
@@ -53,6 +55,8 @@ pub(crate) struct Core {
     pub(crate) books: Books,
     pub(crate) faults: Faults,
     pub(crate) on_drop: DropHook,
+    #[cfg(not(treering_loom))] // models have none
+    pub(crate) filters: Filters,
     /// In a child of `fork` nothing of this may be used: other threads may have held its locks for ever.
     pub(crate) origin: Origin,
     /// What is handed out, or was last, are echoes: none answers them. Written and read by the thread that takes turns.

@@ -11,6 +11,8 @@ mod change;
 mod control;
 mod core;
 mod dispatch;
+#[cfg(not(treering_loom))]
+mod filters;
 mod housekeeping;
 mod idle;
 mod lane;
@@ -27,6 +29,8 @@ pub(crate) use self::core::Core;
 pub(crate) use change::{Change, Request, What};
 pub(crate) use control::Control;
 pub(crate) use dispatch::{Books, GivenUp, Handlers, Records};
+#[cfg(not(treering_loom))]
+pub(crate) use filters::Filters;
 pub(crate) use housekeeping::Housekeeping;
 pub use idle::Wait;
 pub(crate) use lane::Lane;
@@ -335,6 +339,8 @@ impl Listener {
             LossesOf::AllThreads
         } else if self.housekeeping.is_due() {
             self.handlers.tend(&self.core.books, &self.core.faults)?;
+            #[cfg(not(treering_loom))]
+            self.core.filters.tend(self.entries.dictionary());
             LossesOf::SilentThreads
         } else {
             LossesOf::ThreadsThatLeft

@@ -132,7 +132,7 @@ impl Logger {
     }
 
     /// Swaps the filter. Calls that begin after this returned obey it, in any thread; a call that is past its gate
-    /// already may still arrive.
+    /// already may still arrive. Ends what [`set_filter_for`](Self::set_filter_for) began.
     ///
     /// # Errors
     /// [`is_filter`](Error::is_filter) if a directive does not parse; then nothing changes.
@@ -151,7 +151,29 @@ impl Logger {
     /// ```
     pub fn set_filter(&self, directives: &str) -> Result<(), Error> {
         let filter = Filter::parse(directives)?;
-        busy(|_| self.engine.set_filter(filter)).ok_or_else(Error::interrupts)?
+        busy(|_| self.engine.set_filter(filter, None)).ok_or_else(Error::interrupts)?
+    }
+
+    /// Swaps the filter for a while: then the one that was set to last counts again. So nobody has to remember to turn
+    /// down what was turned up to see what a server does.
+    ///
+    /// The listener turns back, within half a second after the time is over; with `Wait::Manual` the next poll does, and
+    /// behind a handler that hangs nobody. A second filter for a while takes the place of the first, and its time.
+    ///
+    /// # Errors
+    /// [`is_filter`](Error::is_filter) if a directive does not parse; then nothing changes.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # fn main() -> Result<(), treering::Error> {
+    /// # let (logger, _guard) = treering::builder().start()?;
+    /// logger.set_filter_for("debug,my_server::db=trace", Duration::from_mins(5))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn set_filter_for(&self, directives: &str, lifetime: Duration) -> Result<(), Error> {
+        let filter = Filter::parse(directives)?;
+        busy(|_| self.engine.set_filter(filter, Some(lifetime))).ok_or_else(Error::interrupts)?
     }
 
     /// Gives the calling thread its ring now, so that its first call does not pay for it.
