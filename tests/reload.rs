@@ -1,4 +1,4 @@
-//! Filters: from the environment, and changed while threads log.
+//! Filters: from the environment, and changed while threads log. `TREERING_RELOADS` says how often.
 
 #![allow(clippy::print_stderr, reason = "tests tell their figures")]
 
@@ -116,7 +116,7 @@ fn a_filter_for_a_while_goes_by_itself() {
     let (logger, guard) = treering::builder().filter("warn").handler(capture.clone()).start().unwrap();
     assert!(guard.set_filter_for("app=loud", SOON).unwrap_err().is_filter());
     debug!(logger: logger, "before");
-    guard.set_filter_for("debug", Duration::from_millis(1)).unwrap();
+    guard.set_filter_for("debug", Duration::from_millis(300)).unwrap();
     debug!(logger: logger, "meanwhile");
     eventually("the filter that lasts counts again", || {
         debug!(logger: logger, "or later");
@@ -160,7 +160,7 @@ fn what_is_set_while_another_filter_counts_for_a_while_is_obeyed() {
 /// Toggles a filter while threads log, by `call` with a number of their own. `set` is true for *on*. `arrived` has
 /// the numbers that arrived when all is over.
 fn toggle(call: impl Fn(u64) + Sync, set: impl Fn(bool), arrived: impl FnOnce() -> Vec<u64>) {
-    const TOGGLES: u64 = 200;
+    let toggles = std::env::var("TREERING_RELOADS").map_or(200, |reloads| reloads.parse().unwrap());
     const THREADS: u64 = 3;
     // Even: on for certain. 1 modulo 4: changing. 3: off for certain.
     let phase = AtomicU64::new(0);
@@ -189,7 +189,7 @@ fn toggle(call: impl Fn(u64) + Sync, set: impl Fn(bool), arrived: impl FnOnce() 
                 })
             })
             .collect();
-        for toggle in 0..TOGGLES {
+        for toggle in 0..toggles {
             std::thread::sleep(Duration::from_millis(2));
             phase.store(2 * toggle + 1, Ordering::SeqCst);
             set(toggle % 2 == 1);
