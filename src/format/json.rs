@@ -27,7 +27,7 @@
 //! | what a cut record lacks             | `null`; of a string its begin and `…(+12 bytes)`, of a list    |
 //! |                                     | what is left; the record has `"truncated":true`                |
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use super::Format;
 use super::details::{Detail, Details, settings};
@@ -36,6 +36,7 @@ use super::keys::Rule;
 use super::time::Time;
 use super::timestamp::Clockface;
 use crate::level::Level;
+use crate::record::float::{Float, print_debug};
 use crate::record::{FieldValue, MessageWriter, Record, Span, Spans, Struct, Style, Value};
 
 /// The largest integer of which a double, which is all that JavaScript has, knows also the neighbours: 2⁵³-1.
@@ -344,12 +345,12 @@ fn number(value: impl itoa::Integer, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-/// By std's `Debug`, which is the shortest text that is read back as the same, for `f32` among those.
-fn float(value: f64, shortest: impl fmt::Debug, out: &mut Vec<u8>) {
+/// By `Debug`, which is the shortest text that is read back as the same, for `f32` among those.
+fn float(value: f64, shortest: impl Float, out: &mut Vec<u8>) {
     if value.is_finite() {
-        let _ = write!(InQuotes(out), "{shortest:?}");
+        let _ = print_debug(shortest, &mut InQuotes(out));
     } else {
-        quoted(out, |text| write!(text, "{shortest:?}"));
+        quoted(out, |text| print_debug(shortest, text));
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod decode;
 pub(crate) mod encode;
+pub(crate) mod float;
 pub(crate) mod portable;
 mod render;
 pub(crate) mod scope;

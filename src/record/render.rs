@@ -4,8 +4,8 @@
 //! Width and precision go to std as `{:w$.p$}`, the flags `+`, `#` and the formatting trait are a table of literal
 //! `write!`s over trait objects, containers are std's own Debug builders around adapters that come back here. Ours
 //! are only fill and alignment, which count characters around a leaf as std does. What prints how is decided by
-//! property tests against `format!`, not by reasoning. Beside the table stand shortcuts for `{}` of integers and
-//! strings, equal by the same tests.
+//! property tests against `format!`, not by reasoning. Beside the table stand shortcuts for `{}` of numbers and
+//! strings and for floats with a precision, equal by the same tests.
 //!
 //! What a handler must escape and what it need not is kept apart by [`MessageWriter`]: literals are the program's
 //! own, arguments may come from anywhere.
@@ -13,6 +13,7 @@
 use std::fmt::{self, Binary, Debug, Display, LowerExp, LowerHex, Octal, UpperExp, UpperHex, Write};
 
 use super::decode::{Chain, Struct, Text, Value, Values};
+use super::float::{self, Float};
 use super::secret::REDACTED;
 use super::{FieldValue, Message, Record};
 use crate::callsite::{Align, Count, Kind, Piece, Spec, Style};
@@ -238,6 +239,8 @@ fn print_plain(value: &Value<'_>, out: &mut dyn Write) -> fmt::Result {
         Value::I16(value) => out.write_str(itoa::Buffer::new().format(value)),
         Value::I32(value) => out.write_str(itoa::Buffer::new().format(value)),
         Value::I64(value) => out.write_str(itoa::Buffer::new().format(value)),
+        Value::F32(value) => float::print_display(value, out),
+        Value::F64(value) => float::print_display(value, out),
         Value::Str(text) => {
             out.write_str(text.as_str())?;
             mark_cut(text.missing(), " bytes", out)
@@ -438,10 +441,6 @@ impl Write for Counted {
 trait Integer: Display + Debug + LowerHex + UpperHex + Octal + Binary + LowerExp + UpperExp {}
 impl<T: Display + Debug + LowerHex + UpperHex + Octal + Binary + LowerExp + UpperExp> Integer for T {}
 
-/// A float, for std.
-trait Float: Display + Debug + LowerExp + UpperExp {}
-impl<T: Display + Debug + LowerExp + UpperExp> Float for T {}
-
 /// Prints a leaf by std: with sign, prefix and precision; with zeros up to `width`; without fill.
 fn print_leaf(value: &Value<'_>, shape: &Shape, width: usize, out: &mut dyn Write) -> fmt::Result {
     match value {
@@ -455,8 +454,8 @@ fn print_leaf(value: &Value<'_>, shape: &Shape, width: usize, out: &mut dyn Writ
         Value::I32(value) => integer(value, shape, width, out),
         Value::I64(value) => integer(value, shape, width, out),
         Value::I128(value) => integer(value, shape, width, out),
-        Value::F32(value) => float(value, shape, width, out),
-        Value::F64(value) => float(value, shape, width, out),
+        Value::F32(value) => float(*value, shape, width, out),
+        Value::F64(value) => float(*value, shape, width, out),
         Value::Bool(value) => plain(value, value, shape, out),
         Value::Char(value) => plain(value, value, shape, out),
         Value::Str(text) => plain(&text.as_str(), &text.as_str(), shape, out),
@@ -509,10 +508,21 @@ fn integer(value: &dyn Integer, shape: &Shape, width: usize, out: &mut dyn Write
     }
 }
 
-fn float(value: &dyn Float, shape: &Shape, width: usize, out: &mut dyn Write) -> fmt::Result {
+fn float(
+    value: impl Float + LowerExp + UpperExp,
+    shape: &Shape,
+    width: usize,
+    out: &mut dyn Write,
+) -> fmt::Result {
+    if let (Kind::Display | Kind::Debug, 0, false, Some(precision)) =
+        (shape.kind, width, shape.plus, shape.precision)
+        && let Some(printed) = float::print_fixed(value.widened(), precision, out)
+    {
+        return printed;
+    }
     match shape.kind {
-        Kind::Display => display(value, shape, width, out),
-        Kind::Debug | Kind::DebugLowerHex | Kind::DebugUpperHex => debug(value, shape, width, out),
+        Kind::Display => display(&value, shape, width, out),
+        Kind::Debug | Kind::DebugLowerHex | Kind::DebugUpperHex => debug(&value, shape, width, out),
         Kind::LowerExp => table!("e", value, shape, width, out),
         Kind::UpperExp => table!("E", value, shape, width, out),
         Kind::LowerHex | Kind::UpperHex | Kind::Octal | Kind::Binary => unsuitable(out),
