@@ -75,8 +75,8 @@ fn parts(value: f64) -> (u64, i32) {
 /// The value is m · 2⁻ˢ; so many digits of it are m · 10ᵖ · 2⁻ˢ, rounded to a whole number: to the nearest, and in the middle
 /// between two to the even one, as std does.
 pub(super) fn print_fixed(value: f64, precision: usize, out: &mut dyn Write) -> Option<fmt::Result> {
-    if precision > DIGITS_MAX || !(value.abs() < MAX_INTEGER) {
-        return None; // NaN, too
+    if precision > DIGITS_MAX || value.is_nan() || value.abs() >= MAX_INTEGER {
+        return None;
     }
     let (mantissa, shift) = parts(value);
     let power = 10_u64.pow(precision as u32);

@@ -81,8 +81,11 @@ fn published_for_python(records: u64) -> f64 {
     rate(handler, Listener::new(receiver).translate(from_python), records)
 }
 
+/// What it is called, and records a second of so many.
+type Way = (&'static str, fn(u64) -> f64);
+
 fn main() {
-    let ways: [(&str, fn(u64) -> f64); 4] = [
+    let ways: [Way; 4] = [
         ("queue::Locked, portable records", in_memory),
         ("PUSH and PULL, portable records", pushed),
         ("PUB and SUB, portable records", published_portable),
