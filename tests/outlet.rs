@@ -394,16 +394,19 @@ fn a_queue_that_fails_costs_the_records_is_told_of_once_in_a_row_and_then_in_the
     );
 }
 
+/// Engines that are known when their queues are made already.
+type Engines = Arc<OnceLock<Vec<(Logger, Arc<Guard>)>>>;
+
 /// Logs to these engines whenever something is enqueued, while it holds a lock that cannot be taken twice.
 struct Logs {
     queue: Channel,
-    to: Arc<OnceLock<Vec<(Logger, Arc<Guard>)>>>,
+    to: Engines,
     held: Mutex<()>,
     enqueued: AtomicU64,
 }
 
 impl Logs {
-    fn new(to: &Arc<OnceLock<Vec<(Logger, Arc<Guard>)>>>, frames: usize) -> Arc<Self> {
+    fn new(to: &Engines, frames: usize) -> Arc<Self> {
         let (queue, to) = (Channel::bounded(frames), to.clone());
         Arc::new(Logs { queue, to, held: Mutex::new(()), enqueued: AtomicU64::new(0) })
     }
