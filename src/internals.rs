@@ -15,6 +15,7 @@ use crate::callsite::{
 };
 use crate::clock::Deadline;
 use crate::fault::Faults;
+use crate::grow::{Linked, List, find_or_put};
 use crate::handler::{Batch, Handler, HandlerError, Routed};
 use crate::level::Level;
 use crate::listener::{Books, Change, Control, Core, Handlers, Lane, Listener, Request, What};
@@ -22,8 +23,8 @@ use crate::origin::Origin;
 use crate::overflow::{DropHook, Overflow, Policies, Reason};
 use crate::record::{Thread, Value};
 use crate::ring::{Payload, Producer, Pushed, Refused, memory_factor};
-use crate::stats::Report;
-use crate::sync::{Arc, AtomicBool, Condvar, Mutex, wait};
+use crate::stats::{KeptBack, Report};
+use crate::sync::{Arc, AtomicBool, AtomicRef, AtomicU64, Condvar, Mutex, Ordering, wait};
 use crate::transport::{NoRing, Transport};
 use crate::wake::Wakes;
 
@@ -381,6 +382,77 @@ impl WakeChannel {
     }
 }
 
+/// Something that lives as long as the process.
+#[derive(Debug)]
+pub struct Grown {
+    /// Written before anybody else sees it, as all of it is.
+    number: AtomicU64,
+    kept_back: KeptBack,
+    next: AtomicRef<Grown>,
+}
+
+impl Grown {
+    pub fn new(number: u64) -> &'static Grown {
+        let grown = Grown { number: AtomicU64::new(0), kept_back: KeptBack::new(), next: AtomicRef::none() };
+        grown.number.store(number, Ordering::Relaxed);
+        Box::leak(Box::new(grown))
+    }
+
+    fn number(&self) -> u64 {
+        self.number.load(Ordering::Relaxed)
+    }
+}
+
+impl Linked for Grown {
+    fn next(&self) -> &AtomicRef<Grown> {
+        &self.next
+    }
+}
+
+/// Limits at calls: their counts and their list, as `limit` has them in statics.
+#[derive(Debug)]
+pub struct Limits(List<Grown>);
+
+impl Limits {
+    #[expect(clippy::new_without_default, reason = "models make it anew each time")]
+    pub fn new() -> Self {
+        Limits(List::new())
+    }
+
+    /// A call that this limit keeps back.
+    pub fn keep_back(&self, limit: &'static Grown) {
+        if limit.kept_back.add() {
+            self.0.push(limit);
+        }
+    }
+
+    /// A call that this limit lets through: how many it tells of.
+    pub fn pass(&self, limit: &'static Grown) -> u64 {
+        limit.kept_back.tell()
+    }
+
+    /// The end of an engine: the number of each limit that kept calls back, and how many it tells of.
+    pub fn end(&self) -> Vec<(u64, u64)> {
+        self.0.iter().map(|limit| (limit.number(), limit.kept_back.tell())).collect()
+    }
+}
+
+/// Places that are found by content, as `log`'s are: all have the same hash.
+#[derive(Debug)]
+pub struct Places([AtomicRef<Grown>; 2]);
+
+impl Places {
+    #[expect(clippy::new_without_default, reason = "models make it anew each time")]
+    pub fn new() -> Self {
+        Places([AtomicRef::none(), AtomicRef::none()])
+    }
+
+    /// The place of this number, which is made if it is new.
+    pub fn find(&self, number: u64) -> Option<&'static Grown> {
+        find_or_put(&self.0, |place| place.number() == number, || Some(Grown::new(number)))
+    }
+}
+
 /// A callsite in a dictionary of its own, and one engine's filter.
 #[derive(Clone, Debug)]
 pub struct Gate {
@@ -389,8 +461,10 @@ pub struct Gate {
     verdicts: Arc<Verdicts>,
 }
 
-/// The one engine of a [`Gate`], which is the global one.
+/// The engine of a [`Gate`], which is the global one.
 const ENGINE: u64 = 1;
+/// Another one, which allows everything: it keeps the gate of a call open that names an engine.
+const NEIGHBOUR: u64 = 2;
 
 impl Gate {
     /// A callsite that has not run yet, with `logger:` or without.
@@ -399,6 +473,9 @@ impl Gate {
         let dictionary: &Dictionary = Box::leak(Box::new(Dictionary::new()));
         let verdicts = Arc::new(Verdicts::new());
         dictionary.join(ENGINE, judge(allowed), verdicts.clone(), true);
+        dictionary.join(NEIGHBOUR, judge(true), Arc::new(Verdicts::new()), false);
+        // Verdicts lie in chunks, which std's `OnceLock` publishes: loom does not see how, so the first one is made here.
+        dictionary.resolve(Box::leak(Box::new(Callsite::new(&METADATA_OF_INSTANCE))), &SCHEMA);
         Gate { dictionary, callsite: Box::leak(Box::new(Callsite::new(metadata))), verdicts }
     }
 
@@ -419,9 +496,9 @@ impl Gate {
         self.dictionary.reload(ENGINE, judge(allowed));
     }
 
-    /// The engine ends.
+    /// The engines end.
     pub fn leave(&self) {
-        self.dictionary.leave(ENGINE);
+        [ENGINE, NEIGHBOUR].into_iter().for_each(|engine| self.dictionary.leave(engine));
     }
 }
 

@@ -148,6 +148,7 @@ pub mod filter;
 pub mod format;
 #[cfg(not(treering_loom))]
 mod global;
+mod grow;
 pub mod handler;
 #[cfg(not(treering_loom))]
 mod intake;

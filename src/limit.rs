@@ -6,19 +6,21 @@
 //! the rest, and every [`Report`](crate::Report) has the sum.
 //!
 //! ```text
-//!   LAST ──► Limit ──► Limit ──► …      those that ever kept a call back, the newest first
+//!   LIMITS ──► Limit ──► Limit ──► …      those that ever kept a call back, the newest first
 //! ```
-//! The list only grows, without a lock and without an allocation: a limit works in signal handlers and behind `fork`.
+//! The list only grows, see `grow`: a limit works in signal handlers and behind `fork`.
 #![allow(clippy::exhaustive_structs, reason = "the expansion of a call makes them")]
 
 use std::time::Duration;
 
 use crate::callsite::{Dictionary, Metadata};
 use crate::clock;
+use crate::grow::{Linked, List};
+use crate::stats::KeptBack;
 use crate::sync::{AtomicRef, AtomicU64, Ordering};
 
-/// The newest of the limits that ever kept a call back.
-static LAST: AtomicRef<Limit> = AtomicRef::none();
+/// The limits that ever kept a call back.
+static LIMITS: List<Limit> = List::new();
 /// In a child of `fork`: what was kept back in its parent.
 static BEFORE_FORK: AtomicU64 = AtomicU64::new(0);
 
@@ -32,14 +34,16 @@ pub struct Limit {
     metadata: &'static Metadata<'static>,
     /// Calls so far, or the window of `at_most:`; see [`Rule::lets_through`].
     state: AtomicU64,
-    /// Calls kept back. Written by any thread.
-    suppressed: AtomicU64,
-    /// Those of them that a record told of. Grows by `fetch_max`.
-    told: AtomicU64,
+    kept_back: KeptBack,
     /// Of a callsite with `logger:`, the engine of the call that was kept back last.
     engine: AtomicU64,
-    /// The next in the list; set before this one is in it.
     next: AtomicRef<Limit>,
+}
+
+impl Linked for Limit {
+    fn next(&self) -> &AtomicRef<Limit> {
+        &self.next
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -107,8 +111,7 @@ impl Limit {
             rule,
             metadata,
             state: AtomicU64::new(0),
-            suppressed: AtomicU64::new(0),
-            told: AtomicU64::new(0),
+            kept_back: KeptBack::new(),
             engine: AtomicU64::new(PROCESS_WIDE),
             next: AtomicRef::none(),
         }
@@ -117,13 +120,13 @@ impl Limit {
     /// A call to this engine: how many were kept back and not told of before it, if it passes.
     pub(crate) fn pass(&'static self, engine: u64) -> Option<u64> {
         if self.rule.lets_through(&self.state, std::ptr::from_ref(self) as u64) {
-            return Some(self.tell());
+            return Some(self.kept_back.tell());
         }
         if engine != PROCESS_WIDE {
             self.engine.store(engine, Ordering::Relaxed);
         }
-        if self.suppressed.fetch_add(1, Ordering::Relaxed) == 0 {
-            self.enlist();
+        if self.kept_back.add() {
+            LIMITS.push(self);
         }
         None
     }
@@ -131,29 +134,6 @@ impl Limit {
     /// Where the call stands.
     pub(crate) fn metadata(&self) -> &'static Metadata<'static> {
         self.metadata
-    }
-
-    /// How many calls were kept back that nobody has told of yet. They count as told: the sum of all answers is what was
-    /// kept back, whoever asks meanwhile.
-    pub(crate) fn tell(&self) -> u64 {
-        let suppressed = self.suppressed.load(Ordering::Relaxed);
-        if self.told.load(Ordering::Relaxed) == suppressed {
-            return 0;
-        }
-        suppressed.saturating_sub(self.told.fetch_max(suppressed, Ordering::Relaxed))
-    }
-
-    /// Puts it into the list. Called once in its life.
-    #[cold]
-    fn enlist(&'static self) {
-        let mut last = LAST.load();
-        loop {
-            self.next.store(last);
-            match LAST.replace(last, self) {
-                Ok(()) => return,
-                Err(newer) => last = newer,
-            }
-        }
     }
 
     /// Whether the end of this engine is where the rest is told of.
@@ -199,14 +179,9 @@ fn draw(ticket: u64) -> u64 {
     bits ^ (bits >> 31)
 }
 
-/// All limits that ever kept a call back.
-fn all() -> impl Iterator<Item = &'static Limit> {
-    std::iter::successors(LAST.load(), |limit| limit.next.load())
-}
-
 /// How many calls were kept back in this process.
 pub(crate) fn suppressed() -> u64 {
-    let sum: u64 = all().map(|limit| limit.suppressed.load(Ordering::Relaxed)).sum();
+    let sum: u64 = LIMITS.iter().map(|limit| limit.kept_back.count()).sum();
     sum - BEFORE_FORK.load(Ordering::Relaxed)
 }
 
@@ -215,18 +190,19 @@ pub(crate) fn untold(
     engine: u64,
     dictionary: &'static Dictionary,
 ) -> impl Iterator<Item = (&'static Metadata<'static>, u64)> {
-    let is_global = LAST.load().is_some() && dictionary.is_global(engine);
-    all()
+    let is_global = LIMITS.iter().next().is_some() && dictionary.is_global(engine);
+    LIMITS
+        .iter()
         .filter(move |limit| limit.belongs_to(engine, is_global))
-        .map(|limit| (limit.metadata(), limit.tell()))
+        .map(|limit| (limit.metadata(), limit.kept_back.tell()))
         .filter(|(_, suppressed)| *suppressed > 0)
 }
 
 /// In a child of `fork`: what its parent kept back is the parent's to tell.
 pub(crate) fn begin() {
-    let sum = all().map(|limit| {
-        limit.tell();
-        limit.suppressed.load(Ordering::Relaxed)
+    let sum = LIMITS.iter().map(|limit| {
+        limit.kept_back.tell();
+        limit.kept_back.count()
     });
     BEFORE_FORK.store(sum.sum(), Ordering::Relaxed);
 }

@@ -169,6 +169,50 @@ pub(crate) fn take_off(counter: &AtomicU64, less: u64) {
     counter.store(counter.load(Ordering::Relaxed) - less, Ordering::Release);
 }
 
+/// Calls that a limit kept back, and how many of them were told of. Any thread counts and tells.
+#[derive(Debug)]
+pub(crate) struct KeptBack {
+    calls: AtomicU64,
+    /// Grows only.
+    told: AtomicU64,
+}
+
+impl KeptBack {
+    #[cfg(not(treering_loom))]
+    pub(crate) const fn new() -> Self {
+        KeptBack { calls: AtomicU64::new(0), told: AtomicU64::new(0) }
+    }
+
+    #[cfg(treering_loom)]
+    pub(crate) fn new() -> Self {
+        KeptBack { calls: AtomicU64::new(0), told: AtomicU64::new(0) }
+    }
+
+    /// One more; whether it is the first.
+    pub(crate) fn add(&self) -> bool {
+        self.calls.fetch_add(1, Ordering::Relaxed) == 0
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    /// How many nobody has told of yet. They count as told: the sum of all answers is what was kept back, whoever asks
+    /// meanwhile.
+    pub(crate) fn tell(&self) -> u64 {
+        let calls = self.count();
+        let told = self.told.load(Ordering::Relaxed);
+        if told == calls {
+            return 0;
+        }
+        #[cfg(treering_mutant = "told_by_store")]
+        self.told.store(calls, Ordering::Relaxed);
+        #[cfg(not(treering_mutant = "told_by_store"))]
+        let told = self.told.fetch_max(calls, Ordering::Relaxed);
+        calls.saturating_sub(told)
+    }
+}
+
 /// The counters of one ring, in its header.
 #[derive(Debug)]
 pub(crate) struct RingCounters {

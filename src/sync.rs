@@ -10,14 +10,66 @@ pub(crate) use modelled::*;
 #[cfg(not(treering_loom))]
 pub(crate) use real::*;
 
+/// What is behind a reference is written before it is put there, and read after it was loaded. As a mutant it is what
+/// ThreadSanitizer must find, too, see `.ci/tsan`.
+const TELLS: Ordering =
+    if cfg!(treering_mutant = "relaxed_reference") { Ordering::Relaxed } else { Ordering::Release };
+const SEES: Ordering =
+    if cfg!(treering_mutant = "relaxed_reference") { Ordering::Relaxed } else { Ordering::Acquire };
+
+/// A reference to something that lives as long as the process, or none yet. What it refers to is seen whole.
+#[derive(Debug)]
+pub(crate) struct AtomicRef<T: Sync + 'static>(AtomicPtr<T>);
+
+impl<T: Sync> AtomicRef<T> {
+    #[cfg(not(treering_loom))]
+    pub(crate) const fn none() -> Self {
+        AtomicRef(AtomicPtr::new(std::ptr::null_mut()))
+    }
+
+    #[cfg(treering_loom)]
+    pub(crate) fn none() -> Self {
+        AtomicRef(AtomicPtr::new(std::ptr::null_mut()))
+    }
+
+    pub(crate) fn load(&self) -> Option<&'static T> {
+        referred(self.0.load(SEES))
+    }
+
+    /// Replaces `from` by `to`; what is there if it is another one.
+    pub(crate) fn replace(&self, from: Option<&'static T>, to: &'static T) -> Result<(), Option<&'static T>> {
+        let swapped = self.0.compare_exchange(pointer(from), pointer(Some(to)), TELLS, SEES);
+        swapped.map(drop).map_err(referred)
+    }
+
+    /// As [`load`](Self::load), where who looks has seen already what it refers to.
+    pub(crate) fn load_known(&self) -> Option<&'static T> {
+        referred(self.0.load(Ordering::Relaxed))
+    }
+
+    /// Before anybody else looks.
+    pub(crate) fn set(&self, to: Option<&'static T>) {
+        self.0.store(pointer(to), Ordering::Relaxed);
+    }
+}
+
+/// Nobody writes through it.
+fn pointer<T>(to: Option<&'static T>) -> *mut T {
+    to.map_or(std::ptr::null_mut(), |to| std::ptr::from_ref(to).cast_mut())
+}
+
+fn referred<T>(pointer: *mut T) -> Option<&'static T> {
+    // SAFETY: null, or made of a shared reference of this lifetime by `pointer`.
+    unsafe { pointer.as_ref() }
+}
+
 #[cfg(not(treering_loom))]
 mod real {
     use std::cell::Cell;
     use std::ops::{Deref, DerefMut};
     use std::sync::PoisonError;
-    use std::sync::atomic::AtomicPtr;
     pub(crate) use std::sync::atomic::{
-        AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence,
+        AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence,
     };
     pub(crate) use std::sync::{Arc, Condvar};
     use std::time::Duration;
@@ -31,48 +83,6 @@ mod real {
     /// handler or an allocator that interrupts us, and must take none.
     pub(crate) fn holds_a_lock() -> bool {
         LOCKS.get() > 0
-    }
-
-    /// What is behind a reference is written before it is stored, and read after it was loaded. A mutant that
-    /// ThreadSanitizer must find, see `.ci/tsan`.
-    const TELLS: Ordering =
-        if cfg!(treering_mutant = "relaxed_reference") { Ordering::Relaxed } else { Ordering::Release };
-    const SEES: Ordering =
-        if cfg!(treering_mutant = "relaxed_reference") { Ordering::Relaxed } else { Ordering::Acquire };
-
-    /// A reference to something that lives as long as the process, or none yet. What it refers to is seen whole.
-    #[derive(Debug)]
-    pub(crate) struct AtomicRef<T: Sync + 'static>(AtomicPtr<T>);
-
-    impl<T: Sync> AtomicRef<T> {
-        pub(crate) const fn none() -> Self {
-            AtomicRef(AtomicPtr::new(std::ptr::null_mut()))
-        }
-
-        pub(crate) fn load(&self) -> Option<&'static T> {
-            // SAFETY: null, or made of a shared reference of this lifetime by `pointer`.
-            unsafe { self.0.load(SEES).as_ref() }
-        }
-
-        pub(crate) fn store(&self, to: Option<&'static T>) {
-            self.0.store(pointer(to), TELLS);
-        }
-
-        /// Replaces `from` by `to`; what is there if it is another one.
-        pub(crate) fn replace(
-            &self,
-            from: Option<&'static T>,
-            to: &'static T,
-        ) -> Result<(), Option<&'static T>> {
-            let swapped = self.0.compare_exchange(pointer(from), pointer(Some(to)), TELLS, SEES);
-            // SAFETY: as for `load`.
-            swapped.map(drop).map_err(|found| unsafe { found.as_ref() })
-        }
-    }
-
-    /// Nobody writes through it.
-    fn pointer<T>(to: Option<&'static T>) -> *mut T {
-        to.map_or(std::ptr::null_mut(), |to| std::ptr::from_ref(to).cast_mut())
     }
 
     /// A mutex without poison, whose holder can be told: see [`holds_a_lock`].
@@ -268,7 +278,7 @@ mod real {
 mod modelled {
     pub(crate) use loom::cell::UnsafeCell;
     pub(crate) use loom::sync::atomic::{
-        AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+        AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
     };
     pub(crate) use loom::sync::{Arc, Condvar, MutexGuard};
     pub(crate) use loom::thread::yield_now;

@@ -19,6 +19,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::send_payload_slowly;
 use crate::callsite::{Callsite, DICTIONARY, DISABLED, Field, Metadata, Piece, Schema, Spec};
+use crate::grow::{Linked, List, find_or_put};
 use crate::level::Level;
 use crate::logger::place::{self, Place as Ring, busy};
 use crate::logger::{Logger, send};
@@ -76,23 +77,8 @@ impl<T: Sync, const SLOTS: usize> Table<T, SLOTS> {
         is_it: impl Fn(&T) -> bool,
         make: impl Fn() -> Option<&'static T>,
     ) -> Option<&'static T> {
-        for step in 0..SLOTS {
-            let slot = &self.slots[(hash as usize).wrapping_add(step) % SLOTS];
-            match slot.load() {
-                Some(found) if is_it(found) => return Some(found),
-                Some(_) => {}
-                None => {
-                    let made = make()?;
-                    match slot.replace(None, made) {
-                        Ok(()) => return Some(made),
-                        // Made by two threads at once: the other's is found, this one's is left unused.
-                        Err(Some(other)) if is_it(other) => return Some(other),
-                        Err(_) => {}
-                    }
-                }
-            }
-        }
-        None
+        let slots = (0..SLOTS).map(|step| &self.slots[(hash as usize).wrapping_add(step) % SLOTS]);
+        find_or_put(slots, is_it, make)
     }
 }
 
@@ -151,8 +137,7 @@ pub struct Site {
     at: Place<'static>,
     /// Carries the verdict; its records are the shapes'.
     callsite: Callsite,
-    /// The newest first.
-    shapes: AtomicRef<Shape>,
+    shapes: List<Shape>,
 }
 
 /// What shows before the fields.
@@ -177,7 +162,7 @@ impl Site {
     pub fn new(at: Place<'static>, instance: bool) -> Option<&'static Site> {
         busy(|_| {
             let callsite = Callsite::new(at.metadata(instance, &[], &[]));
-            let site: &'static Site = Box::leak(Box::new(Site { at, callsite, shapes: AtomicRef::none() }));
+            let site: &'static Site = Box::leak(Box::new(Site { at, callsite, shapes: List::new() }));
             DICTIONARY.link(&site.callsite);
             site
         })
@@ -201,8 +186,7 @@ impl Site {
     /// The shape of arguments with these types that `is_it`.
     #[inline]
     pub fn find(&self, made: &Made<'_>, is_it: impl Fn(&Shape) -> bool) -> Option<&'static Shape> {
-        let mut all = std::iter::successors(self.shapes.load(), |shape| shape.next.load());
-        all.find(|shape| shape.kinds == made.kinds() && is_it(shape))
+        self.shapes.iter().find(|shape| shape.kinds == made.kinds() && is_it(shape))
     }
 
     /// Adds a shape for arguments of these types. `None` if there is no room, or if this call interrupts treering itself.
@@ -215,20 +199,14 @@ impl Site {
         fields: impl FnOnce() -> Vec<Named>,
         key: &[u8],
     ) -> Option<&'static Shape> {
-        let is_first = self.shapes.load().is_none();
+        let is_first = self.shapes.iter().next().is_none();
         if !is_first && !takes_place() {
             return None;
         }
         let (fields, instance) = (fields(), self.callsite.metadata().instance);
         let shape = busy(|_| Shape::new(self.at, instance, made, head, &fields, key))?;
-        let mut newest = self.shapes.load();
-        loop {
-            shape.next.store(newest);
-            match self.shapes.replace(newest, shape) {
-                Ok(()) => return Some(shape),
-                Err(newer) => newest = newer,
-            }
-        }
+        self.shapes.push(shape);
+        Some(shape)
     }
 }
 
@@ -240,6 +218,12 @@ pub struct Shape {
     kinds: Kinds,
     key: Box<[u8]>,
     next: AtomicRef<Shape>,
+}
+
+impl Linked for Shape {
+    fn next(&self) -> &AtomicRef<Shape> {
+        &self.next
+    }
 }
 
 /// What became of a record.
@@ -376,13 +360,15 @@ impl Others {
     }
 
     fn shape(&self, level: Level, made: &Made<'_>) -> Option<&'static Shape> {
-        let slot = &self.shapes[level.index()];
-        slot.load().or_else(|| {
-            let at = Place { level, target: self.target, module: "", file: "", line: 0 };
-            let field = |(at, name): (usize, &&'static str)| (*name, at + 1, Style::Value);
-            let fields: Vec<_> = self.names.iter().enumerate().map(field).collect();
-            let shape = busy(|_| Shape::new(at, self.instance, made, Head::Message(0), &fields, &[]))?;
-            Some(slot.replace(None, shape).map_or_else(|other| other.unwrap_or(shape), |()| shape))
-        })
+        find_or_put(
+            [&self.shapes[level.index()]],
+            |_| true,
+            || {
+                let at = Place { level, target: self.target, module: "", file: "", line: 0 };
+                let field = |(at, name): (usize, &&'static str)| (*name, at + 1, Style::Value);
+                let fields: Vec<_> = self.names.iter().enumerate().map(field).collect();
+                busy(|_| Shape::new(at, self.instance, made, Head::Message(0), &fields, &[]))
+            },
+        )
     }
 }
