@@ -59,13 +59,21 @@ impl Engine {
         wait: Wait,
         policy: Overflow,
     ) -> (Engine, Listening) {
-        Engine::make(ring_words, rings_max, wait, policy, Routed::of)
+        Engine::make(ring_words, rings_max, wait, Policies::all(policy), Routed::of)
+    }
+
+    /// As [`new`](Self::new), but callers wait for room, in rings that drop their oldest for records of other levels.
+    pub fn with_both(ring_words: usize, rings_max: usize, wait: Wait) -> (Engine, Listening) {
+        let mut policies = Policies::all(Overflow::block_forever());
+        policies.set_below(LEVEL, Overflow::drop_oldest());
+        Engine::make(ring_words, rings_max, wait, policies, Routed::of)
     }
 
     /// As [`new`](Self::new), with its handler on a lane, whose thread is to be one of the model's.
     pub fn with_lane(ring_words: usize, rings_max: usize, wait: Wait) -> (Engine, Listening, OnLane) {
         let on_lane = |writer: Writer| writer.lane();
-        let (engine, listening) = Engine::make(ring_words, rings_max, wait, Overflow::drop_newest(), on_lane);
+        let policies = Policies::all(Overflow::drop_newest());
+        let (engine, listening) = Engine::make(ring_words, rings_max, wait, policies, on_lane);
         let lane = listening.listener.lane().expect("its handler is on one");
         let core = engine.core.clone();
         (engine, listening, OnLane { core, lane })
@@ -75,10 +83,9 @@ impl Engine {
         ring_words: usize,
         rings_max: usize,
         wait: Wait,
-        policy: Overflow,
+        policies: Policies,
         route: impl FnOnce(Writer) -> Routed,
     ) -> (Engine, Listening) {
-        let policies = Policies::all(policy);
         let memory = rings_max * ring_words * 8 * memory_factor(&policies);
         let written = Written::new();
         let books = Books::new();
@@ -165,6 +172,11 @@ impl Engine {
         self.core.close();
     }
 
+    /// As a `stop` whose deadline has passed.
+    pub fn give_up(&self) {
+        self.core.give_up();
+    }
+
     /// How many records loss records told of.
     pub fn told_lost(&self) -> u64 {
         self.written.look(|pages| pages.told_lost.iter().map(|told| told.records).sum())
@@ -179,6 +191,7 @@ impl Engine {
     pub fn settle(&self, mut listening: Listening) -> Report {
         listening.listener.count_late();
         self.written.look(|pages| assert_eq!(pages.faults.len(), pages.panics, "{:?}", pages.faults));
+        assert!(!self.core.transport.shared.state.is_parked(), "it is awake, and would be woken in vain");
         let report = self.core.report();
         assert_eq!(report.rings, listening.listener.rings(), "rings that nobody would drain");
         report
@@ -490,6 +503,11 @@ impl Gate {
         }
         let id = (gate >> 32) as u32;
         gate != DISABLED && (!self.callsite.metadata().instance || self.verdicts.allows(id))
+    }
+
+    /// Whether a call finds its id in the gate, and need not take the dictionary lock.
+    pub fn is_resolved(&self) -> bool {
+        self.callsite.gate() as u32 == SCHEMA.hash()
     }
 
     pub fn reload(&self, allowed: bool) {

@@ -135,6 +135,12 @@ impl State {
         self.word.word().fetch_and(!PARKED, Ordering::Relaxed);
     }
 
+    /// Whether who commits would wake the listener.
+    #[cfg(any(test, treering_loom))]
+    pub(crate) fn is_parked(&self) -> bool {
+        self.word.word().load(Ordering::Relaxed) & PARKED != 0
+    }
+
     /// Makes every producer fence for itself from its next look at the word on.
     pub(crate) fn require_fences(&self) {
         self.word.word().fetch_or(NEEDS_FENCE, Ordering::Relaxed);
@@ -256,9 +262,9 @@ pub(crate) struct Wakes {
 
 impl Wakes {
     #[cfg(not(treering_mutant = "relaxed_wakes"))]
-    const BOTH: Ordering = Ordering::AcqRel;
+    const TELLS: Ordering = Ordering::Release;
     #[cfg(treering_mutant = "relaxed_wakes")]
-    const BOTH: Ordering = Ordering::Relaxed;
+    const TELLS: Ordering = Ordering::Relaxed;
 
     pub(crate) fn new() -> Self {
         Wakes { wanted: AtomicBool::new(false) }
@@ -266,12 +272,12 @@ impl Wakes {
 
     /// A wake is wanted; whether a message has to be sent.
     pub(crate) fn ask(&self) -> bool {
-        !self.wanted.swap(true, Self::BOTH)
+        !self.wanted.swap(true, Self::TELLS)
     }
 
     /// Whether a wake was wanted; now it is not any more.
     pub(crate) fn take(&self) -> bool {
-        self.wanted.swap(false, Self::BOTH)
+        self.wanted.swap(false, Ordering::Acquire)
     }
 }
 

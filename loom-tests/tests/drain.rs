@@ -18,6 +18,7 @@ fn what_was_logged_before_stop_is_written_when_it_returns() {
                 assert!(matches!(caller.log(2), Fate::Taken { .. }));
                 engine.stop();
                 assert_eq!(engine.flushed(), [(1, 1), (1, 2)]);
+                assert!(engine.has_dropped(), "files and sockets are closed");
                 assert_eq!(caller.log(3), Fate::Late);
             })
         };

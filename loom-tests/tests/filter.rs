@@ -44,5 +44,7 @@ fn first_runs_against_a_reload(names_engine: bool) {
     calling.join().unwrap();
     reloading.join().unwrap();
     assert!(!gate.call());
+    gate.reload(true);
+    assert!(gate.is_resolved() && gate.call());
     gate.leave();
 }

@@ -108,6 +108,15 @@ impl Task {
     }
 }
 
+/// A flush that a task waits for.
+fn flush_as_task(engine: &Engine) {
+    let task = std::sync::Arc::new(Task { is_woken: Mutex::new(false), woken: Condvar::new() });
+    let ticket = engine.ask_for_flush();
+    while !engine.poll_flush(ticket, Waker::from(task.clone())) {
+        task.sleep();
+    }
+}
+
 #[test]
 fn a_task_that_waits_for_a_flush_is_woken() {
     model("a_task_that_waits_for_a_flush_is_woken", 2, || {
@@ -117,17 +126,43 @@ fn a_task_that_waits_for_a_flush_is_woken() {
         let waiting = {
             let engine = engine.clone();
             thread::spawn(move || {
-                let task = std::sync::Arc::new(Task { is_woken: Mutex::new(false), woken: Condvar::new() });
                 caller.log(1);
-                let ticket = engine.ask_for_flush();
-                while !engine.poll_flush(ticket, Waker::from(task.clone())) {
-                    task.sleep();
-                }
+                flush_as_task(&engine);
                 assert_eq!(engine.flushed(), [(1, 1)]);
             })
         };
         listening.run_until_flushed(1);
         waiting.join().unwrap();
         assert_settled(&engine.settle(listening), 1, &engine.written());
+    });
+}
+
+#[test]
+fn a_task_that_waits_for_a_flush_is_woken_by_a_stop() {
+    model("a_task_that_waits_for_a_flush_is_woken_by_a_stop", 3, || {
+        let (engine, mut listening) = Engine::new(16, 2, Wait::Adaptive);
+        let waiting = {
+            let engine = engine.clone();
+            thread::spawn(move || flush_as_task(&engine))
+        };
+        engine.close();
+        listening.run();
+        waiting.join().unwrap();
+        assert_settled(&engine.settle(listening), 0, &[]);
+    });
+}
+
+#[test]
+fn who_waits_is_released_when_a_stop_gives_up() {
+    model("who_waits_is_released_when_a_stop_gives_up", 3, || {
+        // Nobody takes a turn.
+        let (engine, listening) = Engine::new(16, 2, Wait::Adaptive);
+        let waiting = [Engine::flush, flush_as_task].map(|flush| {
+            let engine = engine.clone();
+            thread::spawn(move || flush(&engine))
+        });
+        engine.give_up();
+        waiting.into_iter().for_each(|waiting| waiting.join().unwrap());
+        assert_settled(&engine.settle(listening), 0, &[]);
     });
 }

@@ -42,6 +42,7 @@ fn what_is_in_a_lane_is_written_when_stop_returns() {
                 caller.log(1);
                 engine.stop();
                 assert_eq!(engine.flushed(), [(1, 1)]);
+                assert!(engine.has_dropped(), "files and sockets are closed");
             })
         };
         listening.run();

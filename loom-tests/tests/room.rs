@@ -24,6 +24,21 @@ fn a_caller_that_waits_for_room_goes_on_when_there_is_some() {
 }
 
 #[test]
+fn a_caller_that_waits_where_others_drop_the_oldest_goes_on_when_there_is_room() {
+    model("a_caller_that_waits_where_others_drop_the_oldest_goes_on_when_there_is_room", 2, || {
+        let (engine, mut listening) = Engine::with_both(8, 1, Wait::Adaptive);
+        let mut caller = engine.caller(1);
+        caller.register();
+        caller.log(1);
+        caller.log(2);
+        let logging = thread::spawn(move || caller.log(3));
+        listening.run_until_written(&engine, 3);
+        assert!(matches!(logging.join().unwrap(), Fate::Taken { .. }));
+        assert_settled(&engine.settle(listening), 3, &engine.written());
+    });
+}
+
+#[test]
 fn a_caller_that_waits_for_room_is_released_by_a_stop() {
     model("a_caller_that_waits_for_room_is_released_by_a_stop", None, || {
         let (engine, mut listening) = Engine::with_policy(8, 1, Wait::Adaptive, Overflow::block_forever());

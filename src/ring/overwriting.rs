@@ -149,7 +149,8 @@ pub(super) struct Producer {
 
 impl Producer {
     pub(super) fn free(&self) -> usize {
-        self.free_from(self.ring.head.load(Ordering::Acquire))
+        // Relaxed: a count, by which nothing is written.
+        self.free_from(self.ring.head.load(Ordering::Relaxed))
     }
 
     fn free_from(&self, head: usize) -> usize {

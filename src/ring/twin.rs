@@ -67,7 +67,8 @@ impl Producer {
     }
 
     pub(super) fn free(&self) -> usize {
-        self.ring.words.len() - (self.tail - self.ring.head.load(Ordering::Acquire))
+        // Relaxed, where rtrb acquires: a count, by which nothing is written.
+        self.ring.words.len() - (self.tail - self.ring.head.load(Ordering::Relaxed))
     }
 
     pub(super) fn reserve_behind_pad(&mut self, words: usize, headroom: usize) -> Option<(Room<'_>, usize)> {
