@@ -79,7 +79,7 @@ impl Ticker {
         }
         #[cfg(treering_loom)]
         {
-            self.ticks.fetch_add(1, Ordering::AcqRel)
+            self.ticks.fetch_add(1, Ordering::Acquire)
         }
     }
 

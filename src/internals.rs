@@ -16,7 +16,7 @@ use crate::callsite::{
 use crate::clock::Deadline;
 use crate::fault::Faults;
 use crate::grow::{Linked, List, find_or_put};
-use crate::handler::{Batch, Handler, HandlerError, Routed};
+use crate::handler::{Batch, Handler, HandlerError, LaneOptions, Routed};
 use crate::level::Level;
 use crate::listener::{Books, Change, Control, Core, Handlers, Lane, Listener, Request, What};
 use crate::origin::Origin;
@@ -70,8 +70,13 @@ impl Engine {
     }
 
     /// As [`new`](Self::new), with its handler on a lane, whose thread is to be one of the model's.
-    pub fn with_lane(ring_words: usize, rings_max: usize, wait: Wait) -> (Engine, Listening, OnLane) {
-        let on_lane = |writer: Writer| writer.lane();
+    pub fn with_lane(
+        ring_words: usize,
+        rings_max: usize,
+        wait: Wait,
+        options: LaneOptions,
+    ) -> (Engine, Listening, OnLane) {
+        let on_lane = |writer: Writer| writer.lane_with(options);
         let policies = Policies::all(Overflow::drop_newest());
         let (engine, listening) = Engine::make(ring_words, rings_max, wait, policies, on_lane);
         let lane = listening.listener.lane().expect("its handler is on one");

@@ -355,6 +355,16 @@ mod tests {
 
     use super::*;
 
+    /// What no model sees: their sleeps have no end.
+    #[test]
+    fn a_listener_whose_sleep_timed_out_is_not_woken_in_vain() {
+        let state = State::new();
+        state.announce_park();
+        assert!(state.is_parked());
+        state.park(Some(Duration::from_millis(1)));
+        assert!(!state.is_parked());
+    }
+
     const ROUNDS: u64 = 200_000;
     const SECONDS_MAX: u64 = 2;
 

@@ -281,7 +281,7 @@ fn a_call_adds_little_code_to_its_function() {
 // ---- instructions
 
 /// The functions of `tests/crates/hot_path` that are counted, and the instructions of the loop around each call.
-const COUNTED: [(&str, &str, f64); 8] = [
+const COUNTED: [(&str, &str, f64); 12] = [
     ("instructions/disabled", "counted_disabled", 3.0),
     ("instructions/plain", "counted_plain", 3.0),
     ("instructions/one_number", "counted_one", 3.0),
@@ -289,6 +289,10 @@ const COUNTED: [(&str, &str, f64); 8] = [
     ("instructions/text_of_40_bytes", "counted_text", 2.0),
     ("instructions/four_fields", "counted_fields", 3.0),
     ("instructions/named_engine", "counted_named", 3.0),
+    ("instructions/derived_type", "counted_derived", 3.0),
+    ("instructions/limit_lets_through", "counted_limited", 3.0),
+    ("instructions/limit_keeps_back", "counted_kept_back", 3.0),
+    ("instructions/log", "counted_log", 3.0),
     ("instructions/floor", "counted_floor", 3.0),
 ];
 

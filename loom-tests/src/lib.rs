@@ -24,15 +24,27 @@ const BRANCHES_MAX: usize = 20_000;
 /// If the model fails; also if there was a single execution, which means that loom saw nothing to order, and if the
 /// environment bounds executions or time, at which loom would stop without a word.
 pub fn model(name: &str, preemptions: impl Into<Option<usize>>, run: impl Fn() + Send + Sync + 'static) {
+    let further: usize =
+        std::env::var("TREERING_MODELS_FURTHER").map_or(0, |further| further.parse().unwrap());
+    check(name, preemptions.into().map(|bound| bound + further), run);
+}
+
+/// As [`model`], but not further: one preemption more would take longer than all other models together.
+///
+/// # Panics
+/// As [`model`].
+pub fn model_up_to(name: &str, preemptions: usize, run: impl Fn() + Send + Sync + 'static) {
+    check(name, Some(preemptions), run);
+}
+
+fn check(name: &str, bound: Option<usize>, run: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     assert!(
         builder.max_permutations.is_none() && builder.max_duration.is_none(),
         "LOOM_MAX_PERMUTATIONS and LOOM_MAX_DURATION end a model before it is checked, silently"
     );
     builder.max_branches = builder.max_branches.max(BRANCHES_MAX);
-    let further: usize =
-        std::env::var("TREERING_MODELS_FURTHER").map_or(0, |further| further.parse().unwrap());
-    builder.preemption_bound = builder.preemption_bound.or(preemptions.into().map(|bound| bound + further));
+    builder.preemption_bound = builder.preemption_bound.or(bound);
     let bound = builder.preemption_bound.map_or("none".into(), |bound| bound.to_string());
     let is_replay = builder.checkpoint_file.is_some();
 

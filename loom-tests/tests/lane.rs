@@ -2,14 +2,17 @@
 
 #![cfg(treering_loom)]
 
+use std::time::Duration;
+
 use loom::thread;
+use treering::handler::LaneOptions;
 use treering::internals::{Engine, Wait};
 use treering_loom_tests::{assert_settled, model};
 
 #[test]
 fn a_flush_brings_out_what_is_in_a_lane() {
     model("a_flush_brings_out_what_is_in_a_lane", 2, || {
-        let (engine, mut listening, lane) = Engine::with_lane(16, 2, Wait::Adaptive);
+        let (engine, mut listening, lane) = Engine::with_lane(16, 2, Wait::Adaptive, LaneOptions::new());
         let mut caller = engine.caller(1);
         caller.register();
         caller.log(1);
@@ -32,7 +35,7 @@ fn a_flush_brings_out_what_is_in_a_lane() {
 #[test]
 fn what_is_in_a_lane_is_written_when_stop_returns() {
     model("what_is_in_a_lane_is_written_when_stop_returns", 2, || {
-        let (engine, mut listening, lane) = Engine::with_lane(16, 2, Wait::Adaptive);
+        let (engine, mut listening, lane) = Engine::with_lane(16, 2, Wait::Adaptive, LaneOptions::new());
         let mut caller = engine.caller(1);
         caller.register();
         let on_lane = thread::spawn(move || lane.run());
@@ -49,5 +52,41 @@ fn what_is_in_a_lane_is_written_when_stop_returns() {
         stopping.join().unwrap();
         on_lane.join().unwrap();
         assert_settled(&engine.settle(listening), 1, &engine.written());
+    });
+}
+
+#[test]
+fn a_lane_hands_out_what_is_put_in_though_nobody_flushes() {
+    model("a_lane_hands_out_what_is_put_in_though_nobody_flushes", 2, || {
+        let (engine, mut listening, lane) = Engine::with_lane(16, 2, Wait::Adaptive, LaneOptions::new());
+        let mut caller = engine.caller(1);
+        caller.register();
+        caller.log(1);
+        let on_lane = thread::spawn(move || lane.run());
+        listening.turn();
+        while engine.written().is_empty() {
+            thread::yield_now(); // for ever, if the lane sleeps: loom ends that
+        }
+        engine.close();
+        listening.run();
+        on_lane.join().unwrap();
+        assert_settled(&engine.settle(listening), 1, &engine.written());
+    });
+}
+
+#[test]
+fn a_listener_that_waits_for_room_in_a_lane_goes_on_when_there_is_some() {
+    model("a_listener_that_waits_for_room_in_a_lane_goes_on_when_there_is_some", 2, || {
+        // Room for one record.
+        let options = LaneOptions::new().capacity(1).wait_for_room(Duration::MAX);
+        let (engine, mut listening, lane) = Engine::with_lane(16, 2, Wait::Adaptive, options);
+        let mut caller = engine.caller(1);
+        caller.register();
+        (1..=2).for_each(|number| _ = caller.log(number));
+        let on_lane = thread::spawn(move || lane.run());
+        engine.close();
+        listening.run();
+        on_lane.join().unwrap();
+        assert_settled(&engine.settle(listening), 2, &engine.written());
     });
 }

@@ -4,7 +4,7 @@
 
 use loom::thread;
 use treering::internals::{Engine, Fate, Wait};
-use treering_loom_tests::{assert_settled, model};
+use treering_loom_tests::{assert_settled, model, model_up_to};
 
 #[test]
 fn a_ring_that_is_registered_while_the_engine_stops_is_drained_or_refused() {
@@ -50,7 +50,7 @@ fn what_a_thread_logged_before_its_end_is_written() {
 
 #[test]
 fn a_ring_goes_to_the_next_thread_only_when_it_is_drained() {
-    model("a_ring_goes_to_the_next_thread_only_when_it_is_drained", 2, || {
+    model_up_to("a_ring_goes_to_the_next_thread_only_when_it_is_drained", 2, || {
         // One ring: the second thread gets the first one's, or a place in the one that is shared.
         let (engine, mut listening) = Engine::new(16, 1, Wait::Adaptive);
         let (mut first, mut second) = (engine.caller(1), engine.caller(2));

@@ -225,6 +225,7 @@ impl Lane {
         fill(&mut parcel);
         state.bytes += parcel.bytes();
         state.orders.push_back(Order::Records(parcel));
+        #[cfg(not(treering_mutant = "put_silently"))]
         self.news.notify_one();
         true
     }
@@ -266,6 +267,8 @@ impl Lane {
         }
         // Files and sockets are closed when who waits for that goes on.
         let Worker { runner, .. } = *worker;
+        #[cfg(treering_mutant = "end_before_drop")]
+        self.end();
         runner.drop_handler(faults);
         removed_by.into_iter().for_each(|request| request.finish(Ok(())));
         self.end();
@@ -288,6 +291,7 @@ impl Lane {
             parcel.clear();
             state.spare.push(parcel);
         }
+        #[cfg(not(treering_mutant = "give_back_silently"))]
         self.progress.notify_one();
     }
 

@@ -76,6 +76,42 @@ pub fn counted_named(logger: &Logger, calls: u64, b: u64, c: f64) {
     }
 }
 
+/// The same with a type of the user's own.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn counted_derived(calls: u64) {
+    for call in 0..calls {
+        info!(order = ?Order { id: call, venue: "XNAS" }, "derived");
+    }
+}
+
+/// Three numbers under a limit that lets them through.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn counted_limited(calls: u64, b: u64, c: f64) {
+    for call in 0..calls {
+        info!(every: 1, "{} {} {}", call, b, c);
+    }
+}
+
+/// The same under one that keeps all but the first back.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn counted_kept_back(calls: u64, b: u64, c: f64) {
+    for call in 0..calls {
+        info!(once: true, "{} {} {}", call, b, c);
+    }
+}
+
+/// A field and a message by way of the crate `log`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn counted_log(calls: u64, b: u64) {
+    for _ in 0..calls {
+        log::info!(quantity = b; "order of {b}");
+    }
+}
+
 /// Three numbers into a bare ring.
 #[unsafe(no_mangle)]
 #[inline(never)]

@@ -30,7 +30,7 @@ fn main() {
 
 fn start(wait: Wait) -> Guard {
     let handler = handler::Capture::new();
-    treering::builder().ring_capacity(1 << 20).wait(wait).handler(handler).init().expect("the engine starts")
+    treering::builder().ring_capacity(4 << 20).wait(wait).handler(handler).init().expect("the engine starts")
 }
 
 /// Without a listener's thread: callgrind counts the instructions of all threads together.
@@ -43,9 +43,14 @@ fn count(calls: u64) {
     calls::counted_one(calls);
     calls::counted_text(calls, TEXT);
     calls::counted_fields(calls, TEXT);
+    calls::counted_derived(calls);
+    calls::counted_limited(calls, 7, 12.5);
+    calls::counted_kept_back(calls, 7, 12.5);
+    calls::counted_log(calls, 7);
     calls::counted_disabled(calls, 7, 12.5);
     let report = guard.stats();
-    assert_eq!((report.submitted, report.dropped), (5 * calls + 1, 0), "{report}");
+    // `three` beside the loops, and the one that is not kept back.
+    assert_eq!((report.submitted, report.dropped), (8 * calls + 2, 0), "{report}");
     let instance = treering::builder().ring_capacity(1 << 20).wait(Wait::Manual);
     let (logger, guard) = instance.handler(handler::Capture::new()).start().expect("a second engine starts");
     calls::counted_named(&logger, calls, 7, 12.5);
