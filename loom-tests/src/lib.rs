@@ -29,7 +29,7 @@ pub fn model(name: &str, preemptions: impl Into<Option<usize>>, run: impl Fn() +
     check(name, preemptions.into().map(|bound| bound + further), run);
 }
 
-/// As [`model`], but not further: one preemption more would take longer than all other models together.
+/// As [`model`], but not further: one preemption more takes too long for the full run.
 ///
 /// # Panics
 /// As [`model`].
