@@ -45,6 +45,6 @@ fn first_runs_against_a_reload(names_engine: bool) {
     reloading.join().unwrap();
     assert!(!gate.call());
     gate.reload(true);
-    assert!(gate.is_resolved() && gate.call());
+    assert!(gate.call() && gate.is_resolved(), "the call leaves its id behind");
     gate.leave();
 }
