@@ -186,7 +186,7 @@ fn each_level_has_its_policy() {
     let asked = Arc::new(AtomicU64::new(0));
     let counted = asked.clone();
     let policy = Overflow::custom(move |full: &Full<'_>| {
-        if counted.fetch_add(1, Ordering::Relaxed) % 2 == 0 {
+        if counted.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
             assert!(full.waited() < Duration::from_secs(10));
             return Decision::Wait(Duration::ZERO);
         }
