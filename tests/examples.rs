@@ -35,7 +35,7 @@ fn each_example_prints_what_it_is_there_for() {
     let target = exe.ancestors().nth(3).unwrap();
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--offline", "--quiet", "--profile", "test", "--target-dir"]).arg(target);
-    PRINTED.iter().for_each(|(example, _)| drop(cargo.args(["--example", example])));
+    cargo.args(PRINTED.iter().flat_map(|(example, _)| ["--example", example]));
     assert!(cargo.status().unwrap().success());
     for (example, expected) in PRINTED {
         let program = target.join("debug/examples").join(example);
