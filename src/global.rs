@@ -15,8 +15,9 @@ use crate::error::Error;
 use crate::format::{Format, Text};
 use crate::handler::Console;
 use crate::level::Level;
-use crate::logger::place::{self, Place, busy};
-use crate::logger::send::{self, Encoded};
+use crate::logger::context::{self, Context, Whose};
+use crate::logger::place::{self, Place, Within, busy};
+use crate::logger::send::{self, Encoded, Scoped};
 use crate::logger::{Flush, HandlerControl, Logger, fits, id_of, resolve};
 use crate::os;
 use crate::process;
@@ -65,6 +66,50 @@ fn send_slowly<A: Arguments>(id: u32, level: Level, arguments: &A, scratch: &[u8
 /// Returns whether the record is placed.
 #[cold]
 fn send_payload_slowly(id: u32, level: Level, payload: &dyn Payload) -> bool {
+    match place::context() {
+        Some(within) if payload.span_words() == 0 => send_in_context(within, id, level, payload),
+        _ => send_by_itself(id, level, payload),
+    }
+}
+
+/// A call in a context that has no span of its own. Mostly the ring has room and its engine knows the context: then this takes
+/// no lock, allocates nothing and calls no system.
+fn send_in_context(within: Within, id: u32, level: Level, payload: &dyn Payload) -> bool {
+    let scoped = Scoped::new(payload, within.number);
+    match send::to_global_in_context(within.told, id, level, &scoped) {
+        Some(0) => true,
+        Some(bits) => {
+            send::attend_global(bits);
+            true
+        }
+        None => send_in_context_slowly(id, level, payload, &scoped),
+    }
+}
+
+#[cold]
+fn send_in_context_slowly(id: u32, level: Level, payload: &dyn Payload, scoped: &Scoped<'_>) -> bool {
+    // The first record in a context, or a pad: that needs no lock either.
+    let asked = context::tell_by_ring();
+    if asked.is_some()
+        && let Some(is_placed) = send::to_global_slowly(id, level, scoped)
+    {
+        return is_placed;
+    }
+    match process::global() {
+        Some(Some(engine)) => {
+            if asked != Some(engine.number) {
+                context::tell(&engine);
+            }
+            return send::slowly(&engine, Place::Global, id, level, scoped);
+        }
+        Some(None) => last_resort(id, payload),
+        None => place::count_nested(),
+    }
+    false
+}
+
+/// Returns whether the record is placed.
+fn send_by_itself(id: u32, level: Level, payload: &dyn Payload) -> bool {
     // Mostly the ring has come to its end and wants a pad: that needs no engine, and so no lock.
     if let Some(is_placed) = send::to_global_slowly(id, level, payload) {
         return is_placed;
@@ -107,6 +152,18 @@ fn print(entry: &'static Entry<'static>, payload: &dyn Payload) {
     let mut line = Vec::new();
     Text::new().format(&record, &mut line);
     os::write_stderr(&line);
+}
+
+/// A context of calls without `logger:`.
+pub fn context<A: Arguments>(callsite: &'static Callsite, arguments: A) -> Context {
+    /// The engine of the process when a context closes.
+    fn engine() -> Option<Arc<Engine>> {
+        process::global().unwrap_or_else(|| {
+            place::count_nested();
+            None
+        })
+    }
+    Context::new(Whose::Process(engine), callsite, arguments)
 }
 
 impl Builder {

@@ -19,6 +19,7 @@
 //! # Where to look
 //!
 //! - **To log**: [`error!`], [`warn!`], [`info!`], [`debug!`], [`trace!`]; their grammar is told at [`log!`].
+//! - **To say what records belong to**, a request or a job: [`context!`] makes a [`Context`].
 //! - **To set up**: [`init()`] with the defaults, or [`builder()`] with [handlers](handler), [formats](mod@format), a
 //!   filter, an [`Overflow`] policy and a way to [`Wait`].
 //! - **To end**: keep the [`Guard`]; its drop flushes, and the end of the process stops the engine. [`flush()`] and
@@ -201,7 +202,7 @@ pub use intake::{IntakeReport, Listener, Listening};
 pub use level::{Level, LevelFilter};
 pub use listener::Wait;
 #[cfg(not(treering_loom))]
-pub use logger::{Flush, HandlerControl, Logger};
+pub use logger::{Context, Flush, HandlerControl, Logger, context};
 #[doc(inline)]
 pub use overflow::Overflow;
 #[doc(inline)]
@@ -212,6 +213,6 @@ pub use record::{Encode, Record, Secret};
 pub use signals::stop_on_signals;
 #[doc(inline)]
 pub use stats::Report;
-#[doc(hidden)]
-pub use treering_macros::__log;
 pub use treering_macros::Encode;
+#[doc(hidden)]
+pub use treering_macros::{__context, __log};

@@ -91,3 +91,37 @@ shell!($ warn, Warn, "Logs that something is wrong but work goes on: [`Level::Wa
 shell!($ info, Info, "Logs what an operator wants to read on a normal day: [`Level::Info`](crate::Level::Info).");
 shell!($ debug, Debug, "Logs what helps a developer to find a fault: [`Level::Debug`](crate::Level::Debug).");
 shell!($ trace, Trace, "Logs everything: [`Level::Trace`](crate::Level::Trace).");
+
+/// Makes a [`Context`](crate::Context): what records carry while a thread or a task is in it.
+///
+/// ```
+/// use treering::{context, info};
+///
+/// let (id, user) = (7_u64, "ann");
+/// let request = context!("request", id, %user, peer = "10.0.0.1");
+/// let _in = request.enter();
+/// info!(rows = 3, "served"); // request{id=7 user=ann peer=10.0.0.1}: served rows=3
+/// ```
+///
+/// # Grammar
+/// Keys (`target:`, `logger:`), a string literal that is its name, then fields as those of [`log!`](crate::log). With
+/// `logger:` it is a context of that engine: calls that name the engine are in it, others are not.
+///
+/// # Evaluation
+/// Fields are evaluated and copied when the context is made, whatever filters say: filters rule records, and a record
+/// shows all that it is in. Of fields that are longer together than 1,280 bytes the rest is cut off.
+///
+/// A context that is made while the thread is in another one, of the same engine, is inside that one for ever, on
+/// whichever thread it is entered.
+///
+/// Cost: two allocations, and a lock the first time. The engine is told of it before the first record that is
+/// logged in it.
+///
+/// ```compile_fail
+/// let id = 7;
+/// treering::context!("request {id}"); // a name is no message: `context!("request", id)`
+/// ```
+#[macro_export]
+macro_rules! context {
+    ($($call:tt)*) => { $crate::__context!($crate [$crate::__private::Level::Info] $($call)*) };
+}

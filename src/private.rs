@@ -7,10 +7,10 @@ pub use core::option::Option;
 pub use core::{compile_error, file, format_args, line, module_path};
 
 pub use crate::callsite::{Align, Callsite, Count, Kind, Schema, Spec, Style};
-pub use crate::global::emit;
+pub use crate::global::{context, emit};
 pub use crate::level::Level;
 pub use crate::limit::Limit;
-pub use crate::logger::{emit_to, pass_to};
+pub use crate::logger::{Context, context_to, emit_to, pass_to};
 pub use crate::record::encode::derived::{Named, OneOf, Redacted, Struct, Variant};
 pub use crate::record::encode::tiers::{DebugSlot, FieldSlot, InspectedSlot, ShownSlot, Slot};
 pub use crate::record::encode::{

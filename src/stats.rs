@@ -606,13 +606,13 @@ pub struct Report {
     pub forked: u64,
     /// Records handed out after one with a later stamp; beside the ledger.
     pub reordered: u64,
-    /// Of [`dispatched`](Report::dispatched), those that opened, changed or closed a span: they are for the listener, and
-    /// no handler gets them.
+    /// Of [`dispatched`](Report::dispatched), those that opened, changed or closed a span or a context: they are for the
+    /// listener, and no handler gets them.
     pub span_records: u64,
-    /// Records that were handed out without all of the spans they were logged in, as one of these was not known. They
+    /// Records that were handed out without all of the spans and contexts they were logged in, as one was not known. They
     /// [say so](crate::record::Spans::is_whole); beside the ledger.
     pub unknown_spans: u64,
-    /// Open spans that the listener forgot, as there were too many; beside the ledger.
+    /// Open spans and contexts that the listener forgot, as there were too many; beside the ledger.
     pub evicted_spans: u64,
     /// Threads' rings in memory, pooled ones included.
     pub rings: u64,

@@ -127,9 +127,7 @@ impl Dictionary {
     /// gate behind and returns it.
     pub(crate) fn resolve(&self, callsite: &'static Callsite, schema: &'static Schema) -> u64 {
         let mut book = self.book.lock();
-        let id = book.find_or_add(callsite, schema);
-        let latest = u64::from(id) << 32 | u64::from(schema.hash());
-        callsite.latest.store(latest, Ordering::Relaxed);
+        let id = book.identify(callsite, schema);
         #[cfg(treering_mutant = "judge_outside_lock")]
         {
             let verdict = book.judge(callsite, std::slice::from_ref(&id));
@@ -139,6 +137,12 @@ impl Dictionary {
         }
         #[cfg(not(treering_mutant = "judge_outside_lock"))]
         book.judge(callsite, std::slice::from_ref(&id))
+    }
+
+    /// The id of a callsite with these types, whoever listens. Is left behind as the callsite's [`latest`](Callsite::latest).
+    #[cfg(not(treering_loom))]
+    pub(crate) fn identify(&self, callsite: &'static Callsite, schema: &'static Schema) -> u32 {
+        self.book.lock().identify(callsite, schema)
     }
 
     /// A number for a new engine, never given before; the first is 1.
@@ -256,6 +260,12 @@ impl Book {
             numbered: 0,
             follow: None,
         }
+    }
+
+    fn identify(&mut self, callsite: &'static Callsite, schema: &'static Schema) -> u32 {
+        let id = self.find_or_add(callsite, schema);
+        callsite.latest.store(u64::from(id) << 32 | u64::from(schema.hash()), Ordering::Relaxed);
+        id
     }
 
     fn find_or_add(&mut self, callsite: &'static Callsite, schema: &'static Schema) -> u32 {

@@ -44,7 +44,7 @@ pub struct Callsite {
     /// Written under the dictionary lock only; read by every call.
     gate: AtomicU64,
     /// The last `id | hash` this callsite was given, [`NEW`] before its first run: what the gate returns to when a
-    /// reload enables it again. Written and read under the dictionary lock.
+    /// reload enables it again. Written under the dictionary lock.
     latest: AtomicU64,
     /// A copy of the metadata's, beside the gate that the call has just loaded.
     level: Level,
@@ -81,7 +81,13 @@ impl Callsite {
     /// The id it was given last. Of a callsite with one list of argument types it is the only one, once it has run.
     #[cfg(not(treering_loom))]
     pub(crate) fn id(&self) -> u32 {
-        (self.latest.load(Ordering::Relaxed) >> 32) as u32
+        (self.latest() >> 32) as u32
+    }
+
+    /// The last `id | hash` it was given, whoever listens; [`NEW`] before.
+    #[cfg(not(treering_loom))]
+    pub(crate) fn latest(&self) -> u64 {
+        self.latest.load(Ordering::Relaxed)
     }
 
     /// What is known at compile time.

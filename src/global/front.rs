@@ -21,11 +21,12 @@ use super::send_payload_slowly;
 use crate::callsite::{Callsite, DICTIONARY, DISABLED, Field, Metadata, Piece, Schema, Spec};
 use crate::grow::{Linked, List, find_or_put};
 use crate::level::Level;
-use crate::logger::place::{self, Place as Ring, busy};
+use crate::logger::place::{self, busy};
 use crate::logger::{Logger, send};
-use crate::sync::{AtomicRef, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{AtomicRef, AtomicUsize, Ordering};
 
 pub use crate::callsite::Style;
+pub use crate::logger::context::next_span;
 use crate::record::encode::made::Kinds;
 pub use crate::record::encode::made::{Kept, Made};
 pub use crate::record::scope::Says;
@@ -39,13 +40,6 @@ const SLOTS: usize = 2 * PLACES_MAX;
 static PLACES: AtomicUsize = AtomicUsize::new(0);
 /// Sites of places that are known by content: those of the process-wide engine, and those of others.
 static SITES: [Table<Site, SLOTS>; 2] = [const { Table::new() }; 2];
-/// The number that the next span gets. 0 is no span's.
-static NEXT_SPAN: AtomicU64 = AtomicU64::new(1);
-
-/// A number for a span, which no other one gets.
-pub fn next_span() -> u64 {
-    NEXT_SPAN.fetch_add(1, Ordering::Relaxed)
-}
 
 /// Lends the thread's scratch buffer to make a record in. Code of the user's that logs meanwhile gets another one.
 pub fn make<R>(says: Option<Says>, work: impl FnOnce(&mut Made<'_>) -> R) -> R {
@@ -313,7 +307,7 @@ impl Shape {
                 engine.core.transport.shared.state.attend(bits);
                 true
             }
-            None => send::slowly(engine, Ring::Instance, id, level, made),
+            None => send::to_instance_slowly(engine, id, level, made),
         }
     }
 }

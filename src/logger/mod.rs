@@ -1,8 +1,9 @@
 //! The caller's side: a log call's way into a ring, and a [`Logger`] to name an engine by.
 //!
 //! `place` holds the thread-locals and what they may mean at any moment; `send` is the way of one record, hot and
-//! cold. Calls without `logger:` go to the process-wide engine, which `global` knows and hands in.
+//! cold; `context` is what the program says it is in. Calls without `logger:` go to the process-wide engine, which `global` knows and hands in.
 
+pub mod context;
 mod flush;
 mod handlers;
 mod outlet;
@@ -23,6 +24,7 @@ use crate::record::encode::Arguments;
 use crate::stats::Report;
 use crate::sync::Arc;
 
+pub use context::{Context, context_to};
 pub use flush::Flush;
 pub use handlers::HandlerControl;
 
@@ -258,7 +260,7 @@ fn emit_to_unresolved<A: Arguments>(logger: &Logger, callsite: &'static Callsite
 #[cold]
 #[inline(never)]
 fn send_slowly<A: Arguments>(engine: &Arc<Engine>, id: u32, level: Level, arguments: &A, scratch: &[u8]) {
-    send::slowly(engine, Place::Instance, id, level, &Encoded { arguments, scratch });
+    send::to_instance_slowly(engine, id, level, &Encoded { arguments, scratch });
 }
 
 /// The first run of a callsite: whether anybody listens. Leaves the verdict in the gate; returns `DISABLED`, or `NEW`

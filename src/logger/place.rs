@@ -4,6 +4,9 @@
 //! a call empties from reserve to commit. A second const cell, the [`Mode`], written in cold paths only, says what
 //! an empty slot means. A third thread-local, with `Drop`, hands the rings back when the thread ends.
 //!
+//! While the thread is in a context the process-wide engine's ring is at another place: the hot one is empty, and its calls
+//! go the cold way, which says the context's number with each record. All that is said of the one place holds of the other.
+//!
 //! Cold paths work [`busy`]: the slots are empty meanwhile and the mode says so. A signal handler or an allocator
 //! that logs there, or while the thread holds any lock of ours, is counted as nested; it cannot meet a lock that its
 //! own thread holds.
@@ -26,6 +29,10 @@ use crate::transport::NoRing;
 thread_local! {
     /// The ring of the process-wide engine: the hot one.
     static GLOBAL: Slot<Lent<Producer>> = const { Slot::new() };
+    /// Its place while the thread is in a context, see [`home`].
+    static SCOPED: Slot<Lent<Producer>> = const { Slot::new() };
+    /// The context that calls without `logger:` are in.
+    static CONTEXT: Cell<Option<Within>> = const { Cell::new(None) };
     /// The rings of engines that calls name by `logger:`; emptied by a call like the hot one. Also the leave to share
     /// the process-wide engine's ring: the hot way would have to look for it.
     static INSTANCES: Slot<Vec<Lent>> = const { Slot::new() };
@@ -99,6 +106,14 @@ pub(crate) enum Place {
     Instance,
 }
 
+/// A context that the thread is in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Within {
+    pub(crate) number: u64,
+    /// The number of the engine that was told of it, as far as this thread knows; or 0.
+    pub(crate) told: u64,
+}
+
 /// What a place says to a call that wants to use it.
 #[derive(Debug)]
 pub(crate) enum Access<R> {
@@ -120,6 +135,56 @@ pub(crate) fn with_global<R: Copy>(otherwise: R, work: impl FnOnce(&mut Producer
     GLOBAL.try_with(|slot| slot.with_or(otherwise, |lent| work(&mut lent.producer))).unwrap_or(otherwise)
 }
 
+/// Looks at the place where the process-wide engine's ring is, unless it is lent. In a context that is not the hot one:
+/// calls find nothing there and go the cold way, which knows of contexts, so that the hot way need not.
+fn home<R>(look: impl FnOnce(&Slot<Lent<Producer>>) -> R) -> R {
+    if CONTEXT.get().is_some() { SCOPED.with(look) } else { GLOBAL.with(look) }
+}
+
+/// As [`with_global`], wherever the ring is.
+pub(crate) fn with_home<R: Copy>(otherwise: R, work: impl FnOnce(&mut Producer) -> R) -> R {
+    home(|slot| slot.with_or(otherwise, |lent| work(&mut lent.producer)))
+}
+
+/// The number of the engine whose ring is there.
+pub(crate) fn engine_at_home() -> Option<u64> {
+    home(|slot| slot.with(|lent| lent.number))
+}
+
+/// As [`with_global`], while the thread is in a context, if the ring is of the engine that was `told` of it.
+#[inline]
+pub(crate) fn with_scoped<R: Copy>(told: u64, otherwise: R, work: impl FnOnce(&mut Producer) -> R) -> R {
+    let work = |lent: &mut Lent<Producer>| match &mut lent.producer {
+        producer if lent.number == told => work(producer),
+        _ => otherwise,
+    };
+    SCOPED.with(|slot| slot.with_or(otherwise, work))
+}
+
+/// The context that calls without `logger:` are in.
+#[inline]
+pub(crate) fn context() -> Option<Within> {
+    CONTEXT.get()
+}
+
+/// Calls without `logger:` are in this context from now on. A signal handler that logs while the ring is on its way finds
+/// it at neither place, and is counted as nested.
+pub(crate) fn set_context(context: Option<Within>) {
+    if CONTEXT.get().is_some() == context.is_some() {
+        return CONTEXT.set(context);
+    }
+    let origin = Origin::here();
+    let ring = home(Slot::remove);
+    CONTEXT.set(context);
+    if let Some(ring) = ring {
+        home(|slot| slot.install(ring));
+        // That handler forked, and this is the child: see `Busy`.
+        if !origin.is_here() {
+            abandon();
+        }
+    }
+}
+
 /// As [`with_global`], for the engine of this number.
 #[inline(always)]
 pub(crate) fn with_instance<R: Copy>(number: u64, otherwise: R, work: impl FnOnce(&mut Producer) -> R) -> R {
@@ -132,14 +197,14 @@ pub(crate) fn with_instance<R: Copy>(number: u64, otherwise: R, work: impl FnOnc
 
 /// What the process-wide engine's rings share, if the thread has one of them at its place.
 pub(crate) fn shared_of_global() -> Option<Arc<Shared>> {
-    GLOBAL.with(|slot| slot.with(|lent| lent.producer.shared().clone()))
+    home(|slot| slot.with(|lent| lent.producer.shared().clone()))
 }
 
 /// Lends an engine's ring, or says why not.
 #[inline]
 pub(crate) fn access<R>(place: Place, number: u64, work: impl FnOnce(&mut Producer) -> R) -> Access<R> {
     let used = match place {
-        Place::Global => GLOBAL.with(|slot| {
+        Place::Global => home(|slot| {
             slot.with(|lent| match &mut lent.producer {
                 producer if lent.number == number => Access::Used(work(producer)),
                 _ => Access::Unregistered,
@@ -254,7 +319,7 @@ pub(crate) fn busy<R>(work: impl FnOnce(&mut Places) -> R) -> Option<R> {
     let mode = MODE.get();
     let is_nested = match mode {
         Mode::Busy => true,
-        Mode::Ready { global } => GLOBAL.with(Slot::is_empty) && global || INSTANCES.with(Slot::is_empty),
+        Mode::Ready { global } => home(Slot::is_empty) && global || INSTANCES.with(Slot::is_empty),
         Mode::Fresh | Mode::TornDown => false,
     };
     if is_nested {
@@ -267,8 +332,7 @@ pub(crate) fn busy<R>(work: impl FnOnce(&mut Places) -> R) -> Option<R> {
         Mode::Fresh => OWNER.try_with(|_| ()).is_err(),
         other => other == Mode::TornDown,
     };
-    let places =
-        Places { global: GLOBAL.with(Slot::remove), instances: INSTANCES.with(Slot::remove), is_torn_down };
+    let places = Places { global: home(Slot::remove), instances: INSTANCES.with(Slot::remove), is_torn_down };
     let mut busy = Busy { places, origin };
     Some(work(&mut busy.places))
 }
@@ -297,7 +361,7 @@ impl Busy {
         let global = self.places.global.take();
         let mode = Mode::Ready { global: global.is_some() };
         if let Some(lent) = global {
-            GLOBAL.with(|slot| slot.install(lent));
+            home(|slot| slot.install(lent));
         }
         let instances = self.places.instances.take().unwrap_or_default();
         INSTANCES.with(|slot| slot.install(instances));
@@ -362,7 +426,7 @@ pub(crate) fn begin() {
 
 /// Leaks what the thread has: copies of rings that nobody drains, which may be in the middle of anything.
 fn abandon() {
-    std::mem::forget((GLOBAL.with(Slot::remove), INSTANCES.with(Slot::remove)));
+    std::mem::forget((home(Slot::remove), INSTANCES.with(Slot::remove)));
     if let Mode::Ready { .. } = MODE.get() {
         MODE.set(Mode::Fresh);
     }
@@ -437,7 +501,7 @@ struct Owner;
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        let global = GLOBAL.with(Slot::remove);
+        let global = home(Slot::remove);
         let instances = INSTANCES.with(Slot::remove);
         MODE.set(Mode::TornDown);
         drop(take_scratch());

@@ -11,10 +11,12 @@ use crate::os;
 use crate::overflow::{Choice, Custom, Decision, Full, Reason};
 use crate::record::encode::Arguments;
 use crate::record::encode::made::Made;
+use crate::record::scope::Says;
 use crate::ring::{HEADER_WORDS, Payload, Producer, Pushed, Refused};
 use crate::sync::Arc;
 use crate::wake::Room;
 
+use super::context;
 use super::outlet;
 use super::place::{self, Access, Place, access, busy};
 
@@ -76,6 +78,89 @@ unsafe impl Payload for Made<'_> {
     }
 }
 
+/// Arguments of a record that was logged in a context, behind the context's number.
+pub(crate) struct Scoped<'a> {
+    payload: &'a dyn Payload,
+    word: u64,
+}
+
+impl<'a> Scoped<'a> {
+    #[inline]
+    pub(crate) fn new(payload: &'a dyn Payload, number: u64) -> Self {
+        let ([word, _], _) = Says::In(number).words();
+        Scoped { payload, word }
+    }
+}
+
+#[expect(unsafe_code, reason = "passes an unsafe contract on")]
+// SAFETY: one word, and then what the payload vouches for.
+unsafe impl Payload for Scoped<'_> {
+    #[inline]
+    fn words(&self) -> usize {
+        self.payload.words().saturating_add(1)
+    }
+
+    #[inline]
+    unsafe fn write(&self, to: *mut u64) {
+        // SAFETY: the caller vouches for `words` words, of which there is at least one.
+        unsafe { to.write(self.word) };
+        // SAFETY: as above.
+        let behind = unsafe { to.add(1) };
+        // SAFETY: the caller vouches for as many behind it as the payload has.
+        unsafe { self.payload.write(behind) };
+    }
+
+    fn write_cut(&self, into: &mut [u64]) -> usize {
+        let Some((first, rest)) = into.split_first_mut() else { return 0 };
+        *first = self.word;
+        1 + self.payload.write_cut(rest)
+    }
+
+    #[inline]
+    fn span_words(&self) -> usize {
+        1
+    }
+}
+
+/// A record that opens or closes a context, as it will lie in a ring.
+pub(crate) struct OfContext<'a> {
+    pub(crate) words: &'a [u64],
+    /// How many of them say of which context, before its fields.
+    pub(crate) span_words: usize,
+    pub(crate) is_cut: bool,
+}
+
+#[expect(unsafe_code, reason = "copies words to a place")]
+// SAFETY: copies the words that there are.
+unsafe impl Payload for OfContext<'_> {
+    fn words(&self) -> usize {
+        self.words.len()
+    }
+
+    unsafe fn write(&self, to: *mut u64) {
+        // SAFETY: the caller vouches for `words` words; a ring and the slice do not overlap.
+        unsafe { to.copy_from_nonoverlapping(self.words.as_ptr(), self.words.len()) };
+    }
+
+    fn write_cut(&self, into: &mut [u64]) -> usize {
+        let words = self.words.len().min(into.len());
+        into[..words].copy_from_slice(&self.words[..words]);
+        words
+    }
+
+    fn span_words(&self) -> usize {
+        self.span_words
+    }
+
+    fn is_urgent(&self) -> bool {
+        true
+    }
+
+    fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+}
+
 /// Formats what cannot be deferred, then hands the arguments to `send`. All code of the user's runs before `send`.
 #[inline(always)]
 pub(crate) fn encoded<A: Arguments>(arguments: &mut A, send: impl FnOnce(&A, &[u8])) {
@@ -100,7 +185,7 @@ pub(crate) fn to_global(id: u32, level: Level, payload: &impl Payload) -> Option
 /// record is placed. `None` if [`slowly`] has to send.
 #[cold]
 pub(crate) fn to_global_slowly(id: u32, level: Level, payload: &dyn Payload) -> Option<bool> {
-    match place::with_global(None, |ring| ring.push_or_drop(id, level, payload, None).ok())? {
+    match place::with_home(None, |ring| ring.push_or_drop(id, level, payload, None).ok())? {
         Pushed::Placed(0) => {}
         Pushed::Placed(bits) => attend_global(bits),
         Pushed::Dropped => return Some(false),
@@ -108,10 +193,37 @@ pub(crate) fn to_global_slowly(id: u32, level: Level, payload: &dyn Payload) -> 
     Some(true)
 }
 
+/// As [`to_global`], in a context that this engine was `told` of.
+#[inline]
+pub(crate) fn to_global_in_context(told: u64, id: u32, level: Level, payload: &Scoped<'_>) -> Option<u32> {
+    place::with_scoped(told, None, |ring| ring.push(id, level, payload).ok())
+}
+
 /// As [`to_global`], to the engine of this number. What is not 0 is for [`State::attend`](crate::wake::State::attend).
+/// `None` also if a context may have to be said, for [`to_instance_slowly`].
 #[inline(always)]
 pub(crate) fn to_instance(number: u64, id: u32, level: Level, payload: &impl Payload) -> Option<u32> {
+    if context::is_in_one_of_instances() {
+        return None;
+    }
     place::with_instance(number, None, |ring| ring.push(id, level, payload).ok())
+}
+
+/// Sends to an engine that the call names, in the context of that engine that the thread is in, if it is in one. Returns
+/// whether the record is placed.
+#[cold]
+#[inline(never)]
+pub(crate) fn to_instance_slowly(engine: &Arc<Engine>, id: u32, level: Level, payload: &dyn Payload) -> bool {
+    match context::of_instance(engine) {
+        Some(number) if payload.span_words() == 0 => {
+            let scoped = Scoped::new(payload, number);
+            match place::with_instance(engine.number, None, |ring| ring.push(id, level, &scoped).ok()) {
+                Some(bits) => attend(engine, Pushed::Placed(bits)),
+                None => slowly(engine, Place::Instance, id, level, &scoped),
+            }
+        }
+        _ => slowly(engine, Place::Instance, id, level, payload),
+    }
 }
 
 /// The record is placed, and the engine's state word said `bits`.

@@ -1,4 +1,5 @@
-//! The spans that a record was logged in, as the listener knew them then.
+//! The spans that a record was logged in, as the listener knew them then: contexts of the program's own, and spans of
+//! `tracing`.
 //!
 //! A record carries the number of its span; what the span is called and which fields it has, the listener keeps from the
 //! span's own records (`listener::spans`), and attaches. What is attached is shared: a batch, and whoever keeps its records
@@ -100,7 +101,8 @@ impl Part {
 
 /// The spans that a record was logged in, the outermost first.
 ///
-/// Spans come with the records of `tracing`, by the crate `treering-tracing`. Records of other origins have none.
+/// They are the [contexts](crate::Context) that the program made with [`context!`](macro@crate::context); of records of
+/// `tracing`, which come by the crate `treering-tracing`, their spans.
 ///
 /// ```
 /// use treering::handler::{Batch, Handler, HandlerError};
@@ -110,14 +112,15 @@ impl Part {
 ///     fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
 ///         for record in batch {
 ///             let path: Vec<_> = record.spans().map(|span| span.name()).collect();
-///             assert_eq!(path, [""; 0]); // a native record
+///             assert_eq!(path, ["day", "order"]);
 ///             assert!(record.spans().is_whole());
 ///         }
 ///         Ok(())
 ///     }
 /// }
 /// # let (logger, guard) = treering::builder().handler(Example).start().unwrap();
-/// # treering::info!(logger: logger, "filled all");
+/// # let _day = treering::context!(logger: logger, "day").enter();
+/// # treering::context!(logger: logger, "order", id = 7).in_scope(|| treering::info!(logger: logger, "filled all"));
 /// # assert!(guard.stop(std::time::Duration::from_secs(5)).unwrap().is_lossless());
 /// ```
 #[derive(Clone, Debug)]

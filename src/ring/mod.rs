@@ -99,6 +99,11 @@ pub(crate) unsafe trait Payload {
     fn is_urgent(&self) -> bool {
         false
     }
+    /// Whether arguments were cut before it came here.
+    #[inline(always)]
+    fn is_cut(&self) -> bool {
+        false
+    }
 }
 
 /// What both sides of all of an engine's rings share.
@@ -250,7 +255,7 @@ impl Producer {
         let asked = asked(words, self.extra[room_of(payload, level).index()]);
         let Some(mut room) = self.side.words.reserve(asked) else { return Err(Refused::NoRoom) };
         let Some(to) = room.first(words) else { return Err(Refused::NoRoom) };
-        to[0] = header(words, id, span_flag(payload.span_words()));
+        to[0] = header(words, id, flags_of(payload));
         // After the reservation: a record that waited for room has the time at which it found it.
         to[1] = self.shared.ticker.stamp();
         write(payload, &mut to[HEADER_WORDS..]);
@@ -293,7 +298,7 @@ impl Producer {
             write_loss(to, stamp, reason, counters);
         }
         let to = &mut to[loss..loss + words];
-        let mut flags = (level.index() as u32) << LEVEL_SHIFT | span_flag(payload.span_words());
+        let mut flags = (level.index() as u32) << LEVEL_SHIFT | flags_of(payload);
         if let Some(thread) = thread {
             flags |= THREAD;
             to[HEADER_WORDS] = u64::from(thread);
@@ -619,9 +624,12 @@ fn room_of<P: Payload + ?Sized>(payload: &P, level: Level) -> Level {
     if payload.is_urgent() { Level::Error } else { level }
 }
 
+/// What a payload says of itself, for its header.
 #[inline(always)]
-fn span_flag(span_words: usize) -> u32 {
-    if span_words > 0 { SPAN } else { 0 }
+fn flags_of<P: Payload + ?Sized>(payload: &P) -> u32 {
+    let span = if payload.span_words() > 0 { SPAN } else { 0 };
+    let cut = if payload.is_cut() { TRUNCATED } else { 0 };
+    span | cut
 }
 
 #[inline(always)]

@@ -56,12 +56,14 @@ impl<T> Slot<T> {
     /// Puts a value in; one that was there is dropped.
     pub(crate) fn install(&self, value: Box<T>) {
         drop(self.remove());
+        compiler_fence(Ordering::SeqCst);
         self.value.set(Box::into_raw(value));
     }
 
-    /// Takes the value out.
+    /// Takes the value out. An interrupt that comes while it goes from one slot to another finds both empty.
     pub(crate) fn remove(&self) -> Option<Box<T>> {
         let value = self.value.replace(ptr::null_mut());
+        compiler_fence(Ordering::SeqCst);
         if value.is_null() {
             return None;
         }

@@ -27,6 +27,8 @@
 //!     if let Some(suppressed) = pass(&LIMIT) { … }          // with `logger:`, within a `match` that binds it
 //! ```
 //!
+//! A context has the same statics and arguments, without a gate: `context(&CALLSITE, (<slot of a0>, …))` is its value.
+//!
 //! The *argument list* has a slot for each field, then one for what a limit kept back, then, in the order of the message, one for each placeholder and
 //! for each width or precision that is an argument; pieces and fields name slots by position. The tiers of
 //! `record::encode` choose a slot's type by that of its value.
@@ -77,20 +79,28 @@ struct Expansion<'a> {
 
 impl Expansion<'_> {
     fn whole<'t>(&self, code: &'t mut Tokens) -> &'t mut Tokens {
+        if self.call.name.is_some() {
+            return code.braces(|code| self.bind(self.statics(code)));
+        }
         code.braces(|code| {
             code.code("if $compiled_in").parens(|code| self.level(code)).braces(|code| {
-                // A static of its own: a level or a target may be an expression that is not promoted.
-                code.code("static __TREERING_METADATA : $Metadata = $Metadata");
-                code.braces(|code| self.metadata(code)).code(";");
-                code.code("static __TREERING_CALLSITE : $Callsite = $Callsite::new");
-                code.parens(|code| code.code("& __TREERING_METADATA")).code(";");
-                code.code("let __treering_gate = $gate").parens(|code| code.code("& __TREERING_CALLSITE"));
+                self.statics(code)
+                    .code("let __treering_gate = $gate")
+                    .parens(|code| code.code("& __TREERING_CALLSITE"));
                 code.code("; if $enabled (__treering_gate)").braces(|code| match &self.call.limit {
                     Some(limit) => self.limit(limit, code),
                     None => self.bind(code),
                 })
             })
         })
+    }
+
+    fn statics<'t>(&self, code: &'t mut Tokens) -> &'t mut Tokens {
+        // A static of its own: a level or a target may be an expression that is not promoted.
+        code.code("static __TREERING_METADATA : $Metadata = $Metadata");
+        code.braces(|code| self.metadata(code)).code(";");
+        code.code("static __TREERING_CALLSITE : $Callsite = $Callsite::new");
+        code.parens(|code| code.code("& __TREERING_METADATA")).code(";")
     }
 
     fn level<'t>(&self, code: &'t mut Tokens) -> &'t mut Tokens {
@@ -131,6 +141,9 @@ impl Expansion<'_> {
     }
 
     fn pieces<'t>(&self, code: &'t mut Tokens) -> &'t mut Tokens {
+        if let Some(name) = &self.call.name {
+            return code.code("$Piece::Literal").parens(|code| code.string(name));
+        }
         let mut slot = self.call.fields.len() + usize::from(self.tells_of_suppressed());
         match &self.message {
             Message::Eager { .. } => {
@@ -212,20 +225,28 @@ impl Expansion<'_> {
         })
     }
 
-    /// Emits the record.
+    /// Emits the record, or makes the context.
     fn emit<'t>(&self, code: &'t mut Tokens) -> &'t mut Tokens {
         let slots = self.slots();
         if !slots.is_empty() {
             code.code("#").brackets(|code| code.code("allow (unused_imports)"));
             code.code("use $tiers :: * ;");
         }
-        code.code(if self.call.logger.is_some() { "$emit_to" } else { "$emit" }).parens(|code| {
+        let is_context = self.call.name.is_some();
+        let does = match (is_context, self.call.logger.is_some()) {
+            (false, false) => "$emit",
+            (false, true) => "$emit_to",
+            (true, false) => "$context",
+            (true, true) => "$context_to",
+        };
+        code.code(does).parens(|code| {
             if self.call.logger.is_some() {
                 code.code(LOGGER).code(",");
             }
-            nest(slots.into_iter(), code.code("& __TREERING_CALLSITE ,")).code(", __treering_gate")
+            nest(slots.into_iter(), code.code("& __TREERING_CALLSITE ,"));
+            code.code(if is_context { "" } else { ", __treering_gate" })
         });
-        code.code(";")
+        code.code(if is_context { "" } else { ";" })
     }
 
     /// The elements of the argument list.

@@ -1,7 +1,8 @@
-//! What stands between the parentheses of a log call.
+//! What stands between the parentheses of a log call, or of a context.
 //!
 //! ```text
 //! call      = { key "," } { field "," } [ message { "," argument } ] [ "," ]
+//! context   = { key "," } string { "," field } [ "," ]   the string is its name
 //! key       = ( "target" | "logger" | limit ) ":" expression
 //! limit     = "every" | "once" | "at_most" | "sample" one at most, a constant
 //! field     = [ sigil ] path                          shorthand: the path is the name and the value
@@ -21,7 +22,7 @@ use crate::literal::unquote;
 use crate::message::plain;
 use crate::tokens::Root;
 
-/// One log call.
+/// One log call, or what makes a context.
 pub(crate) struct Call {
     /// `$crate`, from the shell.
     pub(crate) root: Root,
@@ -31,6 +32,8 @@ pub(crate) struct Call {
     pub(crate) limit: Option<Limit>,
     pub(crate) fields: Vec<Field>,
     pub(crate) message: Option<Message>,
+    /// Of a context, which has neither limit nor message.
+    pub(crate) name: Option<String>,
 }
 
 /// What lets only some calls through.
@@ -90,10 +93,14 @@ pub(crate) struct Error {
 }
 
 impl Call {
+    fn empty(root: Root, level: Group) -> Call {
+        let (fields, message, name) = (Vec::new(), None, None);
+        Call { root, level, target: None, logger: None, limit: None, fields, message, name }
+    }
+
     /// Reads what stands between the parentheses. `root` is `$crate`.
     pub(crate) fn parse(root: Root, level: Group, trees: Vec<TokenTree>) -> Result<Call, Error> {
-        let mut call =
-            Call { root, level, target: None, logger: None, limit: None, fields: Vec::new(), message: None };
+        let mut call = Call::empty(root, level);
         let mut parser = Parser { trees, at: 0 };
         if parser.is_at_end() {
             return Err(Error::new(
@@ -114,6 +121,32 @@ impl Call {
         }
         if call.fields.is_empty() && call.message.is_none() {
             return Err(Error::new(parser.span(), "after its keys a log call needs a message or a field"));
+        }
+        Ok(call)
+    }
+
+    /// As [`parse`](Call::parse), of a context.
+    pub(crate) fn parse_context(root: Root, level: Group, trees: Vec<TokenTree>) -> Result<Call, Error> {
+        let mut call = Call::empty(root, level);
+        let mut parser = Parser { trees, at: 0 };
+        parser.unwrap_group();
+        while let Some(key) = parser.key() {
+            call.key(&key, &mut parser)?;
+            parser.unwrap_group();
+        }
+        if let Some(Limit { key, .. }) = &call.limit {
+            return Err(Error::new(key.span(), format!("`{key}:` is a limit, and a context has none")));
+        }
+        call.name = Some(parser.name()?);
+        parser.comma("the fields")?;
+        while !parser.is_at_end() {
+            parser.unwrap_group();
+            let span = parser.span();
+            if parser.text()?.is_some() {
+                return Err(Error::new(span, "a context has a name and fields, and no message"));
+            }
+            call.fields.push(parser.field()?);
+            parser.comma("the next field")?;
         }
         Ok(call)
     }
@@ -161,8 +194,8 @@ fn unknown_key(name: &str) -> String {
                 .to_owned()
         }
         "parent" => {
-            "`parent:` belongs to spans, which treering leaves to tracing: for a field of this name write \
-                     `parent = …`"
+            "`parent:` belongs to spans of tracing; a record or a context is in the context that its thread is in: \
+                     for a field of this name write `parent = …`"
                 .to_owned()
         }
         _ => format!(
@@ -235,6 +268,24 @@ impl Parser {
             }
             _ => None,
         }
+    }
+
+    /// The name of a context.
+    fn name(&mut self) -> Result<String, Error> {
+        let sentence = match self.peek(0) {
+            Some(TokenTree::Literal(literal)) => match unquote(&literal.to_string()) {
+                Some(name) if name.contains(['{', '}']) => {
+                    "a context's name is not formatted: make a field of it, `context!(\"request\", id)`"
+                }
+                Some(name) if !name.is_empty() => {
+                    self.at += 1;
+                    return Ok(name);
+                }
+                _ => "a context has a name, a string literal that is not empty: `context!(\"request\")`",
+            },
+            _ => "a context has a name, a string literal before its fields: `context!(\"request\", id)`",
+        };
+        Err(Error::new(self.span(), sentence))
     }
 
     /// The message's text, if it is next.

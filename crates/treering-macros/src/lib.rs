@@ -1,4 +1,4 @@
-//! The procedural macro behind treering's `info!` and its siblings; not for direct use.
+//! The procedural macros behind treering's `info!`, its siblings and `context!`; not for direct use.
 //!
 //! A call goes through four hands:
 //!
@@ -18,7 +18,7 @@
 //! The crate has no dependencies: it is built before anything that logs, so its build time is everybody's. It reads
 //! no types and decides nothing that a type decides; treering's `record::encode` does that, in the user's crate.
 
-use proc_macro::{TokenStream, TokenTree};
+use proc_macro::{Group, TokenStream, TokenTree};
 
 mod derive;
 mod expand;
@@ -33,12 +33,27 @@ mod tokens;
 #[doc(hidden)]
 #[proc_macro]
 pub fn __log(input: TokenStream) -> TokenStream {
+    expanded(input, grammar::Call::parse)
+}
+
+/// The same of a context.
+#[doc(hidden)]
+#[proc_macro]
+pub fn __context(input: TokenStream) -> TokenStream {
+    expanded(input, grammar::Call::parse_context)
+}
+
+/// The code for `$crate [level] …`, whose rest is read by `parse`.
+fn expanded(
+    input: TokenStream,
+    parse: impl FnOnce(tokens::Root, Group, Vec<TokenTree>) -> Result<grammar::Call, grammar::Error>,
+) -> TokenStream {
     let mut trees = input.into_iter();
     let (Some(TokenTree::Ident(root)), Some(TokenTree::Group(level))) = (trees.next(), trees.next()) else {
         return TokenStream::new(); // not by our shells
     };
     let root: tokens::Root = [TokenTree::Ident(root)].into();
-    match grammar::Call::parse(root.clone(), level, trees.collect()) {
+    match parse(root.clone(), level, trees.collect()) {
         Ok(call) => expand::expand(&call),
         Err(error) => expand::compile_error(&root, &error),
     }
