@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use treering::{Encode, Logger, debug, info};
+use treering::{Context, Encode, Logger, debug, info};
 
 use crate::common::floor;
 
@@ -121,6 +121,33 @@ pub fn counted_floor(calls: u64, b: u64, c: f64) {
     }
 }
 
+/// The same in a context.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn counted_in_context(calls: u64, b: u64, c: f64) {
+    for call in 0..calls {
+        info!("{} {} {}", call, b, c);
+    }
+}
+
+/// The same in a context of the engine that is named.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn counted_named_in_context(logger: &Logger, calls: u64, b: u64, c: f64) {
+    for call in 0..calls {
+        info!(logger: logger, "{} {} {}", call, b, c);
+    }
+}
+
+/// To enter a context and to leave it.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn counted_enter(context: &Context, calls: u64) {
+    for _ in 0..calls {
+        drop(context.enter());
+    }
+}
+
 /// With [`eleven`]: the code that a call adds to its function.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -160,6 +187,15 @@ pub fn others(logger: &Logger, call: u64) {
     info!(once: true, call, "the first");
     info!(logger: logger, call, "to an engine whose ring is full");
     log::info!(call; "of log: {call}");
+}
+
+/// Calls in contexts of both engines, which these are told of now, and in one that they know.
+pub fn in_contexts(logger: &Logger, known: &Context, fresh: &[Context; 2], call: u64) {
+    let [of_process, of_logger] = fresh;
+    let _in = (of_process.enter(), of_logger.enter());
+    info!(call, "in a fresh context");
+    info!(logger: logger, call, "in a fresh context");
+    known.in_scope(|| log::info!(call; "of log: {call}"));
 }
 
 /// Keeps them in the program.

@@ -48,13 +48,21 @@ fn count(calls: u64) {
     calls::counted_kept_back(calls, 7, 12.5);
     calls::counted_log(calls, 7);
     calls::counted_disabled(calls, 7, 12.5);
+    let context = treering::context!("request", id = 7);
+    context.in_scope(|| {
+        calls::three(1, 2, 3.0);
+        calls::counted_in_context(calls, 7, 12.5);
+    });
+    calls::counted_enter(&context, calls);
     let report = guard.stats();
     // `three` beside the loops, and the one that is not kept back.
-    assert_eq!((report.submitted, report.dropped), (8 * calls + 2, 0), "{report}");
+    assert_eq!((report.submitted, report.dropped), (9 * calls + 4, 0), "{report}");
     let instance = treering::builder().ring_capacity(1 << 20).wait(Wait::Manual);
     let (logger, guard) = instance.handler(handler::Capture::new()).start().expect("a second engine starts");
     calls::counted_named(&logger, calls, 7, 12.5);
-    assert_eq!(guard.stats().submitted, calls);
+    treering::context!(logger: logger, "request", id = 7)
+        .in_scope(|| calls::counted_named_in_context(&logger, calls, 7, 12.5));
+    assert_eq!(guard.stats().submitted, 2 * calls + 2);
     let floor = common::floor::Floor::start();
     calls::counted_floor(calls, 7, 12.5);
     drop(floor);

@@ -22,10 +22,18 @@ pub fn thousand_calls(write: bool) {
         // The thread has its rings, the callsites their ids.
         calls::three(0, 0, 0.0);
         calls::others(&logger, 0);
+        // To make a context takes memory.
+        let known = treering::context!("known");
+        let fresh = |call: u64| {
+            [treering::context!("fresh", call), treering::context!(logger: logger, "fresh", call)]
+        };
+        let contexts: Vec<_> = (0..=CALLS).map(fresh).collect();
+        calls::in_contexts(&logger, &known, &contexts[0], 0);
         seal(libc::SECCOMP_RET_KILL_PROCESS);
         for call in 0..CALLS {
             calls::three(call, 7, 12.5);
             calls::others(&logger, call);
+            calls::in_contexts(&logger, &known, &contexts[call as usize + 1], call);
         }
         if write {
             // SAFETY: no bytes from a good pointer.
@@ -40,9 +48,10 @@ pub fn thousand_calls(write: bool) {
     guard.flush(Duration::from_secs(10)).expect("flushed");
     let (report, full) = (guard.stats(), full.stats());
     assert_eq!((report.dispatched, report.dropped), (report.submitted, 0), "{report}");
-    // `three`, the derived type and `log`, beside what limits let through.
-    assert!(report.submitted > 3 * CALLS && report.suppressed > CALLS, "{report}");
-    assert!(full.submitted == CALLS + 1 && full.dropped > CALLS / 2, "{full}");
+    // `three`, the derived type and `log`, in contexts and beside them, and the contexts, beside what limits let through.
+    assert!(report.submitted > 6 * CALLS && report.suppressed > CALLS, "{report}");
+    assert!(report.span_records > CALLS && report.unknown_spans == 0, "{report}");
+    assert!(full.submitted > 2 * CALLS && full.dropped > CALLS / 2, "{full}");
     std::process::exit(0);
 }
 
