@@ -20,9 +20,9 @@ use std::time::{Duration, Instant};
 
 use support::{Gate, LONG, SOON, each, in_child, text};
 use treering::format::Format;
-use treering::handler::{self, Capture, Handler as _};
+use treering::handler::{self, Capture, Captured, Handler as _};
 use treering::record::Record;
-use treering::{Overflow, Wait, info, warn};
+use treering::{Overflow, Wait, context, info, warn};
 
 /// A child that hangs is killed after this.
 const HANGS_SECONDS: u32 = 10;
@@ -402,6 +402,38 @@ fn a_handler_forks(add: impl FnOnce(treering::Builder, Box<dyn handler::Handler>
     assert_eq!(lines(&path), numbered(10));
 }
 
+#[test]
+fn a_child_is_in_the_context_of_its_parent_and_tells_its_own_engine() {
+    let test = "a_child_is_in_the_context_of_its_parent_and_tells_its_own_engine";
+    ended_well(in_child(test, &[], || {
+        let path = |record: &Captured| record.spans().iter().map(|span| span.name().to_owned()).collect();
+        let paths = |capture: &Capture| capture.records().iter().map(path).collect::<Vec<Vec<_>>>();
+        let start = || {
+            let capture = Capture::new();
+            (treering::builder().handler(capture.clone()).init().unwrap(), capture)
+        };
+        let (guard, capture) = start();
+        let request = context!("request", id = 7);
+        let _in = request.enter();
+        info!("parent");
+        let child = fork(|| {
+            info!("there is no engine");
+            assert_eq!(treering::stats().unwrap().forked, 1, "the record, and nothing beside it");
+            let (guard, capture) = start();
+            info!("child");
+            context!("inner").in_scope(|| info!("nested"));
+            let report = guard.stop(SOON).unwrap();
+            assert_eq!((report.submitted, report.span_records, report.unknown_spans), (5, 3, 0));
+            assert_eq!(paths(&capture), [vec!["request"], vec!["request", "inner"]]);
+        });
+        child.join();
+        info!("parent again");
+        let report = guard.stop(SOON).unwrap();
+        assert!(report.is_lossless() && report.unknown_spans == 0, "{report:#?}");
+        assert_eq!(paths(&capture), [["request"], ["request"]]);
+    }));
+}
+
 /// How often [`fork_in_a_signal`] has run in this process, and whether this one is a child of it.
 static FORKS: AtomicU64 = AtomicU64::new(0);
 static IS_CHILD: AtomicBool = AtomicBool::new(false);
@@ -433,6 +465,7 @@ fn a_signal_handler_that_forks_in_the_middle_of_a_call_leaves_the_child_able_to_
         || {
             let guard = treering::builder().handler(each(|_| ())).init().unwrap();
             info!("registers");
+            let request = context!("request");
             // SAFETY: a handler of the right type.
             unsafe { libc::signal(libc::SIGUSR1, fork_in_a_signal as *const () as libc::sighandler_t) };
             // SAFETY: no arguments.
@@ -447,6 +480,7 @@ fn a_signal_handler_that_forks_in_the_middle_of_a_call_leaves_the_child_able_to_
                 });
                 while FORKS.load(Ordering::Relaxed) < FORKED && !IS_CHILD.load(Ordering::Relaxed) {
                     info!("calls, one after the other");
+                    request.in_scope(|| info!("in a context"));
                 }
                 if IS_CHILD.load(Ordering::Relaxed) {
                     // Here by a signal that came in whatever part of a call.

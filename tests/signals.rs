@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use support::{Gate, SOON, each, in_child, own_thread_id, text};
 use treering::__private::Encode;
 use treering::record::Record;
-use treering::{Level, Logger, Overflow, Report, Wait, info};
+use treering::{Level, Logger, Overflow, Report, Wait, context, info};
 
 /// How long a storm blows.
 const STORM: Duration = Duration::from_secs(2);
@@ -119,10 +119,10 @@ fn be_busy(until: &AtomicBool) {
     }
 }
 
-fn install_handler() {
+fn install(handler: extern "C" fn(libc::c_int)) {
     // SAFETY: a sigaction is integers, a set of signals and a pointer, for all of which zero is a value.
     let mut action: libc::sigaction = unsafe { zeroed() };
-    action.sa_sigaction = on_signal as extern "C" fn(libc::c_int) as libc::sighandler_t;
+    action.sa_sigaction = handler as libc::sighandler_t;
     action.sa_flags = libc::SA_RESTART;
     // SAFETY: `action` is initialised, and its handler is of the type that its flags say.
     let result = unsafe { libc::sigaction(SIGNAL, &action, std::ptr::null_mut()) };
@@ -195,7 +195,7 @@ impl Storm for Timer {
 /// A storm at a thread that logs to both engines, and what becomes of every call.
 fn blow<S: Storm>(test: &str, policy: Overflow) {
     let output = in_child(test, &[], || {
-        install_handler();
+        install(on_signal);
         let arrived: [Arc<Mutex<Arrived>>; 2] = Default::default();
         let [global, instance] = arrived.clone().map(|arrived| {
             let take = each(move |record| arrived.lock().unwrap().take(record));
@@ -273,6 +273,99 @@ fn a_storm_of_signals_where_full_rings_block() {
 #[test]
 fn a_storm_from_a_timer() {
     blow::<Timer>("a_storm_from_a_timer", Overflow::drop_newest());
+}
+
+/// The number of the contexts that the thread in the storm is about to enter, or is in; 0 while it is in none.
+static NOW: AtomicU64 = AtomicU64::new(0);
+
+fn log_within(who: u64, depth: u64) {
+    info!(who, now = NOW.load(Ordering::SeqCst), depth, "within");
+}
+
+extern "C" fn on_signal_within(_: libc::c_int) {
+    log_within(HANDLER, 0);
+}
+
+/// What arrived, and whether it is in what it can be in.
+#[derive(Default)]
+struct Within {
+    /// Of the handler's, those outside of all contexts, in one and in two.
+    depths: [u64; 3],
+    own: u64,
+    unknown: u64,
+}
+
+impl Within {
+    fn take(&mut self, record: &Record<'_>) {
+        if record.target() == "treering::loss" {
+            return;
+        }
+        let number = |name: &str| record.field(name).and_then(|field| field.value().as_u64()).unwrap();
+        let now = number("now");
+        let names: Vec<_> = record.spans().map(|span| span.name()).collect();
+        assert!(["outer", "inner"].starts_with(&names) || !record.spans().is_whole(), "{names:?}");
+        for span in record.spans() {
+            let n = span.fields().next().and_then(|field| field.value().as_u64());
+            assert_eq!(n, Some(now), "{} of another time", span.name());
+        }
+        self.unknown += u64::from(!record.spans().is_whole());
+        if number("who") == HANDLER {
+            assert!(now != 0 || names.is_empty() && record.spans().is_whole(), "it was left");
+            self.depths[names.len()] += 1;
+        } else {
+            assert!(names.len() as u64 == number("depth") || !record.spans().is_whole(), "{names:?}");
+            self.own += 1;
+        }
+    }
+}
+
+#[test]
+fn a_storm_at_a_thread_that_enters_and_leaves_contexts() {
+    let output = in_child("a_storm_at_a_thread_that_enters_and_leaves_contexts", &[], || {
+        install(on_signal_within);
+        let arrived = Arc::new(Mutex::new(Within::default()));
+        let take = arrived.clone();
+        let builder = treering::builder().ring_capacity(1 << 16);
+        let guard = builder.handler(each(move |record| take.lock().unwrap().take(record))).init().unwrap();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let (until, (tell, told)) = (is_over.clone(), std::sync::mpsc::channel());
+        let thread = std::thread::spawn(move || {
+            log_within(THREAD, 0);
+            // SAFETY: no arguments.
+            tell.send((unsafe { libc::pthread_self() }, own_thread_id())).unwrap();
+            for n in 1.. {
+                if until.load(Ordering::Relaxed) {
+                    return;
+                }
+                NOW.store(n, Ordering::SeqCst);
+                let outer = context!("outer", n);
+                outer.in_scope(|| {
+                    log_within(THREAD, 1);
+                    context!("inner", n).in_scope(|| log_within(THREAD, 2));
+                });
+                NOW.store(0, Ordering::SeqCst);
+                log_within(THREAD, 0);
+            }
+        });
+        let (target, id) = told.recv().unwrap();
+        let storm = Sender::begin(target, id);
+        std::thread::sleep(STORM);
+        storm.end();
+        is_over.store(true, Ordering::Relaxed);
+        thread.join().unwrap();
+        let report = guard.stop(SOON).unwrap();
+        report.assert_balanced();
+        let Within { depths, own, unknown } = &*arrived.lock().unwrap();
+        assert_eq!(report.unknown_spans, *unknown, "marked and counted");
+        assert_eq!(report.dispatched - report.span_records, own + depths.iter().sum::<u64>());
+        assert!(depths.iter().all(|records| *records > 0), "{depths:?} records of the handler");
+        eprintln!("{depths:?} signals, {own} calls: {unknown} unknown, {} nested", report.nested);
+    });
+    if let Some(output) = output {
+        let text = text(&output);
+        assert!(output.status.success(), "{text}");
+        eprintln!("{}", text.lines().find(|line| line.contains("signals")).unwrap_or_default());
+    }
 }
 
 #[test]

@@ -483,6 +483,25 @@ fn lines_of_fmt_pass_unchanged() {
     assert_eq!(report.submitted_by_level, [0, 0, 1, 1, 0], "each with the level of its event");
 }
 
+/// An event keeps the span that it has; what has none is in the context of the thread, as a native record is.
+#[test]
+fn events_without_a_span_are_in_the_context_of_the_program() {
+    let capture = Capture::new();
+    let (logger, guard) = engine().handler(capture.clone()).start().unwrap();
+    let context = treering::context!(logger: logger, "context", n = 1);
+    with(logger.clone(), || {
+        let _in = context.enter();
+        info!("event");
+        info_span!("span").in_scope(|| {
+            info!("in a span");
+            treering::info!(logger: logger, "native");
+        });
+    });
+    assert_eq!(lossless(&guard).unknown_spans, 0);
+    let paths: Vec<_> = capture.records().iter().map(path).collect();
+    assert_eq!(paths, ["context{n=1}", "span", "context{n=1}"]);
+}
+
 #[test]
 fn native_records_have_no_spans() {
     let records = captured(|| {
