@@ -6,7 +6,17 @@ use std::path::Path;
 use std::process::Command;
 
 /// What each prints, in this order, among other things. Those that other tests or a step of `.ci/run` start are not here.
-const PRINTED: [(&str, &[&str]); 12] = [
+const PRINTED: [(&str, &[&str]); 13] = [
+    (
+        "context",
+        &[
+            "request{id=7 user=ann}: context: begun",
+            "request{id=7 user=ann}:query{table=orders}: context: asked",
+            "request{id=7 user=ann}: context: slow",
+            "request{id=7 user=ann}: context: in a task",
+            "INFO  context: no request any more",
+        ],
+    ),
     ("custom_handler", &["{\"orders\": 10, \"risk\": 1}"]),
     ("custom_queue", &[]),
     ("health", &["200 ", "log_records_submitted_total 2", "reason=\"full\",level=\"INFO\"} 0"]),
