@@ -98,8 +98,8 @@ impl Filter {
     /// # Errors
     /// Names the first directive that does not parse.
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
-        let (filter, error) = Filter::parse_leniently(text);
-        error.map_or(Ok(filter), Err)
+        let (filter, errors) = Filter::parse_leniently(text);
+        errors.into_iter().next().map_or(Ok(filter), Err)
     }
 
     /// The filter that an environment variable asks for, and what its author is to be told. A typo must neither keep
@@ -109,32 +109,29 @@ impl Filter {
         let Some(text) = value.to_str() else {
             return (Filter::default(), vec![format!("{value:?} is not UTF-8, so `{DEFAULT}` counts")]);
         };
-        let (filter, error) = Filter::parse_leniently(text);
-        let notes = error.map(|error| error.to_string()).into_iter().chain(misspelt(text, &filter));
-        let notes = notes.collect();
+        let (filter, errors) = Filter::parse_leniently(text);
+        let notes = errors.iter().map(ToString::to_string).chain(misspelt(text, &filter)).collect();
         (filter, notes)
     }
 
-    /// The directives that parse, or the default if none does, and the first error.
-    fn parse_leniently(text: &str) -> (Self, Option<Error>) {
+    /// The directives that parse, or the default if none does, and what is wrong with the others.
+    fn parse_leniently(text: &str) -> (Self, Vec<Error>) {
         let mut directives: Vec<Directive> = Vec::new();
-        let mut error = None;
+        let mut errors = Vec::new();
         for part in parts(text) {
-            match parse_directive(part) {
+            match Directive::parse(part) {
                 Ok(directive) => {
                     directives.retain(|known| known.target != directive.target);
                     directives.push(directive);
                 }
-                Err(problem) => {
-                    error.get_or_insert(Error::filter(part, problem));
-                }
+                Err(problem) => errors.push(Error::filter(part, problem)),
             }
         }
         if directives.is_empty() {
-            return (Filter::default(), error);
+            return (Filter::default(), errors);
         }
         directives.sort_by_key(|directive| std::cmp::Reverse(directive.target.len()));
-        (Filter { directives }, error)
+        (Filter { directives }, errors)
     }
 
     /// Whether a directive counts for all targets.
@@ -165,43 +162,75 @@ impl Default for Filter {
     }
 }
 
+/// Between commas, but for those inside of brackets.
 fn parts(text: &str) -> impl Iterator<Item = &str> {
-    text.split(',').map(str::trim).filter(|part| !part.is_empty())
+    let mut depth = 0;
+    let parts = text.split(move |c: char| {
+        depth += i32::from(c == '[') - i32::from(c == ']');
+        c == ',' && depth <= 0
+    });
+    parts.map(str::trim).filter(|part| !part.is_empty())
 }
 
-/// A word that is legal as a target but may be a misspelt level, where everything outside the targets is off.
+/// A word that is legal as a target but may be a misspelt level: one that looks like a level, or any where everything
+/// outside the targets is off.
 fn misspelt(text: &str, filter: &Filter) -> Option<String> {
-    let word = parts(text)
-        .filter(|_| !filter.is_general())
-        .find(|part| !part.contains("::") && parse_directive(part).is_ok() && !part.contains('='))?;
+    let is_target = |part: &&str| Directive::parse(part).is_ok_and(|directive| directive.target == **part);
+    let word = parts(text).filter(|part| !part.contains("::") && is_target(part)).find(|part| {
+        let last = part.rsplit(':').next().unwrap_or(part);
+        !filter.is_general() || Level::ALL.iter().any(|level| is_near(last, level.as_str()))
+    })?;
+    let others = if filter.is_general() { "" } else { "what no target matches is off; " };
     Some(format!(
-        "`{word}` is no level, so it is taken for a target, and what no target matches is off; \
+        "`{word}` is no level, so it is taken for a target, all of whose levels pass; {others}\
          `{word}=trace` says the same without this note"
     ))
 }
 
-fn parse_directive(text: &str) -> Result<Directive, &'static str> {
-    const NO_LEVEL: &str = "the level must be one of off, error, warn, info, debug, trace";
-    const NO_TARGET: &str = "a target is a path such as my_server::db";
-    if let Some((target, level)) = text.split_once('=') {
-        let level = level.trim().parse().map_err(|_| NO_LEVEL)?;
-        let target = target.trim();
-        return if is_target(target) {
-            Ok(Directive { target: target.into(), level })
-        } else {
-            Err(NO_TARGET)
-        };
-    }
-    match text.parse() {
-        Ok(level) => Ok(Directive { target: String::new(), level }),
-        Err(_) if is_target(text) => Ok(Directive { target: text.into(), level: LevelFilter::ALL }),
-        Err(_) => Err(NO_TARGET),
+/// Whether one letter too much, too few or wrong, or two that changed places, is all that tells them apart.
+fn is_near(word: &str, level: &str) -> bool {
+    let word = word.to_ascii_uppercase();
+    let (word, level) = (word.as_bytes(), level.as_bytes());
+    let equal = |(a, b): &(&u8, &u8)| a == b;
+    let begin = word.iter().zip(level).take_while(equal).count();
+    let (word, level) = (&word[begin..], &level[begin..]);
+    let end = word.iter().rev().zip(level.iter().rev()).take_while(equal).count();
+    match (&word[..word.len() - end], &level[..level.len() - end]) {
+        ([] | [_], [] | [_]) => true,
+        ([a, b], [c, d]) => (a, b) == (d, c),
+        _ => false,
     }
 }
 
-/// Spans, fields and regular expressions of other loggers' syntaxes are refused rather than misread.
+impl Directive {
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        const NO_LEVEL: &str = "the level must be one of off, error, warn, info, debug, trace";
+        const NO_TARGET: &str = "a target is a path such as my_server::db";
+        const OF_SPANS: &str =
+            "spans and fields are for the `EnvFilter` of tracing-subscriber, before treering's layer";
+        if text.contains(['[', ']', '{', '}']) {
+            return Err(OF_SPANS);
+        }
+        if let Some((target, level)) = text.split_once('=') {
+            let level = level.trim().parse().map_err(|_| NO_LEVEL)?;
+            let target = target.trim();
+            return if is_target(target) {
+                Ok(Directive { target: target.into(), level })
+            } else {
+                Err(NO_TARGET)
+            };
+        }
+        match text.parse() {
+            Ok(level) => Ok(Directive { target: String::new(), level }),
+            Err(_) if is_target(text) => Ok(Directive { target: text.into(), level: LevelFilter::ALL }),
+            Err(_) => Err(NO_TARGET),
+        }
+    }
+}
+
+/// Regular expressions, and other signs between directives, are refused rather than misread.
 fn is_target(text: &str) -> bool {
-    !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || "[]{}/=\"".contains(c))
+    !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || "/=\";".contains(c))
 }
 
 #[cfg(test)]
@@ -287,9 +316,18 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named_and_the_rest_still_counts() {
-        let (filter, error) = Filter::parse_leniently("info,my::db=loud,other=trace");
-        let text = error.unwrap().to_string();
-        assert!(text.contains("my::db=loud") && text.contains("off, error, warn"), "{text}");
+        let text = "info,my::db=loud,a[b{c=1,d=2}]=debug,x;y=info,other=trace";
+        let (filter, errors) = Filter::parse_leniently(text);
+        let texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        let expected = [
+            ("my::db=loud", "off, error, warn"),
+            ("a[b{c=1,d=2}]=debug", "EnvFilter"),
+            ("x;y=info", "a path"),
+        ];
+        assert_eq!(texts.len(), expected.len(), "{texts:?}");
+        for (text, (directive, problem)) in texts.iter().zip(expected) {
+            assert!(text.contains(&format!("`{directive}`")) && text.contains(problem), "{text}");
+        }
         assert_eq!(filter, Filter::parse("info,other=trace").unwrap());
         assert!(Filter::parse("a[b]=info").is_err());
         assert!(Filter::parse("=info").is_err());
@@ -299,16 +337,16 @@ mod tests {
     #[test]
     fn where_nothing_parses_the_default_counts() {
         for text in ["my::db=loud", "a[b]=info,=", ",", " , "] {
-            let (filter, error) = Filter::parse_leniently(text);
+            let (filter, errors) = Filter::parse_leniently(text);
             assert_eq!(filter, Filter::default(), "{text}");
-            assert_eq!(error.is_some(), text.contains('='), "{text}");
+            assert_eq!(!errors.is_empty(), text.contains('='), "{text}");
         }
     }
 
     #[test]
     fn a_word_that_may_be_a_misspelt_level_is_told_of() {
         let notes = |text: &str| Filter::of_environment(text.as_ref()).1;
-        for text in ["inof", "my_server::db=debug,inof", "inof,hyper=warn"] {
+        for text in ["inof", "my_server::db=debug,inof", "inof,hyper=warn", "info,inof", "inof,Debug"] {
             let notes = notes(text);
             assert_eq!(notes.len(), 1, "{text}");
             assert!(notes[0].contains("`inof` is no level"), "{notes:?}");
@@ -318,7 +356,11 @@ mod tests {
         for text in quiet {
             assert_eq!(notes(text), [""; 0], "{text}");
         }
-        assert_eq!(notes("inof,a=loud").len(), 2, "an error and a note");
+        assert_eq!(notes("inof,a=loud,b=loud").len(), 3, "two errors and a note");
+        for (text, noted) in [("info,debgu", 1), ("info,eror", 1), ("info,hyper:debug", 1), ("info,main", 0)]
+        {
+            assert_eq!(notes(text).len(), noted, "{text}");
+        }
     }
 
     #[test]

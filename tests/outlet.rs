@@ -463,6 +463,73 @@ fn what_a_queue_logs_to_its_own_engine_is_counted_and_goes_nowhere_under_any_pol
     assert!(output.status.success(), "{}", text(&output));
 }
 
+/// Fails, with an error whose text and whose end log to the queue's own engine.
+struct Complains(Arc<OnceLock<Logger>>);
+
+#[derive(Debug)]
+struct Complaint(Arc<OnceLock<Logger>>);
+
+impl Complaint {
+    fn log(&self) {
+        self.0.get().into_iter().for_each(|logger| error!(logger: logger, "complaint"));
+    }
+}
+
+impl std::fmt::Display for Complaint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.log();
+        f.write_str("as always")
+    }
+}
+
+impl std::error::Error for Complaint {}
+
+impl Drop for Complaint {
+    fn drop(&mut self) {
+        self.log();
+    }
+}
+
+impl Enqueue for Complains {
+    fn enqueue(&self, _: &[u8]) -> Result<(), EnqueueError> {
+        Err(EnqueueError::failed(Complaint(self.0.clone())))
+    }
+}
+
+#[test]
+fn an_error_that_logs_goes_nowhere() {
+    let test = "an_error_that_logs_goes_nowhere";
+    // Nested calls are counted for the whole process.
+    let output = in_child(test, &[], || {
+        let to = Arc::new(OnceLock::new());
+        let builder = treering::builder().queue(Complains(to.clone())).error_hook(|_| {});
+        let (logger, guard) = builder.start().unwrap();
+        to.set(logger.clone()).ok().unwrap();
+        (0..10).for_each(|n| info!(logger: logger, "{n}"));
+        let report = guard.stop(SOON).unwrap();
+        report.assert_balanced();
+        assert_eq!((report.dropped_by_reason.total(Reason::Failed), report.dispatched), (10, 0), "{report}");
+        assert!(report.nested > 10, "{report:?}");
+    });
+    let Some(output) = output else { return };
+    assert!(output.status.success(), "{}", text(&output));
+}
+
+#[test]
+fn what_finds_the_queue_closed_is_late_and_the_hook_is_told_once() {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let told = lines.clone();
+    let queue = Arc::new(Channel::bounded(8));
+    let builder = treering::builder().error_hook(move |line| told.lock().unwrap().push(line.to_owned()));
+    let (logger, guard) = builder.queue(queue.clone()).start().unwrap();
+    queue.close();
+    (0..10).for_each(|n| info!(logger: logger, "{n}"));
+    let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
+    assert_eq!((report.late, report.dispatched), (10, 0));
+    assert_eq!(*lines.lock().unwrap(), ["the queue is closed, and what is logged is late"]);
+}
+
 #[test]
 fn queues_that_log_to_each_other_come_to_an_end() {
     let test = "queues_that_log_to_each_other_come_to_an_end";

@@ -38,7 +38,10 @@ pub(super) fn send(engine: &Engine, outlet: &Outlet, id: u32, level: Level, payl
     let call = Call { engine, outlet, entry, frame: &frame };
     let sent = match made {
         Some(Ok(is_cut)) => call.send().map(|taken| taken.map(|()| is_cut)),
-        Some(Err(error)) => Err(call.fail(error)),
+        Some(Err(error)) => {
+            call.report(outlet.is_news(true).then(|| format!("cannot have a record: {error}")));
+            Err(Lost::Dropped(Reason::Failed))
+        }
         None => Ok(None),
     };
     let counters = &outlet.counters;
@@ -106,18 +109,31 @@ impl Call<'_> {
         if !self.engine.is_open() {
             return Some(Err(Lost::Late));
         }
-        let Some(answer) = self.outlet.enter(|| self.outlet.put(self.frame)) else {
-            return Some(Ok(None));
-        };
-        Some(match answer {
+        let mut news = None;
+        // An error's text, and its end, are code of the user's, too, which must not come back here.
+        let answer = self.outlet.enter(|| match self.outlet.put(self.frame) {
             Ok(()) => {
                 self.outlet.is_news(false);
-                Ok(Some(()))
+                Some(Ok(Some(())))
             }
-            Err(EnqueueError::Full) => return None,
-            Err(EnqueueError::Closed) => Err(Lost::Late),
-            Err(EnqueueError::Failed(error)) => Err(self.fail(error)),
-        })
+            Err(EnqueueError::Full) => None,
+            Err(EnqueueError::Closed) => {
+                news = self.outlet.is_news(true).then(|| "is closed, and what is logged is late".to_owned());
+                Some(Err(Lost::Late))
+            }
+            Err(EnqueueError::Failed(error)) => {
+                news = self.outlet.is_news(true).then(|| format!("failed: {}", text_of(error)));
+                Some(Err(Lost::Dropped(Reason::Failed)))
+            }
+        });
+        self.report(news);
+        answer.unwrap_or(Some(Ok(None)))
+    }
+
+    fn report(&self, news: Option<String>) {
+        if let Some(news) = news {
+            self.engine.core.faults.report(format_args!("the queue {news}"));
+        }
     }
 
     /// Tries again and again until the deadline; `None` if there was no room.
@@ -133,14 +149,5 @@ impl Call<'_> {
             }
         }
         None
-    }
-
-    /// The record is lost, and if that is the first of such, the error hook is told why.
-    fn fail(&self, error: impl std::fmt::Display) -> Lost {
-        let text = text_of(error);
-        if self.outlet.is_news(true) {
-            self.engine.core.faults.report(format_args!("the queue failed: {text}"));
-        }
-        Lost::Dropped(Reason::Failed)
     }
 }

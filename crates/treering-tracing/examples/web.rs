@@ -1,0 +1,48 @@
+//! A web server whose requests are spans: JSON in a file that rolls, `RUST_LOG` with spans and fields in it, records of
+//! libraries that use `log`, and an end that drains.
+//!
+//! ```text
+//! RUST_LOG='info,tower_http=debug' cargo run -p treering-tracing --example web
+//! curl localhost:8080/orders/7; kill -TERM $(pgrep web)
+//! ```
+//! `tracing_subscriber`'s `init()` takes what libraries say through `log`, so treering's feature `log` is left out; and the
+//! server waits for SIGTERM by itself, so `stop_on_signals` is, too.
+
+use axum::{Router, extract::Path, routing::get};
+use tokio::signal::unix::{SignalKind, signal};
+use tower_http::trace::TraceLayer;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::prelude::*;
+use treering::format::Json;
+use treering::handler::{File, Rotation};
+
+#[tracing::instrument]
+async fn order(Path(id): Path<u64>) -> String {
+    tracing::info!(rows = 3, "served");
+    log::info!("so say libraries");
+    format!("order {id}\n")
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let rotation = Rotation::new().daily().at_bytes(100 << 20).keep_files(14);
+    let file = File::options().create_directories(true).rotate(rotation).open("logs/app.log")?;
+    // `EnvFilter` decides, so the engine passes all that comes. The guard is left to the end of `main`: what tasks log while
+    // the server ends is in the file, too.
+    let _guard = treering::builder().filter("trace").handler(file.format(Json::new())).init()?;
+    let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
+    tracing_subscriber::registry().with(treering_tracing::layer().with_filter(filter)).init();
+
+    // Its own span is DEBUG, of the target `tower_http::trace::make_span`.
+    let app = Router::new().route("/orders/{id}", get(order)).layer(TraceLayer::new_for_http());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+    tracing::info!(address = %listener.local_addr()?, "listening");
+    let mut terminate = signal(SignalKind::terminate())?;
+    let ends = async move {
+        terminate.recv().await;
+    };
+    axum::serve(listener, app).with_graceful_shutdown(ends).await?;
+    tracing::info!("ends");
+    Ok(())
+}
