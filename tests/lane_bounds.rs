@@ -2,8 +2,8 @@
 //!
 //! Both write a file; the second has on lanes, beside it, a handler that stands still, one that panics, and a file on a full
 //! disk. The file keeps at least 95 % of its rate, and the 99th percentile of a call is at most 1.2 times as high. A machine
-//! with other work makes of a single round what it likes, so what counts is the median of a set of rounds, and a set that
-//! fails is tried again, for a minute. `cargo bench --bench lanes` tells the figures.
+//! with other work makes of a single round what it likes, so what counts is the median of all rounds; while that does not hold,
+//! there are more of them, for a minute. `cargo bench --bench lanes` tells the figures.
 
 #![allow(clippy::print_stderr, reason = "tests tell their figures")]
 
@@ -19,7 +19,7 @@ use treering::{Builder, Guard, Logger, Overflow, info};
 const RATE_MIN: f64 = 0.95;
 const P99_MAX: f64 = 1.2;
 
-/// Sets of so many rounds are tried for so long: a machine may favour one of the two engines' threads for seconds.
+/// So many rounds are added for so long: a machine may favour one of the two engines' threads for seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 const ROUNDS: usize = 9;
 /// Records of a round at full rate, and the longest that a round waits for them.
@@ -87,35 +87,31 @@ impl Engine {
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-/// The median of how many times as much the second engine has, by turns.
-fn ratio(engines: &mut [Engine; 2], measure: fn(&mut Engine) -> f64) -> f64 {
-    let rounds = (0..ROUNDS).map(|round| {
+/// How many times as much the second engine has, in each of some rounds, by turns.
+fn ratios(engines: &mut [Engine; 2], measure: fn(&mut Engine) -> f64) -> impl Iterator<Item = f64> {
+    (0..ROUNDS).map(move |round| {
         let mut measured = [0.0; 2];
         for at in [round % 2, 1 - round % 2] {
             measured[at] = measure(&mut engines[at]);
         }
         measured[1] / measured[0]
-    });
-    median(rounds.collect())
+    })
 }
 
-/// Whether a set of rounds holds, of all that are tried.
+/// Whether the median of all rounds holds, sooner or later.
 fn holds(
     engines: &mut [Engine; 2],
     what: &str,
     measure: fn(&mut Engine) -> f64,
     is_held: fn(f64) -> bool,
 ) -> bool {
-    let since = Instant::now();
+    let (since, mut all) = (Instant::now(), Vec::new());
     while since.elapsed() < PATIENCE {
-        let ratio = ratio(engines, measure);
-        eprintln!("{what}: {ratio:.3} of that without them");
-        if is_held(ratio) {
+        all.extend(ratios(engines, measure));
+        all.sort_by(f64::total_cmp);
+        let median = all[all.len() / 2];
+        eprintln!("{what}: {median:.3} of that without them, in {} rounds", all.len());
+        if is_held(median) {
             return true;
         }
     }
@@ -149,6 +145,6 @@ fn bad_handlers_on_lanes_cost_the_file_and_the_callers_next_to_nothing() {
     for name in ["stands still", "panics", "full"] {
         assert!(beside.handlers[name].failed > 0, "it did nothing wrong: {beside}");
     }
-    assert!(rate, "the file lost more than 5 % of its rate, each time");
-    assert!(p99, "the callers paid more than a fifth, each time");
+    assert!(rate, "the file lost more than 5 % of its rate");
+    assert!(p99, "the callers paid more than a fifth");
 }
