@@ -5,8 +5,8 @@
 //! RUST_LOG='info,tower_http=debug' cargo run -p treering-tracing --example web
 //! curl localhost:8080/orders/7; kill -TERM $(pgrep web)
 //! ```
-//! `tracing_subscriber`'s `init()` takes what libraries say through `log`, so treering's feature `log` is left out; and the
-//! server waits for SIGTERM by itself, so `stop_on_signals` is, too.
+//! What libraries say through `log` becomes events, with spans, so treering's feature `log` is left out; and the server waits for
+//! SIGTERM by itself, so `stop_on_signals` is, too.
 
 use axum::{Router, extract::Path, routing::get};
 use tokio::signal::unix::{SignalKind, signal};
@@ -28,11 +28,12 @@ async fn order(Path(id): Path<u64>) -> String {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let rotation = Rotation::new().daily().at_bytes(100 << 20).keep_files(14);
     let file = File::options().create_directories(true).rotate(rotation).open("logs/app.log")?;
+    tracing_log::LogTracer::init()?; // `init()` below does so, too, with the default features of tracing-subscriber
+    let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
+    tracing_subscriber::registry().with(treering_tracing::layer().with_filter(filter)).init();
     // `EnvFilter` decides, so the engine passes all that comes. The guard is left to the end of `main`: what tasks log while
     // the server ends is in the file, too.
     let _guard = treering::builder().filter("trace").handler(file.format(Json::new())).init()?;
-    let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
-    tracing_subscriber::registry().with(treering_tracing::layer().with_filter(filter)).init();
 
     // Its own span is DEBUG, of the target `tower_http::trace::make_span`.
     let app = Router::new().route("/orders/{id}", get(order)).layer(TraceLayer::new_for_http());

@@ -4,8 +4,8 @@
 //! use tracing_subscriber::prelude::*;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let _guard = treering::init()?; // RUST_LOG, text to stderr
 //! tracing_subscriber::registry().with(treering_tracing::layer()).init();
+//! let _guard = treering::init()?; // RUST_LOG, text to stderr
 //!
 //! let request = tracing::info_span!("request", method = "GET", status = tracing::field::Empty);
 //! request.in_scope(|| tracing::info!(rows = 3, "served"));

@@ -45,8 +45,8 @@ impl Handler for Nowhere {
 
 #[test]
 fn an_event_in_two_spans_allocates_nothing() {
-    let guard = support::engine().filter("info").handler(Nowhere).init().unwrap();
     tracing_subscriber::registry().with(treering_tracing::layer()).init();
+    let guard = support::engine().filter("info").handler(Nowhere).init().unwrap();
     let _request = info_span!("request", id = 7, path = "/orders").entered();
     let _query = info_span!("query", table = "orders").entered();
     let call = |n: u64| {

@@ -364,6 +364,7 @@ fn an_engine_that_starts_later_learns_of_spans_that_are_open() {
     tracing::subscriber::with_default(subscriber, || {
         let span = tracing::warn_span!("early", n = 1).entered();
         let capture = Capture::new();
+        trace_log();
         let guard = engine().handler(capture.clone()).init().unwrap();
         info!("in it");
         drop(span);
@@ -373,14 +374,20 @@ fn an_engine_that_starts_later_learns_of_spans_that_are_open() {
     });
 }
 
+/// Records of `log` become events, in the whole process: they find the subscriber of the thread. Before any `init()`, as
+/// treering may be built with a bridge of its own.
+fn trace_log() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| tracing_log::LogTracer::init().unwrap());
+}
+
 /// Records of `log` that come by `tracing-log` have their own target, by which they are filtered, and the span.
 #[test]
 fn records_of_log_have_their_places_and_the_span() {
     let capture = Capture::new();
     let builder = engine().filter("info,lib::quiet=off").handler(capture.clone());
     let (logger, guard) = builder.start().unwrap();
-    // For the whole process: it finds the subscriber of the thread.
-    tracing_log::LogTracer::init().unwrap();
+    trace_log();
     let line = line!() + 4;
     with(logger, || {
         let _span = info_span!("request", n = 1).entered();

@@ -14,9 +14,9 @@ use web::{CLIENTS, REQUESTS, expected, id_of, message_of};
 #[test]
 fn every_event_is_there_once_in_the_spans_of_its_request() {
     let capture = Capture::new();
-    let guard = support::engine().filter("info,tower_http=debug").handler(capture.clone()).init().unwrap();
-    tracing_log::LogTracer::init().unwrap();
+    tracing_log::LogTracer::init().unwrap(); // first: treering may be built with its own bridge from `log`
     tracing_subscriber::registry().with(treering_tracing::layer()).init();
+    let guard = support::engine().filter("info,tower_http=debug").handler(capture.clone()).init().unwrap();
     web::serve();
     let report = support::lossless(&guard);
 

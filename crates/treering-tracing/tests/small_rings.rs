@@ -51,9 +51,9 @@ fn with_rings_far_too_small_no_event_shows_a_wrong_span() {
     let capture = Capture::new();
     let builder = support::engine().filter("info,tower_http=debug").handler(capture.clone());
     let builder = builder.ring_capacity(4096).overflow(Overflow::drop_newest()).wait(Wait::Manual);
-    let guard = builder.init().unwrap();
-    tracing_log::LogTracer::init().unwrap();
+    tracing_log::LogTracer::init().unwrap(); // first: treering may be built with its own bridge from `log`
     tracing_subscriber::registry().with(treering_tracing::layer()).init();
+    let guard = builder.init().unwrap();
     let is_served = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| poll(&guard, &is_served));
