@@ -48,6 +48,26 @@ fn told() -> (Arc<Mutex<Vec<String>>>, impl Fn(&str) + Send + Sync + 'static) {
 }
 
 #[test]
+fn who_waits_for_the_end_on_a_thread_of_its_own_holds_nobody_up() {
+    let (queue, capture) = (Arc::new(Locked::bounded(1 << 20)), Capture::new());
+    let listening = Listener::new(queue.clone()).handler(capture.clone()).manual();
+    let (logger, guard) = builder().handler(QueueHandler::new(queue.clone())).start().unwrap();
+    std::thread::scope(|scope| {
+        let end = scope.spawn(|| listening.wait(LONG).unwrap());
+        std::thread::sleep(Duration::from_millis(50)); // mostly it waits by now
+        info!(logger: logger, "one");
+        guard.flush(LONG).unwrap();
+        let since = Instant::now();
+        listening.flush(LONG).unwrap();
+        assert!(since.elapsed() < LONG / 4, "it took {:?}", since.elapsed());
+        assert_eq!(capture.len(), 1);
+        queue.close();
+        end.join().unwrap().assert_balanced();
+    });
+    guard.stop(LONG).unwrap().assert_balanced();
+}
+
+#[test]
 fn a_record_that_came_through_a_queue_is_as_it_was() {
     let (queue, near, far) = (queue(), Capture::new(), Capture::new());
     let handler = QueueHandler::new(queue.clone());

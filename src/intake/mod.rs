@@ -267,7 +267,7 @@ impl Listening {
         let _ = guarded(|| intake.queue.wake());
         if !intake.has_thread {
             let is_done = || intake.control.has_settled(ticket);
-            intake.take_rounds(Deadline::after(Duration::ZERO), deadline, is_done);
+            intake.take_rounds(Duration::ZERO, deadline, is_done);
         }
         intake.control.wait_for(ticket, deadline).map_err(|_| Error::timeout())?;
         // One that came to its end may have left something behind.
@@ -287,7 +287,7 @@ impl Listening {
             return Err(Error::config("poll() is for listeners made by manual(); this one has a thread"));
         }
         self.intake.check_caller()?;
-        match self.intake.take_round(Deadline::after(Duration::ZERO), Deadline::after(Duration::MAX))? {
+        match self.intake.take_round(Duration::ZERO, Deadline::after(Duration::MAX), &|| false)? {
             Round::Busy(records) => Ok(records),
             Round::Empty | Round::Failed => Ok(0),
             Round::Finished => Err(Error::not_running()),
@@ -313,7 +313,7 @@ impl Listening {
         if !intake.has_thread {
             // No other thread will give up for this one.
             intake.books.set_deadline(deadline);
-            intake.take_rounds(deadline, deadline, || intake.control.has_ended());
+            intake.take_rounds(Duration::MAX, deadline, || intake.control.has_ended());
         }
         if intake.control.wait_for_end(deadline).is_err() {
             intake.give_up();
@@ -347,7 +347,7 @@ impl Listening {
         intake.check_caller()?;
         let deadline = Deadline::after(timeout);
         if !intake.has_thread {
-            intake.take_rounds(deadline, deadline, || intake.control.has_ended());
+            intake.take_rounds(Duration::MAX, deadline, || intake.control.has_ended());
         }
         intake.control.wait_for_end(deadline).map_err(|_| Error::timeout())?;
         Ok(intake.report())
@@ -435,9 +435,9 @@ impl Intake {
     }
 
     /// Takes rounds on the calling thread until something is done, or the deadline has passed, or there are no more.
-    fn take_rounds(&self, until: Deadline, deadline: Deadline, is_done: impl Fn() -> bool) {
+    fn take_rounds(&self, wait_max: Duration, deadline: Deadline, is_done: impl Fn() -> bool) {
         while !is_done() && !deadline.has_passed() {
-            match self.take_round(until, deadline) {
+            match self.take_round(wait_max, deadline, &is_done) {
                 Ok(Round::Failed) => {
                     let left = deadline.left().unwrap_or(NAP_AFTER_FAILURE);
                     self.control.back_off(NAP_AFTER_FAILURE.min(left));
@@ -448,11 +448,18 @@ impl Intake {
         }
     }
 
-    /// Takes a round on the calling thread, as soon as no other thread takes one. `until`: how long the queue may wait.
-    fn take_round(&self, until: Deadline, deadline: Deadline) -> Result<Round, Error> {
+    /// Takes a round on the calling thread, as soon as no other thread takes one; none if another one's has done what is to be
+    /// done. `wait_max`: how long the queue may wait.
+    fn take_round(
+        &self,
+        wait_max: Duration,
+        deadline: Deadline,
+        is_done: &dyn Fn() -> bool,
+    ) -> Result<Round, Error> {
         let mut rounds = loop {
             match self.rounds.try_borrow() {
                 Some(rounds) => break rounds,
+                None if is_done() => return Ok(Round::Empty),
                 None if deadline.has_passed() => return Err(Error::timeout()),
                 None => nap(ROUND_NAP),
             }
@@ -466,7 +473,8 @@ impl Intake {
             rounds.hurry();
         }
         rounds.spans.begin();
-        let round = rounds.take(self, until);
+        let wait = wait_max.min(rounds.wait_max()).min(deadline.left().unwrap_or(Duration::MAX));
+        let round = rounds.take(self, Deadline::after(wait));
         if round != Round::Finished {
             let _: Result<(), GivenUp> = rounds.flush_held(self);
         }

@@ -87,8 +87,12 @@ impl Rounds {
         if round != Round::Empty || self.flush_held(intake).is_err() {
             return round;
         }
-        let wait = WAIT.min(self.housekeeping.left()).min(self.handlers.sleep_max());
-        self.take(intake, Deadline::after(wait))
+        self.take(intake, Deadline::after(self.wait_max()))
+    }
+
+    /// How long the queue may wait in a round, as there is something else to do then.
+    pub(super) fn wait_max(&self) -> Duration {
+        WAIT.min(self.housekeeping.left()).min(self.handlers.sleep_max())
     }
 
     /// Takes a round, for which the queue may wait `until`.
