@@ -9,9 +9,9 @@ use crate::stats::{Report, Sum};
 use crate::sync::{Arc, AtomicBool, Ordering};
 use crate::transport::Transport;
 
+use super::books::Books;
 use super::change::Request;
 use super::control::{Control, TimedOut, Waiting};
-use super::dispatch::Books;
 #[cfg(not(treering_loom))]
 use super::filters::Filters;
 

@@ -27,10 +27,11 @@ use crate::level::{Level, LevelFilter};
 use crate::record::{Scope, Thread};
 use crate::sync::{Arc, Condvar, Mutex, wait};
 
+use super::books::{Books, GivenUp};
 use super::change::Request;
 use super::core::{Answer, Core};
-use super::dispatch::{Books, Finish, GivenUp, Runner};
 use super::housekeeping::Housekeeping;
+use super::runner::{Finish, Runner};
 
 /// Without an order for this long, what the handler holds leaves.
 const IDLE_AFTER: Duration = Duration::from_millis(1);

@@ -17,10 +17,11 @@ use crate::record::Thread;
 use crate::stats::{ByLevel, HandlerCounters, add, take_off};
 use crate::sync::Arc;
 
+use super::books::{Books, GivenUp};
 use super::change::Request;
 use super::core::Answer;
-use super::dispatch::{Books, GivenUp, Runner};
 use super::lane::{Lane, Order, Parcel};
+use super::runner::Runner;
 
 /// Starts a thread of this name that [runs](Lane::run) the lane.
 pub(crate) type Spawn = Box<dyn Fn(String, Arc<Lane>) -> io::Result<()> + Send>;

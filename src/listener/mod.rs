@@ -7,6 +7,7 @@
 //! Consumers, handlers, merge state and cursors are the [`Listener`]'s, and the listener is the engine's: its thread
 //! borrows it, so that a thread started anew goes on with it.
 
+mod books;
 mod change;
 mod control;
 mod core;
@@ -21,14 +22,16 @@ mod merge;
 mod preparation;
 mod pulse;
 mod resolve;
+mod runner;
 mod spans;
 #[cfg(test)]
 pub(crate) mod testing;
 
 pub(crate) use self::core::Core;
+pub(crate) use books::{Books, GivenUp};
 pub(crate) use change::{Change, Request, What};
 pub(crate) use control::Control;
-pub(crate) use dispatch::{Books, GivenUp, Handlers, Records};
+pub(crate) use dispatch::{Handlers, Records};
 #[cfg(not(treering_loom))]
 pub(crate) use filters::Filters;
 pub(crate) use housekeeping::Housekeeping;

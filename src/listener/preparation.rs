@@ -17,7 +17,8 @@ use crate::record::{Scope, Thread};
 use crate::stats::{ByLevel, PreparedAway};
 use crate::sync::Arc;
 
-use super::dispatch::{Books, GivenUp, Records};
+use super::books::{Books, GivenUp};
+use super::dispatch::Records;
 
 /// See the module's documentation.
 #[derive(Debug)]
