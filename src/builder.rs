@@ -1,4 +1,4 @@
-//! From settings to a running engine, and the [`Guard`] that ends it.
+//! From settings to a running engine.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,11 +7,11 @@ use crate::engine::{Engine, Settings, Start};
 use crate::error::Error;
 use crate::fault::Faults;
 use crate::filter::Filter;
+use crate::guard::Guard;
 use crate::handler::{Handler, Routed};
 use crate::level::Level;
 use crate::listener::Wait;
-use crate::logger::place::{self, Place};
-use crate::logger::{self, Flush, HandlerControl, Logger};
+use crate::logger::{self, Logger};
 use crate::outlet::Outlet;
 use crate::overflow::{DropHook, Loss, Overflow, Policies};
 use crate::prepare::{Prepared, Steps};
@@ -19,7 +19,6 @@ use crate::process;
 use crate::queue::Enqueue;
 use crate::record::Record;
 use crate::ring::{CAPACITY_MAX_BYTES, CAPACITY_MIN_BYTES, memory_factor};
-use crate::stats::Report;
 use crate::sync::Arc;
 
 /// 128 KiB hold some 3,000 records of three numbers.
@@ -132,11 +131,6 @@ impl Builder {
     pub fn default_filter(mut self, directives: impl Into<String>) -> Self {
         self.default_filter = Some(directives.into());
         self
-    }
-
-    /// Whether nobody would get its records.
-    pub(crate) fn leads_nowhere(&self) -> bool {
-        self.handlers.is_empty() && self.outlet.is_none()
     }
 
     /// The size of each thread's ring in bytes. A record of up to 3/8 of it always arrives whole; a longer one
@@ -439,6 +433,11 @@ impl Builder {
         Ok((logger.clone(), Guard { logger, is_global: false }))
     }
 
+    /// Whether nobody would get its records.
+    pub(crate) fn leads_nowhere(&self) -> bool {
+        self.handlers.is_empty() && self.outlet.is_none()
+    }
+
     /// The settings, if all of them can be; `global` says that `RUST_LOG` counts.
     pub(crate) fn build(self, global: bool) -> Result<(Arc<Engine>, Start), Error> {
         let Builder { ring_capacity, memory_cap, .. } = self;
@@ -533,202 +532,6 @@ impl fmt::Debug for Builder {
             .field("wait", &self.wait)
             .field("handlers", &self.handlers.len())
             .finish_non_exhaustive()
-    }
-}
-
-/// Ends an engine.
-///
-/// Dropping the guard of the process-wide engine flushes it and leaves it running (so that `let _ = init()?` loses
-/// nothing); the end of the process stops it. Dropping the guard of an engine that was
-/// [`start`](Builder::start)ed stops it. Both wait at most [`exit_timeout`](Builder::exit_timeout), which the end of
-/// the process shares.
-///
-/// ```
-/// # fn main() -> Result<(), treering::Error> {
-/// use std::time::Duration;
-/// let (logger, guard) = treering::builder().handler(treering::handler::Capture::new()).start()?;
-/// treering::info!(logger: logger, "kept");
-/// let report = guard.stop(Duration::from_secs(5))?;
-/// assert!(report.is_lossless());
-/// # Ok(())
-/// # }
-/// ```
-#[must_use = "dropping the guard of an engine of its own stops it"]
-#[derive(Debug)]
-pub struct Guard {
-    pub(crate) logger: Logger,
-    pub(crate) is_global: bool,
-}
-
-impl Guard {
-    /// Stops the engine: no call is accepted any more, everything that was is handed out, the handlers are flushed
-    /// and closed, the last added first. May be called by several threads at once and again; all return when the
-    /// engine has stopped, with the same books.
-    ///
-    /// When `timeout` passes first, what was not handed out is abandoned, and counted; a handler that hangs keeps
-    /// its thread. With [`Wait::Manual`] that may be the calling one, which hands out what is left itself.
-    ///
-    /// # Errors
-    /// [`is_on_listener_thread`](Error::is_on_listener_thread) from a handler: the engine stops, but this call
-    /// cannot wait for it.
-    ///
-    /// ```
-    /// # fn main() -> Result<(), treering::Error> {
-    /// use std::time::Duration;
-    /// let (logger, guard) = treering::builder().start()?;
-    /// treering::info!(logger: logger, "in time");
-    /// guard.stop(Duration::from_secs(5))?;
-    /// treering::info!(logger: logger, "too late");
-    /// let report = guard.stop(Duration::from_secs(5))?; // again: the books as they are now
-    /// assert_eq!((report.dispatched, report.late), (1, 1));
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn stop(&self, timeout: Duration) -> Result<Report, Error> {
-        self.logger.stop(timeout)
-    }
-
-    /// See [`Logger::flush`].
-    ///
-    /// # Errors
-    /// As there.
-    ///
-    /// ```
-    /// # fn main() -> Result<(), treering::Error> {
-    /// # let (logger, guard) = treering::builder().start()?;
-    /// guard.flush(std::time::Duration::from_secs(1))?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn flush(&self, timeout: Duration) -> Result<(), Error> {
-        self.logger.flush(timeout)
-    }
-
-    /// See [`Logger::flush_async`].
-    pub fn flush_async(&self) -> Flush {
-        self.logger.flush_async()
-    }
-
-    /// See [`Logger::wait_idle`].
-    ///
-    /// # Errors
-    /// As there.
-    pub fn wait_idle(&self, timeout: Duration) -> Result<(), Error> {
-        self.logger.wait_idle(timeout)
-    }
-
-    /// See [`Logger::stats`].
-    ///
-    /// ```
-    /// # fn main() -> Result<(), treering::Error> {
-    /// # let (logger, guard) = treering::builder().start()?;
-    /// treering::info!(logger: logger, "counted");
-    /// assert_eq!(guard.stats().submitted, 1);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn stats(&self) -> Report {
-        self.logger.stats()
-    }
-
-    /// See [`Logger::set_filter`].
-    ///
-    /// # Errors
-    /// As there.
-    ///
-    /// ```
-    /// # fn main() -> Result<(), treering::Error> {
-    /// # let (logger, guard) = treering::builder().start()?;
-    /// guard.set_filter("debug")?;
-    /// assert!(guard.set_filter("loud").is_ok(), "a target, all levels of it");
-    /// assert!(guard.set_filter("my_server=loud").unwrap_err().is_filter());
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn set_filter(&self, directives: &str) -> Result<(), Error> {
-        self.logger.set_filter(directives)
-    }
-
-    /// See [`Logger::set_filter_for`].
-    ///
-    /// # Errors
-    /// As there.
-    ///
-    /// ```
-    /// # use std::time::Duration;
-    /// # fn main() -> Result<(), treering::Error> {
-    /// # let (logger, guard) = treering::builder().start()?;
-    /// guard.set_filter_for("trace", Duration::from_mins(1))?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn set_filter_for(&self, directives: &str, lifetime: Duration) -> Result<(), Error> {
-        self.logger.set_filter_for(directives, lifetime)
-    }
-
-    /// See [`Logger::handlers`].
-    ///
-    /// ```
-    /// # fn main() -> Result<(), treering::Error> {
-    /// # let (logger, guard) = treering::builder().handler(treering::handler::Capture::new()).start()?;
-    /// guard.handlers().set_level("capture", treering::Level::Warn, std::time::Duration::from_secs(1))?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn handlers(&self) -> HandlerControl {
-        self.logger.handlers()
-    }
-
-    /// See [`Logger::register_thread`].
-    pub fn register_thread(&self) {
-        let place = if self.is_global { Place::Global } else { Place::Instance };
-        place::register(place, &self.logger.engine);
-    }
-
-    /// Hands out what is there, on the calling thread, and returns how many records that were. For engines built
-    /// with [`Wait::Manual`].
-    ///
-    /// # Errors
-    /// [`is_config`](Error::is_config) if the engine has a thread for it,
-    /// [`is_on_listener_thread`](Error::is_on_listener_thread) in a handler, and
-    /// [`is_not_running`](Error::is_not_running) after the end.
-    ///
-    /// ```
-    /// # fn main() -> Result<(), treering::Error> {
-    /// let capture = treering::handler::Capture::new();
-    /// let builder = treering::builder().wait(treering::Wait::Manual).handler(capture.clone());
-    /// let (logger, guard) = builder.start()?;
-    /// treering::info!(logger: logger, "waits");
-    /// assert!(capture.is_empty());
-    /// assert_eq!(guard.poll()?, 1);
-    /// assert_eq!(capture.len(), 1);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn poll(&self) -> Result<usize, Error> {
-        self.logger.poll()
-    }
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        let engine: &Arc<Engine> = &self.logger.engine;
-        if engine.is_over() {
-            return; // also in a child of `fork`: the parent's own guard ends it
-        }
-        if self.is_global {
-            // What the deadline leaves behind is stopped, and told of, at the end of the process.
-            let _ = engine.within_exit_timeout(|timeout| self.logger.flush(timeout));
-        } else if let Ok(report) = engine.within_exit_timeout(|timeout| engine.stop(timeout)) {
-            // On the listener's thread, which is the error, the engine ends by itself.
-            let lost = report.left_behind();
-            if lost > 0 {
-                engine
-                    .core
-                    .faults
-                    .report(format_args!("{lost} records were abandoned as the guard was dropped"));
-            }
-        }
     }
 }
 

@@ -7,12 +7,13 @@ mod log;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::time::Duration;
 
-use crate::builder::{Builder, Guard};
+use crate::builder::Builder;
 use crate::callsite::{Callsite, DICTIONARY, Entry, EntryOf};
 use crate::clock::WallClock;
 use crate::engine::{self, Engine};
 use crate::error::Error;
 use crate::format::{Format, Text};
+use crate::guard::Guard;
 use crate::handler::Console;
 use crate::level::Level;
 use crate::logger::context::{self, Context, Whose};

@@ -150,6 +150,8 @@ pub mod format;
 #[cfg(not(treering_loom))]
 mod global;
 mod grow;
+#[cfg(not(treering_loom))]
+mod guard;
 pub mod handler;
 #[cfg(not(treering_loom))]
 mod intake;
@@ -184,7 +186,7 @@ mod transport;
 mod wake;
 
 #[cfg(not(treering_loom))]
-pub use builder::{Builder, Guard, builder};
+pub use builder::{Builder, builder};
 #[cfg(all(feature = "config", not(treering_loom)))]
 pub use config::init_from;
 pub use error::Error;
@@ -196,6 +198,8 @@ pub use global::{
     flush, flush_async, handlers, init, register_thread, set_filter, set_filter_for, shutdown, stats,
     wait_idle,
 };
+#[cfg(not(treering_loom))]
+pub use guard::Guard;
 #[cfg(not(treering_loom))]
 pub use intake::{IntakeReport, Listener, Listening};
 #[doc(inline)]

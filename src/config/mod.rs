@@ -28,8 +28,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::builder::{Builder, Guard, builder};
+use crate::builder::{Builder, builder};
 use crate::error::Error;
+use crate::guard::Guard;
 use crate::handler::Handler;
 use crate::logger::Logger;
 use crate::sync::Arc;

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Config, without_file};
-use crate::builder::Guard;
 use crate::error::Error;
 use crate::fault::guarded;
+use crate::guard::Guard;
 use crate::os;
 use crate::sync::nap;
 
