@@ -249,8 +249,9 @@ impl Builder {
     /// See [`prepare`](mod@crate::prepare), also for steps that are there already.
     ///
     /// Called on the listener's thread; it delays the handlers as long as it takes, and no caller. What is dropped is counted
-    /// in [`Report::prepared_away`]. An error or a panic costs that record only: it is counted in [`Report::unprepared`], told
-    /// to the [`error_hook`](Builder::error_hook), and in its place the stream has a record of `treering::loss`.
+    /// as [`prepared_away`](crate::Report::prepared_away). An error or a panic costs that record only: it is counted as
+    /// [`unprepared`](crate::Report::unprepared), told to the [`error_hook`](Builder::error_hook), and in its place the
+    /// stream has a record of `treering::loss`.
     ///
     /// Default: none, which costs nothing. With one, a copy of each record's words; with a change, see [`Change`](crate::Change).
     ///
@@ -286,7 +287,7 @@ impl Builder {
     ///   reason. A [`flush`](Guard::flush) and a [`stop`](Guard::stop) tell as well, if there is room, and have nothing else
     ///   to do: what they wait for elsewhere the queue has already. The queue is not closed, nor emptied.
     /// - What the queue itself logs to this engine, on the thread that enqueues, is not taken: it is counted as
-    ///   [`nested`](Report::nested). What it logs to others never waits.
+    ///   [`nested`](crate::Report::nested). What it logs to others never waits.
     /// - There is no thread, so that [`wait`](Builder::wait), [`affinity`](Builder::affinity), the sizes of rings and
     ///   [`fill_limit`](Builder::fill_limit) mean nothing. Arguments of more than 768 KiB are cut.
     ///
