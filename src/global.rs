@@ -239,7 +239,7 @@ fn record(panic: &PanicHookInfo<'_>) {
 
 /// Starts the process-wide engine with what a program usually wants: `RUST_LOG` (or `info`), text to stderr.
 ///
-/// Directives of `RUST_LOG` that do not parse are told of on stderr, and the others count.
+/// Directives of `RUST_LOG` that do not parse are told of on stderr, and by a record of `treering::filter`; the others count.
 ///
 /// # Errors
 /// [`is_already_running`](Error::is_already_running) if there is one, and [`is_io`](Error::is_io) if the system
