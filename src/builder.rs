@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::engine::{Engine, Settings, Start};
 use crate::error::Error;
 use crate::fault::Faults;
-use crate::filter::Filter;
+use crate::filter::{self, Filter};
 use crate::guard::Guard;
 use crate::handler::{Handler, Routed};
 use crate::level::Level;
@@ -518,7 +518,7 @@ impl Builder {
     /// stream, too, which may be all that anybody reads.
     fn filter_of_environment(&self, default: Filter) -> (Filter, Vec<String>) {
         let Some(value) = std::env::var_os("RUST_LOG") else { return (default, Vec::new()) };
-        let (filter, notes) = Filter::of_environment(&value);
+        let (filter, notes) = Filter::of_environment(&value, filter::spans_taken());
         let notes: Vec<_> = notes.into_iter().map(|note| format!("RUST_LOG: {note}")).collect();
         notes.iter().for_each(|note| self.faults.report(note));
         (filter, notes)
