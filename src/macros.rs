@@ -109,7 +109,8 @@ shell!($ trace, Trace, "Logs everything: [`Level::Trace`](crate::Level::Trace)."
 /// as it is now, and what is compiled in; not the handlers' own levels and filters. No limit counts it. In code that interrupts
 /// treering itself, a signal handler, say, it is `false` until it was asked elsewhere.
 ///
-/// Cost: a load and a branch; with `logger:` a load more where some engine is interested. The first time a lock.
+/// Cost: of a no a load and a branch, as of a call that is off; of a yes a branch more, and with `logger:` the engine's own verdict. The
+/// first time a lock.
 #[macro_export]
 macro_rules! enabled {
     (target: $target:expr, logger: $logger:expr, $level:expr $(,)?) => {

@@ -299,7 +299,6 @@ fn a_call_adds_little_code_to_its_function() {
 /// The functions of `tests/crates/hot_path` that are counted, and the instructions of the loop around each call.
 const COUNTED: [(&str, &str, f64); 15] = [
     ("instructions/disabled", "counted_disabled", 3.0),
-    ("instructions/asked", "counted_asked", 3.0),
     ("instructions/plain", "counted_plain", 3.0),
     ("instructions/one_number", "counted_one", 3.0),
     ("instructions/three_numbers", "counted", 3.0),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use treering::{Context, Encode, Level, Logger, debug, enabled, info};
+use treering::{Context, Encode, Logger, debug, info};
 
 use crate::common::floor;
 
@@ -64,17 +64,6 @@ pub fn counted_fields(calls: u64, path: &str) {
 pub fn counted_disabled(calls: u64, b: u64, c: f64) {
     for call in 0..calls {
         debug!("{} {} {}", call, b, c);
-    }
-}
-
-/// Asks whether a call would leave a record; it would.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub fn counted_asked(calls: u64) {
-    for call in 0..calls {
-        if enabled!(Level::Info) {
-            std::hint::black_box(call);
-        }
     }
 }
 

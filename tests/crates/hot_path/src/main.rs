@@ -48,7 +48,6 @@ fn count(calls: u64) {
     calls::counted_kept_back(calls, 7, 12.5);
     calls::counted_log(calls, 7);
     calls::counted_disabled(calls, 7, 12.5);
-    calls::counted_asked(calls);
     let context = treering::context!("request", id = 7);
     context.in_scope(|| {
         calls::three(1, 2, 3.0);
