@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::engine::{Engine, Settings, Start};
 use crate::error::Error;
 use crate::fault::Faults;
-use crate::filter::Filter;
+use crate::filter::{self, Filter};
 use crate::guard::Guard;
 use crate::handler::{Handler, Routed};
 use crate::level::Level;
@@ -462,11 +462,11 @@ impl Builder {
         if self.thread_name.contains('\0') {
             return Err(Error::config("thread_name holds a NUL, which no thread's name may"));
         }
-        let filter = match &self.filter {
-            Some(directives) => Filter::parse(directives)?,
+        let (filter, filter_notes) = match &self.filter {
+            Some(directives) => (Filter::parse(directives)?, Vec::new()),
             None => {
                 let default = self.default_filter.as_deref().map_or(Ok(Filter::default()), Filter::parse)?;
-                if global { self.filter_of_environment(default) } else { default }
+                if global { self.filter_of_environment(default) } else { (default, Vec::new()) }
             }
         };
         if self.wait == Wait::Poll(Duration::ZERO) {
@@ -477,6 +477,7 @@ impl Builder {
             memory_cap,
             policies: self.policies,
             filter,
+            filter_notes,
             steps: self.steps,
             // Without rings nobody needs turns but those who wait for one.
             wait: if self.outlet.is_some() { Wait::Manual } else { self.wait },
@@ -513,14 +514,14 @@ impl Builder {
         Err(Error::config(wrong))
     }
 
-    /// A typo in the environment must not keep a server from starting.
-    fn filter_of_environment(&self, default: Filter) -> Filter {
-        let Some(value) = std::env::var_os("RUST_LOG") else { return default };
-        let (filter, notes) = Filter::of_environment(&value);
-        for note in notes {
-            self.faults.report(format_args!("RUST_LOG: {note}"));
-        }
-        filter
+    /// A typo in the environment must not keep a server from starting. What is wrong is told at once, and is for the
+    /// stream, too, which may be all that anybody reads.
+    fn filter_of_environment(&self, default: Filter) -> (Filter, Vec<String>) {
+        let Some(value) = std::env::var_os("RUST_LOG") else { return (default, Vec::new()) };
+        let (filter, notes) = Filter::of_environment(&value, filter::spans_taken());
+        let notes: Vec<_> = notes.into_iter().map(|note| format!("RUST_LOG: {note}")).collect();
+        notes.iter().for_each(|note| self.faults.report(note));
+        (filter, notes)
     }
 }
 

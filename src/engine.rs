@@ -100,6 +100,8 @@ pub(crate) struct Settings {
     pub(crate) memory_cap: usize,
     pub(crate) policies: Policies,
     pub(crate) filter: Filter,
+    /// What is wrong with the environment's, for the stream.
+    pub(crate) filter_notes: Vec<String>,
     pub(crate) steps: Steps,
     /// In place of rings.
     pub(crate) outlet: Option<Outlet>,
@@ -164,7 +166,9 @@ impl Engine {
         Arc::new(Engine {
             number,
             listener: Loan::new(
-                Listener::new(core.clone(), handlers, &DICTIONARY, settings.wait).with_steps(settings.steps),
+                Listener::new(core.clone(), handlers, &DICTIONARY, settings.wait)
+                    .with_steps(settings.steps)
+                    .with_filter_notes(settings.filter_notes),
             ),
             core,
             verdicts: Arc::new(Verdicts::new()),

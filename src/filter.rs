@@ -27,6 +27,8 @@ use crate::callsite::{Metadata, Verdict};
 use crate::error::Error;
 use crate::level::{Level, LevelFilter};
 use crate::record::{Record, Value};
+#[cfg(not(treering_loom))]
+use crate::sync::Mutex;
 
 /// What passes where no directive says otherwise.
 const DEFAULT: Level = Level::Info;
@@ -104,13 +106,15 @@ impl Filter {
 
     /// The filter that an environment variable asks for, and what its author is to be told. A typo must neither keep
     /// a server from starting nor turn its errors off unheard: what does not parse is left out, and if nothing is
-    /// left, `info` it is.
-    pub(crate) fn of_environment(value: &OsStr) -> (Self, Vec<String>) {
+    /// left, `info` it is. `of_spans`: somebody else has the directives of spans and fields, and found this wrong with them.
+    pub(crate) fn of_environment(value: &OsStr, of_spans: Option<Vec<String>>) -> (Self, Vec<String>) {
         let Some(text) = value.to_str() else {
             return (Filter::default(), vec![format!("{value:?} is not UTF-8, so `{DEFAULT}` counts")]);
         };
-        let (filter, errors) = Filter::parse_leniently(text);
-        let notes = errors.iter().map(ToString::to_string).chain(misspelt(text, &filter)).collect();
+        let text = if of_spans.is_some() { without_spans(text) } else { text.to_owned() };
+        let (filter, errors) = Filter::parse_leniently(&text);
+        let errors = errors.iter().map(ToString::to_string);
+        let notes = errors.chain(misspelt(&text, &filter)).chain(of_spans.into_iter().flatten()).collect();
         (filter, notes)
     }
 
@@ -162,8 +166,34 @@ impl Default for Filter {
     }
 }
 
+/// What whoever has the directives of spans and fields found wrong with them; `None` as long as nobody has.
+#[cfg(not(treering_loom))]
+static OF_SPANS: Mutex<Option<Vec<String>>> = Mutex::new(None);
+
+/// Somebody has the environment's directives of spans and fields, and found this wrong with them.
+#[cfg(not(treering_loom))]
+pub(crate) fn take_spans(notes: Vec<String>) {
+    *OF_SPANS.lock() = Some(notes);
+}
+
+/// What was found wrong with them, if somebody has them.
+#[cfg(not(treering_loom))]
+pub(crate) fn spans_taken() -> Option<Vec<String>> {
+    OF_SPANS.lock().clone()
+}
+
+fn is_of_spans(directive: &str) -> bool {
+    directive.contains(['[', ']', '{', '}'])
+}
+
+/// What of these directives is not of spans and fields. Where all of them are, they pass nothing but by spans.
+pub(crate) fn without_spans(text: &str) -> String {
+    let plain: Vec<_> = parts(text).filter(|part| !is_of_spans(part)).collect();
+    if plain.is_empty() && parts(text).next().is_some() { "off".to_owned() } else { plain.join(",") }
+}
+
 /// Between commas, but for those inside of brackets.
-fn parts(text: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn parts(text: &str) -> impl Iterator<Item = &str> {
     let mut depth = 0;
     let parts = text.split(move |c: char| {
         depth += i32::from(c == '[') - i32::from(c == ']');
@@ -206,9 +236,8 @@ impl Directive {
     fn parse(text: &str) -> Result<Self, &'static str> {
         const NO_LEVEL: &str = "the level must be one of off, error, warn, info, debug, trace";
         const NO_TARGET: &str = "a target is a path such as my_server::db";
-        const OF_SPANS: &str =
-            "spans and fields are for the `EnvFilter` of tracing-subscriber, before treering's layer";
-        if text.contains(['[', ']', '{', '}']) {
+        const OF_SPANS: &str = "spans and fields are for events of `tracing`: `with_env_filter` of treering-tracing's layer has them";
+        if is_of_spans(text) {
             return Err(OF_SPANS);
         }
         if let Some((target, level)) = text.split_once('=') {
@@ -321,7 +350,7 @@ mod tests {
         let texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
         let expected = [
             ("my::db=loud", "off, error, warn"),
-            ("a[b{c=1,d=2}]=debug", "EnvFilter"),
+            ("a[b{c=1,d=2}]=debug", "with_env_filter"),
             ("x;y=info", "a path"),
         ];
         assert_eq!(texts.len(), expected.len(), "{texts:?}");
@@ -335,6 +364,22 @@ mod tests {
     }
 
     #[test]
+    fn directives_of_spans_are_left_to_who_has_them() {
+        for (text, plain) in [
+            ("info,[a{b=1,c=2}]=debug,app=warn", "info,app=warn"),
+            ("app[a]=trace", "off"),
+            ("", ""),
+            ("info", "info"),
+        ] {
+            assert_eq!(without_spans(text), plain);
+        }
+        let text = "[a{b=1,c=2}]=debug,my::db=loud,warn";
+        let (filter, notes) = Filter::of_environment(text.as_ref(), Some(vec!["theirs".to_owned()]));
+        assert_eq!(filter, Filter::parse("warn").unwrap());
+        assert!(notes.len() == 2 && notes[0].contains("my::db=loud") && notes[1] == "theirs", "{notes:?}");
+    }
+
+    #[test]
     fn where_nothing_parses_the_default_counts() {
         for text in ["my::db=loud", "a[b]=info,=", ",", " , "] {
             let (filter, errors) = Filter::parse_leniently(text);
@@ -345,7 +390,7 @@ mod tests {
 
     #[test]
     fn a_word_that_may_be_a_misspelt_level_is_told_of() {
-        let notes = |text: &str| Filter::of_environment(text.as_ref()).1;
+        let notes = |text: &str| Filter::of_environment(text.as_ref(), None).1;
         for text in ["inof", "my_server::db=debug,inof", "inof,hyper=warn", "info,inof", "inof,Debug"] {
             let notes = notes(text);
             assert_eq!(notes.len(), 1, "{text}");
@@ -366,7 +411,7 @@ mod tests {
     #[test]
     fn an_environment_that_is_not_utf_8_is_told_of_and_counts_as_the_default() {
         use std::os::unix::ffi::OsStrExt;
-        let (filter, notes) = Filter::of_environment(OsStr::from_bytes(b"debug\xff"));
+        let (filter, notes) = Filter::of_environment(OsStr::from_bytes(b"debug\xff"), None);
         assert_eq!(filter, Filter::default());
         assert_eq!(notes.len(), 1);
         assert!(notes[0].contains("not UTF-8"), "{notes:?}");

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::time::Duration;
 
 use crate::builder::Builder;
-use crate::callsite::{Callsite, DICTIONARY, Entry, EntryOf};
+use crate::callsite::{Callsite, DICTIONARY, Entry, EntryOf, LAST_RESORT};
 use crate::clock::WallClock;
 use crate::engine::{self, Engine};
 use crate::error::Error;
@@ -103,7 +103,7 @@ fn send_in_context_slowly(id: u32, level: Level, payload: &dyn Payload, scoped: 
             }
             return send::slowly(&engine, Place::Global, id, level, scoped);
         }
-        Some(None) => last_resort(id, payload),
+        Some(None) => last_resort(id, level, payload),
         None => place::count_nested(),
     }
     false
@@ -117,16 +117,16 @@ fn send_by_itself(id: u32, level: Level, payload: &dyn Payload) -> bool {
     }
     match process::global() {
         Some(Some(engine)) => return send::slowly(&engine, Place::Global, id, level, payload),
-        Some(None) => last_resort(id, payload),
+        Some(None) => last_resort(id, level, payload),
         None => place::count_nested(),
     }
     false
 }
 
 /// There is no engine: what is important goes to stderr, at once, on the caller's thread.
-fn last_resort(id: u32, payload: &dyn Payload) {
-    if payload.is_urgent() {
-        return; // it opens or closes a span, for a listener
+fn last_resort(id: u32, level: Level, payload: &dyn Payload) {
+    if payload.is_urgent() || level > LAST_RESORT {
+        return; // it opens or closes a span, for a listener; or no gate was asked, as a front end has judged it
     }
     // Busy to the end: an allocator that logs would come here again, for ever.
     let printed = busy(|_| DICTIONARY.entry(id).map(|entry| print(entry, payload)));
@@ -239,7 +239,7 @@ fn record(panic: &PanicHookInfo<'_>) {
 
 /// Starts the process-wide engine with what a program usually wants: `RUST_LOG` (or `info`), text to stderr.
 ///
-/// Directives of `RUST_LOG` that do not parse are told of on stderr, and the others count.
+/// Directives of `RUST_LOG` that do not parse are told of on stderr, and by a record of `treering::filter`; the others count.
 ///
 /// # Errors
 /// [`is_already_running`](Error::is_already_running) if there is one, and [`is_io`](Error::is_io) if the system

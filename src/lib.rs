@@ -18,7 +18,8 @@
 //!
 //! # Where to look
 //!
-//! - **To log**: [`error!`], [`warn!`], [`info!`], [`debug!`], [`trace!`]; their grammar is told at [`log!`].
+//! - **To log**: [`error!`], [`warn!`], [`info!`], [`debug!`], [`trace!`]; their grammar is told at [`log!`]. [`enabled!`] asks
+//!   whether it would be in vain.
 //! - **To say what records belong to**, a request or a job: [`context!`] makes a [`Context`].
 //! - **To set up**: [`init()`] with the defaults, or [`builder()`] with [handlers](handler), [formats](mod@format), a
 //!   filter, an [`Overflow`] policy and a way to [`Wait`].

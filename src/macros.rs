@@ -92,6 +92,66 @@ shell!($ info, Info, "Logs what an operator wants to read on a normal day: [`Lev
 shell!($ debug, Debug, "Logs what helps a developer to find a fault: [`Level::Debug`](crate::Level::Debug).");
 shell!($ trace, Trace, "Logs everything: [`Level::Trace`](crate::Level::Trace).");
 
+/// Whether a call of this level, here, would leave a record: for work that is only done to log its result.
+///
+/// ```
+/// use treering::{Level, debug, enabled};
+///
+/// # let rows = [1, 2, 3];
+/// if enabled!(Level::Debug) {
+///     let checksum: u64 = rows.iter().sum(); // nobody pays for it otherwise
+///     debug!(checksum, "sorted");
+/// }
+/// if enabled!(target: "audit", Level::Info) { /* … */ }
+/// ```
+///
+/// Before the level, which is a constant, may stand `target:` and `logger:`, as in [`log!`](crate::log). It asks the engine's filter,
+/// as it is now, and what is compiled in; not the handlers' own levels and filters. No limit counts it. In code that interrupts
+/// treering itself, a signal handler, say, it is `false` until it was asked elsewhere.
+///
+/// Cost: of a no a load and a branch, as of a call that is off; of a yes a branch more, and with `logger:` the engine's own verdict. The
+/// first time a lock.
+#[macro_export]
+macro_rules! enabled {
+    (target: $target:expr, logger: $logger:expr, $level:expr $(,)?) => {
+        $crate::__enabled!($level, $target, true, is_enabled_to(&$logger,))
+    };
+    (logger: $logger:expr, target: $target:expr, $level:expr $(,)?) => {
+        $crate::__enabled!($level, $target, true, is_enabled_to(&$logger,))
+    };
+    (logger: $logger:expr, $level:expr $(,)?) => {
+        $crate::__enabled!($level, $crate::__private::module_path!(), true, is_enabled_to(&$logger,))
+    };
+    (target: $target:expr, $level:expr $(,)?) => {
+        $crate::__enabled!($level, $target, false, is_enabled())
+    };
+    ($level:expr $(,)?) => {
+        $crate::__enabled!($level, $crate::__private::module_path!(), false, is_enabled())
+    };
+}
+
+/// A callsite without arguments, and the question.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __enabled {
+    ($level:expr, $target:expr, $instance:literal, $ask:ident ($($logger:tt)*)) => {{
+        static __TREERING_METADATA: $crate::__private::Metadata = $crate::__private::Metadata {
+            level: $level,
+            target: $target,
+            module_path: $crate::__private::module_path!(),
+            file: $crate::__private::file!(),
+            line: $crate::__private::line!(),
+            instance: $instance,
+            pieces: &[],
+            fields: &[],
+        };
+        static __TREERING_CALLSITE: $crate::__private::Callsite =
+            $crate::__private::Callsite::new(&__TREERING_METADATA);
+        $crate::__private::compiled_in($level)
+            && $crate::__private::$ask($($logger)* &__TREERING_CALLSITE)
+    }};
+}
+
 /// Makes a [`Context`](crate::Context): what records carry while a thread or a task is in it.
 ///
 /// ```

@@ -201,6 +201,19 @@ fn push_str(words: &mut Vec<u64>, text: &str) {
     }));
 }
 
+/// What is wrong with the environment's filter; the argument is the text.
+pub(crate) const FILTER_NOTE: &Entry<'static> = &Entry {
+    metadata: &own_metadata!(Warn, "treering::filter", &[Piece::Argument(0, Spec::DISPLAY)], &[]),
+    types: &[&Type::Str],
+};
+
+/// A text, as the only argument.
+pub(crate) fn text_arguments(text: &str) -> Vec<u64> {
+    let mut words = Vec::new();
+    push_str(&mut words, text);
+    words
+}
+
 /// The wall clock was set; the argument is by how many nanoseconds.
 pub(crate) const CLOCK_STEP: &Entry<'static> = &Entry {
     metadata: &own_metadata!(

@@ -10,7 +10,7 @@ pub use crate::callsite::{Align, Callsite, Count, Kind, Schema, Spec, Style};
 pub use crate::global::{context, emit};
 pub use crate::level::Level;
 pub use crate::limit::Limit;
-pub use crate::logger::{Context, context_to, emit_to, pass_to};
+pub use crate::logger::{Context, context_to, emit_to, is_enabled, is_enabled_to, pass_to};
 pub use crate::record::encode::derived::{Named, OneOf, Redacted, Struct, Variant};
 pub use crate::record::encode::tiers::{DebugSlot, FieldSlot, InspectedSlot, ShownSlot, Slot};
 pub use crate::record::encode::{

@@ -94,7 +94,7 @@ impl fmt::Display for Reason {
 /// use treering::{Report, overflow::Reason};
 /// assert_eq!(Report::default().dropped_by_reason[Reason::Oldest], [0; 5]);
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct ByReason([ByLevel; Reason::ALL.len()]);
 
 impl ByReason {
@@ -115,6 +115,24 @@ impl ByReason {
     }
 }
 
+/// Of reasons and levels those that count something: `{Full: {Info: 3}}`.
+impl fmt::Debug for ByReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counting = Reason::ALL.iter().filter(|reason| self.total(**reason) > 0);
+        f.debug_map().entries(counting.map(|reason| (reason, Levels(&self[*reason])))).finish()
+    }
+}
+
+/// Shows counts by level, but for those that are zero.
+struct Levels<'a>(&'a ByLevel);
+
+impl fmt::Debug for Levels<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = Level::ALL.iter().zip(self.0).filter(|(_, count)| **count > 0);
+        f.debug_map().entries(counts).finish()
+    }
+}
+
 impl Index<Reason> for ByReason {
     type Output = [u64; 5];
 
@@ -129,4 +147,19 @@ pub(crate) fn total(counts: &ByLevel) -> u64 {
 
 fn add_levels(sum: &mut ByLevel, more: &ByLevel) {
     sum.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_shows_what_counts_something() {
+        let mut report = Report { submitted: 3, dispatched: 2, dropped: 1, ..Report::default() };
+        report.submitted_by_level = [0, 0, 3, 0, 0];
+        report.dropped_by_reason.0[Reason::Full as usize] = [0, 0, 1, 0, 0];
+        let ledger = "submitted: 3, dispatched: 2, dropped: 1, late: 0, abandoned: 0, pending: 0, submitted_by_level: {Info: 3}";
+        let losses = "dropped_by_reason: {Full: {Info: 1}}";
+        assert_eq!(format!("{report:?}"), format!("Report {{ {ledger}, {losses}, handlers: [] }}"));
+    }
 }

@@ -238,7 +238,8 @@ fn two_engines_that_roll_one_path_lose_nothing() {
 }
 
 #[test]
-fn a_directory_that_is_removed_is_made_anew_if_the_options_say_so_and_missed_once_if_not() {
+fn a_directory_that_is_removed_is_made_anew_if_the_options_say_so_and_its_lines_fail_until_it_is_back_if_not()
+{
     for creates in [true, false] {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("logs/app.log");
@@ -260,14 +261,20 @@ fn a_directory_that_is_removed_is_made_anew_if_the_options_say_so_and_missed_onc
             info!(logger: logger, "after");
             guard.flush(LONG).unwrap();
         }
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        control.reopen();
+        info!(logger: logger, "at last");
         let report = guard.stop(LONG).unwrap();
         report.assert_balanced();
-        let faults = faults.lock().unwrap();
+        let handler = &report.handlers[path.to_str().unwrap()];
+        let (faults, text) = (faults.lock().unwrap(), fs::read_to_string(&path).unwrap());
         if creates {
-            assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 3);
+            assert_eq!((text.lines().count(), handler.delivered, handler.failed), (4, 5, 0), "{text}");
             assert!(faults.is_empty(), "{faults:?}");
         } else {
-            assert_eq!(faults.len(), 1, "{faults:?}");
+            assert_eq!((text.lines().count(), handler.delivered, handler.failed), (2, 2, 3), "{text}");
+            assert!(text.contains("3 records lost here") && text.ends_with("at last\n"), "{text}");
+            assert!(faults[1].contains("the file was deleted"), "{faults:?}");
             assert!(faults[0].contains("cannot reopen") && faults[0].contains("No such file"), "{faults:?}");
         }
     }

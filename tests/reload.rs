@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use support::{LONG, SOON, each, eventually, in_child, text};
 use treering::handler::Capture;
-use treering::{Level, Overflow, Wait, debug, error, info, trace, warn};
+use treering::{Level, Overflow, Wait, debug, enabled, error, info, trace, warn};
 
 /// What a child's log calls wrote: `target level` of each.
 #[track_caller]
@@ -93,7 +93,60 @@ fn a_directive_that_is_wrong_is_told_on_stderr_and_the_others_count() {
         assert_eq!(told.len(), 1, "{text}");
         assert!(told[0].contains("RUST_LOG") && told[0].contains("app::db=loud"), "{told:?}");
         assert!(told[0].contains("off, error, warn, info, debug, trace"), "what may stand there: {told:?}");
+        let records: Vec<_> = text.lines().filter(|line| line.contains("treering::filter: ")).collect();
+        assert_eq!(records.len(), 1, "in the stream, too, where the filter would keep it back: {text}");
+        assert!(records[0].contains(" WARN ") && records[0].contains("app::db=loud"), "{records:?}");
         assert_eq!(written(&output), ["app error", "app warn", "app info", "other error"]);
+    }
+}
+
+#[test]
+fn who_asks_is_told_what_a_call_would_leave() {
+    let (logger, guard) = treering::builder().filter("warn,loud=trace").start().unwrap();
+    let (other, other_guard) = treering::builder().filter("off").start().unwrap();
+    let asked = |logger: &treering::Logger| {
+        [
+            enabled!(logger: logger, Level::Warn),
+            enabled!(logger: logger, Level::Info),
+            enabled!(target: "loud", logger: logger, Level::Trace),
+            enabled!(logger: logger, target: "else", Level::Debug),
+        ]
+    };
+    for _ in 0..2 {
+        assert_eq!(asked(&logger), [true, false, true, false]);
+        assert_eq!(asked(&other), [false; 4]);
+    }
+    guard.set_filter("debug").unwrap();
+    other_guard.set_filter("error,else=debug").unwrap();
+    assert_eq!((asked(&logger), asked(&other)), ([true, true, false, true], [false, false, false, true]));
+    guard.set_filter("off").unwrap();
+    assert_eq!(asked(&logger), [false; 4]);
+    let report = guard.stop(SOON).unwrap();
+    assert_eq!((report.submitted, report.nested), (0, 0), "to ask is no call");
+    other_guard.stop(SOON).unwrap();
+}
+
+#[test]
+fn who_asks_the_process_wide_engine_is_told_what_the_environment_says() {
+    let test = "who_asks_the_process_wide_engine_is_told_what_the_environment_says";
+    let output = in_child(test, &[("RUST_LOG", "info,app=debug")], || {
+        let asked = || {
+            [
+                enabled!(Level::Warn),
+                enabled!(Level::Info),
+                enabled!(Level::Debug),
+                enabled!(target: "app", Level::Debug),
+            ]
+        };
+        assert_eq!(asked(), [true, false, false, false], "what is printed where there is no engine");
+        let guard = treering::init().unwrap();
+        assert_eq!(asked(), [true, true, false, true]);
+        treering::set_filter("error").unwrap();
+        assert_eq!(asked(), [false; 4]);
+        guard.stop(SOON).unwrap();
+    });
+    if let Some(output) = output {
+        assert!(output.status.success(), "{}", text(&output));
     }
 }
 

@@ -76,7 +76,7 @@ impl<F: Fn(&Metadata<'_>) -> bool + Send + Sync> Verdict for F {
 pub(crate) type Judge = Arc<dyn Verdict>;
 
 /// Without a process-wide engine the last resort prints these, and what is more severe, to stderr.
-const LAST_RESORT: Level = Level::Warn;
+pub(crate) const LAST_RESORT: Level = Level::Warn;
 
 /// See the module's documentation.
 pub(crate) struct Dictionary {

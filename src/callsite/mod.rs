@@ -20,6 +20,8 @@ mod template;
 
 #[cfg(treering_loom)]
 pub(crate) use dictionary::Judge;
+#[cfg(not(treering_loom))]
+pub(crate) use dictionary::LAST_RESORT;
 pub(crate) use dictionary::{Dictionary, Entry, EntryOf, Verdict, Verdicts};
 pub use schema::Schema;
 pub(crate) use schema::{Bodies, Members, Shape, Type, Types};

@@ -19,6 +19,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::send_payload_slowly;
 use crate::callsite::{Callsite, DICTIONARY, DISABLED, Field, Metadata, Piece, Schema, Spec};
+use crate::error::Error;
+use crate::filter;
 use crate::grow::{Linked, List, find_or_put};
 use crate::level::Level;
 use crate::logger::place::{self, busy};
@@ -27,7 +29,7 @@ use crate::sync::{AtomicRef, AtomicUsize, Ordering};
 
 pub use crate::callsite::Style;
 pub use crate::logger::context::next_span;
-use crate::record::encode::made::Kinds;
+use crate::record::encode::made::{ARGUMENTS_MAX, Kinds};
 pub use crate::record::encode::made::{Kept, Made};
 pub use crate::record::scope::Says;
 
@@ -40,6 +42,27 @@ const SLOTS: usize = 2 * PLACES_MAX;
 static PLACES: AtomicUsize = AtomicUsize::new(0);
 /// Sites of places that are known by content: those of the process-wide engine, and those of others.
 static SITES: [Table<Site, SLOTS>; 2] = [const { Table::new() }; 2];
+
+/// The single directives in a text.
+pub fn directives(text: &str) -> impl Iterator<Item = &str> {
+    filter::parts(text)
+}
+
+/// What of these directives is not of spans and fields, for the engine; `off` if all of them are.
+pub fn without_spans(text: &str) -> String {
+    filter::without_spans(text)
+}
+
+/// From now on who starts the process-wide engine leaves directives of spans and fields in `RUST_LOG` to the front end, and tells
+/// of what that found wrong with them.
+pub fn take_span_directives(notes: Vec<String>) {
+    filter::take_spans(notes);
+}
+
+/// A front end refuses a directive.
+pub fn refused_directive(text: &str, problem: &str) -> Error {
+    Error::filter(text, problem)
+}
 
 /// Lends the thread's scratch buffer to make a record in. Code of the user's that logs meanwhile gets another one.
 pub fn make<R>(says: Option<Says>, work: impl FnOnce(&mut Made<'_>) -> R) -> R {
@@ -146,6 +169,11 @@ pub enum Head {
     Nothing,
 }
 
+/// What a front end tells shapes of equal types by: a byte for each argument, say.
+pub type Key = [u8; ARGUMENTS_MAX];
+/// Of front ends that tell them by something else, or have one for each list of types.
+pub const NO_KEY: &Key = &[0; ARGUMENTS_MAX];
+
 /// A field: its name, the position of its value among the arguments, and how that is printed.
 pub type Named = (&'static str, usize, Style);
 
@@ -191,7 +219,7 @@ impl Site {
         made: &Made<'_>,
         head: Head,
         fields: impl FnOnce() -> Vec<Named>,
-        key: &[u8],
+        key: &Key,
     ) -> Option<&'static Shape> {
         let is_first = self.shapes.iter().next().is_none();
         if !is_first && !takes_place() {
@@ -210,7 +238,7 @@ pub struct Shape {
     callsite: &'static Callsite,
     id: u32,
     kinds: Kinds,
-    key: Box<[u8]>,
+    key: Key,
     next: AtomicRef<Shape>,
 }
 
@@ -240,7 +268,7 @@ impl Shape {
         made: &Made<'_>,
         head: Head,
         fields: &[Named],
-        key: &[u8],
+        key: &Key,
     ) -> &'static Shape {
         let pieces: &'static [Piece<'static>] = match head {
             Head::Message(position) => Vec::leak(vec![Piece::Argument(position, Spec::DISPLAY)]),
@@ -258,13 +286,14 @@ impl Shape {
             id: callsite.id(),
             callsite,
             kinds: made.kinds(),
-            key: key.into(),
+            key: *key,
             next: AtomicRef::none(),
         }))
     }
 
-    /// What the front end tells shapes of equal types by.
-    pub fn key(&self) -> &[u8] {
+    /// What the front end tells it by.
+    #[inline]
+    pub fn key(&self) -> &Key {
         &self.key
     }
 
@@ -273,11 +302,12 @@ impl Shape {
         self.callsite.metadata().fields.iter().map(|field| field.name)
     }
 
-    /// Sends to an engine, or to the process-wide one. What changes or closes a span is sent whatever the filter says.
+    /// Sends to an engine, or to the process-wide one, if its filter wants it; what is [judged](Made::judge), and what changes or
+    /// closes a span, whatever that says.
     pub fn send(&self, to: Option<&Logger>, made: &Made<'_>) -> Sent {
         let is_wanted = self.callsite.gate() != DISABLED
             && to.is_none_or(|logger| logger.engine.verdicts.allows(self.id));
-        if !is_wanted && !made.is_of_an_open_span() {
+        if !is_wanted && !made.is_judged() {
             return Sent::Unwanted;
         }
         let is_placed = match to {
@@ -328,17 +358,19 @@ impl Others {
         Others { target, names, instance, shapes: [const { AtomicRef::none() }; Level::COUNT] }
     }
 
-    /// Sends a record of such a place. `fields` are its fields as text.
+    /// Sends a record of such a place. `begin` is told of it before anything is in it; `fields` are its fields as text.
     #[cold]
     pub fn send(
         &self,
         to: Option<&Logger>,
         at: &Place<'_>,
         says: Option<Says>,
+        begin: impl FnOnce(&mut Made<'_>),
         message: fmt::Arguments<'_>,
         fields: fmt::Arguments<'_>,
     ) {
         make(says, |made| {
+            begin(made);
             made.text(message);
             made.str(at.target);
             made.str(at.module);
@@ -346,9 +378,8 @@ impl Others {
             made.u64(at.line.into());
             made.text(fields);
             let Some(shape) = self.shape(at.level, made) else { return place::count_nested() };
-            if shape.callsite.gate() != DISABLED {
+            if shape.send(to, made) != Sent::Unwanted {
                 place::count_uninterned();
-                shape.send(to, made);
             }
         });
     }
@@ -361,7 +392,7 @@ impl Others {
                 let at = Place { level, target: self.target, module: "", file: "", line: 0 };
                 let field = |(at, name): (usize, &&'static str)| (*name, at + 1, Style::Value);
                 let fields: Vec<_> = self.names.iter().enumerate().map(field).collect();
-                busy(|_| Shape::new(at, self.instance, made, Head::Message(0), &fields, &[]))
+                busy(|_| Shape::new(at, self.instance, made, Head::Message(0), &fields, NO_KEY))
             },
         )
     }

@@ -13,7 +13,7 @@ use std::fmt;
 
 use log::kv::{self, Key, Source, VisitSource, VisitValue};
 
-use super::front::{Head, Made, Others, Place, Shape, Site, Style, leak, make};
+use super::front::{Head, Made, NO_KEY, Others, Place, Shape, Site, Style, leak, make};
 use crate::callsite::DICTIONARY;
 use crate::level::{Level, LevelFilter};
 use crate::logger::Logger;
@@ -64,7 +64,7 @@ impl log::Log for Bridge {
         }
         if !site.is_some_and(|site| make(None, |made| send(site, record, made))) {
             let fields = Pairs(record.key_values());
-            OTHERS.send(None, &at, None, *record.args(), format_args!("{fields}"));
+            OTHERS.send(None, &at, None, |_| (), *record.args(), format_args!("{fields}"));
         }
     }
 
@@ -113,7 +113,7 @@ fn add(site: &Site, pairs: &dyn Source, made: &Made<'_>) -> Option<&'static Shap
         return None;
     }
     let field = |(at, name): (usize, &String)| (leak(name), at + 1, Style::Value);
-    site.add(made, Head::Message(0), || names.0.iter().enumerate().map(field).collect(), &[])
+    site.add(made, Head::Message(0), || names.0.iter().enumerate().map(field).collect(), NO_KEY)
 }
 
 /// Puts values into a record.

@@ -43,7 +43,7 @@ pub(crate) use preparation::Outgoing;
 
 use std::time::{Duration, Instant};
 
-use crate::callsite::Dictionary;
+use crate::callsite::{Dictionary, Entry};
 use crate::clock::{self, WallClock};
 #[cfg(not(treering_loom))]
 use crate::error::Error;
@@ -87,6 +87,8 @@ pub(crate) struct Listener {
     housekeeping: Housekeeping,
     /// A copy of the core's, which is written only where it changes.
     echoing: bool,
+    /// What is to be said of the environment's filter, before all else.
+    filter_notes: Vec<String>,
 }
 
 /// What a turn came to.
@@ -131,6 +133,7 @@ impl Listener {
             answered: 0,
             housekeeping: Housekeeping::new(),
             echoing: false,
+            filter_notes: Vec::new(),
         }
     }
 
@@ -138,6 +141,13 @@ impl Listener {
     #[cfg(not(treering_loom))]
     pub(crate) fn with_steps(mut self, steps: Steps) -> Self {
         self.preparation = (!steps.is_empty()).then(|| Preparation::new(steps));
+        self
+    }
+
+    /// Says this in the stream, before all else.
+    #[cfg(not(treering_loom))]
+    pub(crate) fn with_filter_notes(mut self, notes: Vec<String>) -> Self {
+        self.filter_notes = notes;
         self
     }
 
@@ -288,6 +298,7 @@ impl Listener {
     fn hand_out(&mut self, look: Look, cutoff: u64) -> Result<usize, GivenUp> {
         let mut records = 0;
         self.tell_horizon(look);
+        self.tell_filter_notes();
         loop {
             if let Some(step) = self.clock.anchor() {
                 self.tell_clock_step(step);
@@ -381,9 +392,20 @@ impl Listener {
     }
 
     fn tell_clock_step(&mut self, nanos: i64) {
+        self.tell(own::CLOCK_STEP, &[nanos as u64]);
+    }
+
+    fn tell_filter_notes(&mut self) {
+        for note in std::mem::take(&mut self.filter_notes) {
+            self.tell(own::FILTER_NOTE, &own::text_arguments(&note));
+        }
+    }
+
+    /// Puts one of the engine's own records behind what was collected.
+    fn tell(&mut self, entry: &'static Entry<'static>, arguments: &[u64]) {
         let thread = self.batch.sharing_thread(os::thread_id());
         let stamp = self.core.transport.shared.ticker.stamp();
-        self.batch.push_own(own::CLOCK_STEP, &[nanos as u64], stamp, thread, &self.clock);
+        self.batch.push_own(entry, arguments, stamp, thread, &self.clock);
     }
 
     fn dispatch(&mut self) -> Result<(), GivenUp> {

@@ -278,6 +278,33 @@ pub(crate) fn ask(callsite: &'static Callsite) -> u64 {
     }
 }
 
+/// What `enabled!` says of its callsite, whose records would have no arguments.
+#[inline(always)]
+pub fn is_enabled(callsite: &'static Callsite) -> bool {
+    gate_of_question(callsite) != DISABLED
+}
+
+/// The same with `logger:`.
+#[inline(always)]
+pub fn is_enabled_to(logger: &Logger, callsite: &'static Callsite) -> bool {
+    let gate = gate_of_question(callsite);
+    gate != DISABLED && logger.engine.verdicts.allows(id_of(gate))
+}
+
+#[inline(always)]
+fn gate_of_question(callsite: &'static Callsite) -> u64 {
+    /// Nothing is lost where this interrupts treering itself, so that is not counted.
+    #[cold]
+    #[inline(never)]
+    fn resolve(callsite: &'static Callsite) -> u64 {
+        busy(|_| DICTIONARY.resolve(callsite, &Schema::End)).unwrap_or(DISABLED)
+    }
+
+    let gate = callsite.gate();
+    // Disabled first: rustc makes the branches in this order.
+    if gate != DISABLED && gate == NEW { resolve(callsite) } else { gate }
+}
+
 /// Whether this gate was made for these argument types: then its high half is the record's id.
 #[inline(always)]
 pub(crate) fn fits<A: Arguments>(gate: u64) -> bool {

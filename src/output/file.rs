@@ -58,6 +58,8 @@ pub(crate) struct Appended<F: Files> {
     length: u64,
     /// Whether it ends in the middle of a line.
     is_torn: bool,
+    /// Nobody will ever read what is written to it.
+    is_deleted: bool,
 }
 
 /// What became of a file since it was opened.
@@ -67,7 +69,7 @@ pub(crate) enum Fate {
     Same,
     /// It does, but what we wrote is not all there: somebody made it shorter.
     Truncated,
-    /// Its path names another file, or none.
+    /// Its path names another file, or none. If no other path names the file either, it takes nothing more.
     Gone,
 }
 
@@ -83,7 +85,7 @@ impl<F: Files> Appended<F> {
         }
         let (file, facts) = open_to_stay(&files, path, how)?;
         let is_torn = facts.kind == Kind::Regular && ends_torn(&files, &file, facts.length)?;
-        Ok(Appended { files, file, facts, length: facts.length, is_torn })
+        Ok(Appended { files, file, facts, length: facts.length, is_torn, is_deleted: false })
     }
 
     /// Takes the lock on the names of this file and of those that had its name before. Where a file system knows no
@@ -128,8 +130,21 @@ impl<F: Files> Appended<F> {
         if self.is_regular() { self.files.sync(&self.file) } else { Ok(()) }
     }
 
+    /// Whether it had no name any more when it was looked after last.
+    pub(crate) fn is_deleted(&self) -> bool {
+        self.is_deleted
+    }
+
     /// Looks whether `path` still names it, and how long it is. Where the system does not say, nothing has changed.
     pub(crate) fn look_after(&mut self, path: &Path) -> Fate {
+        let fate = self.fate(path);
+        self.is_deleted = fate == Fate::Gone
+            && self.is_regular()
+            && self.files.facts(&self.file).is_ok_and(|facts| facts.names == 0);
+        fate
+    }
+
+    fn fate(&mut self, path: &Path) -> Fate {
         match self.files.facts_at(path) {
             Ok(there) if there.identity != self.facts.identity => Fate::Gone,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Fate::Gone,
@@ -144,6 +159,9 @@ impl<F: Files> Appended<F> {
 
 impl<F: Files> io::Write for Appended<F> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.is_deleted {
+            return Err(io::Error::other("the file was deleted, and its path cannot be opened anew"));
+        }
         let written = self.files.write(&self.file, bytes)?;
         self.length += written as u64;
         Ok(written)

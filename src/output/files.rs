@@ -94,6 +94,8 @@ pub(crate) struct Facts {
     /// Two names with one identity are one file: the device, and the number on it.
     pub(crate) identity: (u64, u64),
     pub(crate) kind: Kind,
+    /// How many names it has.
+    pub(crate) names: u64,
     pub(crate) length: u64,
     pub(crate) modified: SystemTime,
 }
@@ -233,6 +235,7 @@ impl From<fs::Metadata> for Facts {
         Facts {
             identity: (metadata.dev(), metadata.ino()),
             kind,
+            names: metadata.nlink(),
             length: metadata.len(),
             modified: metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH),
         }

@@ -138,6 +138,7 @@ impl State {
         Facts {
             identity: (0, inode as u64),
             kind: Kind::Regular,
+            names: self.names.values().filter(|named| **named == inode).count() as u64,
             length: bytes.len() as u64,
             modified: SystemTime::UNIX_EPOCH + Duration::from_secs(*modified),
         }

@@ -6,7 +6,7 @@ use std::ops::Index;
 use std::time::Duration;
 
 use super::{
-    ByReason, HandlerCounters, LevelCounter, OutletCounters, PreparedAway, Reason, RingCounters,
+    ByReason, HandlerCounters, LevelCounter, Levels, OutletCounters, PreparedAway, Reason, RingCounters,
     SpanCounters, add_levels, total,
 };
 use crate::level::Level;
@@ -31,7 +31,7 @@ use crate::sync::{AtomicU64, Ordering};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Report {
     /// Calls that passed the filter.
@@ -155,6 +155,55 @@ impl Report {
     pub fn is_balanced(&self) -> bool {
         let fates = self.dispatched + self.dropped + self.late + self.abandoned;
         self.pending == 0 && self.submitted == fates && self.handlers.iter().all(HandlerReport::is_balanced)
+    }
+}
+
+/// The ledger, and of the rest what is not zero.
+impl fmt::Debug for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Report");
+        let ledger = [
+            ("submitted", self.submitted),
+            ("dispatched", self.dispatched),
+            ("dropped", self.dropped),
+            ("late", self.late),
+            ("abandoned", self.abandoned),
+            ("pending", self.pending),
+        ];
+        for (name, count) in ledger {
+            shown.field(name, &count);
+        }
+        if self.submitted > 0 {
+            shown.field("submitted_by_level", &Levels(&self.submitted_by_level));
+        }
+        if self.dropped > 0 {
+            shown.field("dropped_by_reason", &self.dropped_by_reason);
+        }
+        if !self.prepared_away.is_empty() {
+            shown.field("prepared_away", &self.prepared_away);
+        }
+        let beside = [
+            ("unprepared", self.unprepared),
+            ("in_flight", self.in_flight),
+            ("truncated", self.truncated),
+            ("nested", self.nested),
+            ("suppressed", self.suppressed),
+            ("uninterned", self.uninterned),
+            ("forked", self.forked),
+            ("reordered", self.reordered),
+            ("span_records", self.span_records),
+            ("unknown_spans", self.unknown_spans),
+            ("evicted_spans", self.evicted_spans),
+            ("rings", self.rings),
+            ("listener_panics", self.listener_panics),
+        ];
+        for (name, count) in beside.into_iter().filter(|(_, count)| *count > 0) {
+            shown.field(name, &count);
+        }
+        if self.progress != Progress::default() {
+            shown.field("progress", &self.progress);
+        }
+        shown.field("handlers", &self.handlers.0).finish()
     }
 }
 

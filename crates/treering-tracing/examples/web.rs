@@ -2,7 +2,7 @@
 //! libraries that use `log`, and an end that drains.
 //!
 //! ```text
-//! RUST_LOG='info,tower_http=debug' cargo run -p treering-tracing --example web
+//! RUST_LOG='info,[order{id=7}]=debug,tower_http=debug' cargo run -p treering-tracing --example web
 //! curl localhost:8080/orders/7; kill -TERM $(pgrep web)
 //! ```
 //! What libraries say through `log` becomes events, with spans, so treering's feature `log` is left out; and the server waits for
@@ -11,14 +11,13 @@
 use axum::{Router, extract::Path, routing::get};
 use tokio::signal::unix::{SignalKind, signal};
 use tower_http::trace::TraceLayer;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::prelude::*;
 use treering::format::Json;
 use treering::handler::{File, Rotation};
 
 #[tracing::instrument]
 async fn order(Path(id): Path<u64>) -> String {
+    tracing::debug!("looked up");
     tracing::info!(rows = 3, "served");
     log::info!("so say libraries");
     format!("order {id}\n")
@@ -29,11 +28,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let rotation = Rotation::new().daily().at_bytes(100 << 20).keep_files(14);
     let file = File::options().create_directories(true).rotate(rotation).open("logs/app.log")?;
     tracing_log::LogTracer::init()?; // `init()` below does so, too, with the default features of tracing-subscriber
-    let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
-    tracing_subscriber::registry().with(treering_tracing::layer().with_filter(filter)).init();
-    // `EnvFilter` decides, so the engine passes all that comes. The guard is left to the end of `main`: what tasks log while
-    // the server ends is in the file, too.
-    let _guard = treering::builder().filter("trace").handler(file.format(Json::new())).init()?;
+    tracing_subscriber::registry().with(treering_tracing::layer().with_env_filter()).init(); // all of RUST_LOG
+    // The guard is left to the end of `main`: what tasks log while the server ends is in the file, too.
+    let _guard = treering::builder().handler(file.format(Json::new())).init()?;
 
     // Its own span is DEBUG, of the target `tower_http::trace::make_span`.
     let app = Router::new().route("/orders/{id}", get(order)).layer(TraceLayer::new_for_http());

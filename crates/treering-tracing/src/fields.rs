@@ -4,43 +4,43 @@ use std::error::Error;
 use std::fmt;
 
 use tracing_core::field::{Field, Visit};
-use treering::front::Made;
+use treering::front::{Key, Made, NO_KEY};
 
-/// As many as `tracing` lets a callsite have.
-const FIELDS_MAX: usize = 32;
-
-/// Takes values with their types, and remembers whose they are.
-pub(crate) struct Fields<'m, 'b> {
+/// Takes values with their types, and remembers whose they are. `OF_LOG`: what says where a record of `log` comes from is no
+/// field.
+pub(crate) struct Fields<'m, 'b, const OF_LOG: bool> {
     made: &'m mut Made<'b>,
     /// Where each stands among the fields of its callsite.
-    positions: [u8; FIELDS_MAX],
-    /// What begins with this says where the record comes from, and is no field.
-    hidden: Option<&'static str>,
+    positions: Key,
 }
 
-impl<'m, 'b> Fields<'m, 'b> {
-    pub(crate) fn new(made: &'m mut Made<'b>, is_of_log: bool) -> Self {
-        Fields { made, positions: [0; FIELDS_MAX], hidden: is_of_log.then_some("log.") }
+impl<'m, 'b, const OF_LOG: bool> Fields<'m, 'b, OF_LOG> {
+    #[inline]
+    pub(crate) fn new(made: &'m mut Made<'b>) -> Self {
+        Fields { made, positions: *NO_KEY }
     }
 
     /// What was taken, and where each stands among the fields of its callsite.
-    pub(crate) fn taken(&self) -> (&Made<'b>, &[u8]) {
-        (&*self.made, &self.positions[..self.made.len()])
+    #[inline]
+    pub(crate) fn taken(&self) -> (&Made<'b>, &Key) {
+        (&*self.made, &self.positions)
     }
 
+    /// The last thing it does is to add: so, where there is room, no register is saved for what follows.
     #[inline]
     fn take(&mut self, field: &Field, add: impl FnOnce(&mut Made<'b>) -> bool) {
-        if self.hidden.is_some_and(|prefix| field.name().starts_with(prefix)) {
+        if OF_LOG && field.name().starts_with("log.") {
             return;
         }
-        let at = self.made.len();
-        if add(self.made) {
-            self.positions[at] = field.index() as u8;
+        // Without a place there is no room for its value either.
+        if let Some(place) = self.positions.get_mut(self.made.len()) {
+            *place = field.index() as u8;
+            add(self.made);
         }
     }
 }
 
-impl Visit for Fields<'_, '_> {
+impl<const OF_LOG: bool> Visit for Fields<'_, '_, OF_LOG> {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.take(field, |made| made.text(format_args!("{value:?}")));
     }

@@ -34,6 +34,7 @@ pub fn layer() -> Layer {
         number: LAYERS.fetch_add(1, Ordering::Relaxed),
         unsent: AtomicUsize::new(0),
         told: FmtSpan::NONE,
+        is_judge: false,
     }
 }
 
@@ -41,7 +42,8 @@ pub fn layer() -> Layer {
 ///
 /// The engine's filter decides what is sent: one table for `tracing`, `log` and native calls, reloaded by
 /// [`treering::set_filter`]. A span that is off is not there: its events show the spans around it. Filters of the layer's own
-/// ([`with_filter`](tracing_subscriber::Layer::with_filter)) come before.
+/// ([`with_filter`](tracing_subscriber::Layer::with_filter)) come before, and what passes both is sent; but for
+/// `with_env_filter`, which decides alone.
 ///
 /// What an event costs, on a thread that has logged before: the values are copied, with their types; what has no type of
 /// its own is formatted at the call. No lock of ours, and no allocation but for the first event of a callsite. To open a span
@@ -55,6 +57,8 @@ pub struct Layer {
     unsent: AtomicUsize,
     /// The events of spans' lives that are records.
     told: FmtSpan,
+    /// A filter of `tracing` decides alone, the engine's is not asked.
+    is_judge: bool,
 }
 
 impl Layer {
@@ -96,6 +100,32 @@ impl Layer {
     pub fn with_span_events(mut self, events: FmtSpan) -> Layer {
         self.told = events;
         self
+    }
+
+    /// The same with a filter before it that decides alone.
+    #[cfg(feature = "env-filter")]
+    pub(crate) fn into_judge(self) -> Layer {
+        Layer { is_judge: true, ..self }
+    }
+
+    /// Makes a record of which the engine's filter is asked, or not.
+    #[inline]
+    fn make<R>(&self, says: Option<Says>, work: impl FnOnce(&mut Made<'_>) -> R) -> R {
+        make(says, |made| {
+            self.begin(made);
+            work(made)
+        })
+    }
+
+    #[inline]
+    fn begin(&self, made: &mut Made<'_>) {
+        if self.is_judge {
+            made.judge();
+        }
+    }
+
+    fn is_enabled(&self, site: &Site) -> bool {
+        self.is_judge || site.is_enabled()
     }
 
     fn tells(&self, event: FmtSpan) -> bool {
@@ -183,13 +213,29 @@ impl Layer {
 
     /// Sends an event of a callsite, from the place where `site` is. `false` if there is no room for its shape.
     fn send_event(&self, known: &Known, site: &'static Site, says: Option<Says>, event: &Event<'_>) -> bool {
-        make(says, |made| {
-            let mut fields = Fields::new(made, known.is_of_log);
-            event.record(&mut fields);
-            let (made, positions) = fields.taken();
-            let shape = known.shape(site, made, positions);
-            shape.map(|shape| shape.send(self.to.as_ref(), made)).is_some()
+        self.make(says, |made| {
+            if known.is_of_log {
+                let mut fields = Fields::<true>::new(made);
+                event.record(&mut fields);
+                self.send_taken(known, site, fields)
+            } else {
+                let mut fields = Fields::<false>::new(made);
+                event.record(&mut fields);
+                self.send_taken(known, site, fields)
+            }
         })
+    }
+
+    #[inline]
+    fn send_taken<const OF_LOG: bool>(
+        &self,
+        known: &Known,
+        site: &'static Site,
+        fields: Fields<'_, '_, OF_LOG>,
+    ) -> bool {
+        let (made, positions) = fields.taken();
+        let shape = known.shape(site, made, positions);
+        shape.map(|shape| shape.send(self.to.as_ref(), made)).is_some()
     }
 
     /// Sends an event of a callsite, or of a place of `log`'s, that is not in a table.
@@ -199,13 +245,14 @@ impl Layer {
         let at = place(normalized.as_ref().unwrap_or_else(|| event.metadata()));
         let (message, fields) = (AsText { event, is_message: true }, AsText { event, is_message: false });
         let others = others_of(self.is_instance());
-        others.send(self.to.as_ref(), &at, says, format_args!("{message}"), format_args!("{fields}"));
+        let begin = |made: &mut Made<'_>| self.begin(made);
+        others.send(self.to.as_ref(), &at, says, begin, format_args!("{message}"), format_args!("{fields}"));
     }
 
     /// Makes the record that opens a span and sends it. Returns it if it found no room; `None` if nobody wants it.
     fn open(&self, known: &Known, says: Says, attributes: &Attributes<'_>) -> Option<Option<Unsent>> {
-        make(Some(says), |made| {
-            let mut fields = Fields::new(made, false);
+        self.make(Some(says), |made| {
+            let mut fields = Fields::<false>::new(made);
             attributes.record(&mut fields);
             let (made, positions) = fields.taken();
             // Without room for its shape the span stays unknown.
@@ -220,7 +267,7 @@ impl Layer {
 
     /// Sends an event of a span's life.
     fn tell_life(&self, known: &Known, id: u64, what: &str, times: Option<Times>) {
-        make(Some(Says::In(id)), |made| {
+        self.make(Some(Says::In(id)), |made| {
             made.str(what);
             if let Some(Times { busy, idle, .. }) = times {
                 made.text(format_args!("{busy:.2?}"));
@@ -255,9 +302,9 @@ impl Layer {
     }
 
     /// Sends what a span says of itself while it is open.
-    fn tell(&self, known: &Known, says: Says, record: impl FnOnce(&mut Fields<'_, '_>)) {
-        make(Some(says), |made: &mut Made<'_>| {
-            let mut fields = Fields::new(made, false);
+    fn tell(&self, known: &Known, says: Says, record: impl FnOnce(&mut Fields<'_, '_, false>)) {
+        self.make(Some(says), |made| {
+            let mut fields = Fields::<false>::new(made);
             record(&mut fields);
             let (made, positions) = fields.taken();
             if let Some(shape) = known.shape(known.site, made, positions) {
@@ -273,21 +320,20 @@ where
 {
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let known = Known::of(event.metadata(), self.is_instance());
-        let site = known.and_then(|known| self.site_of(known, event));
-        if site.is_some_and(|site| !site.is_enabled()) {
+        let from = known.and_then(|known| Some((known, self.site_of(known, event)?)));
+        if from.is_some_and(|(_, site)| !self.is_enabled(site)) {
             return;
         }
         let says = self.number_around(event, &context).map(Says::In);
-        let shape_is_known =
-            known.zip(site).is_some_and(|(known, site)| self.send_event(known, site, says, event));
-        if !shape_is_known {
+        let is_typed = from.is_some_and(|(known, site)| self.send_event(known, site, says, event));
+        if !is_typed {
             self.send_other(says, event);
         }
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let Some(known) = Known::of(attributes.metadata(), self.is_instance()) else { return };
-        if !known.site.is_enabled() {
+        if !self.is_enabled(known.site) {
             return;
         }
         let Some(span) = context.span(id) else { return };

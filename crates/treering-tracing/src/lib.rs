@@ -23,6 +23,7 @@
 //! [docs/tracing.md] says what that guarantees, what it costs, and where it differs from `tracing_subscriber::fmt`.
 //!
 //! - [`layer()`] for the process-wide engine, [`Layer::to`] for another one.
+//! - Feature `env-filter`: `Layer::with_env_filter` for `RUST_LOG` with spans and fields in it, and `set_filter`.
 //! - [`non_blocking`] for programs that keep `tracing_subscriber::fmt` and want its lines written by treering.
 //!
 //! [docs/tracing.md]: https://github.com/treering/treering/blob/main/docs/tracing.md
@@ -31,6 +32,8 @@
 #[doc = include_str!("../README.md")]
 mod readme {}
 
+#[cfg(feature = "env-filter")]
+mod directives;
 mod entered;
 mod fields;
 mod layer;
@@ -38,5 +41,7 @@ mod places;
 mod span;
 mod writer;
 
+#[cfg(feature = "env-filter")]
+pub use directives::{EnvFiltered, set_filter};
 pub use layer::{Layer, layer};
 pub use writer::{Lines, Writer, non_blocking};

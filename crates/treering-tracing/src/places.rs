@@ -2,7 +2,7 @@
 
 use tracing_core::{Metadata, field::FieldSet};
 use treering::Level;
-use treering::front::{Head, Made, Named, Others, Place, Shape, Site, Style, Table};
+use treering::front::{Head, Key, Made, Named, Others, Place, Shape, Site, Style, Table};
 
 /// Callsites of `tracing` that are told apart: programs have some hundreds. Each has a static of its own, so no input from
 /// outside makes more of them.
@@ -11,7 +11,7 @@ const CALLSITES_MAX: usize = 16 * 1024;
 /// For the process-wide engine, and for those that are named.
 static KNOWN: [Table<Known, CALLSITES_MAX>; 2] = [const { Table::new() }; 2];
 /// The key of shapes that are not told by positions of fields.
-const LIFE: &[u8] = &[u8::MAX];
+const LIFE: &Key = &[u8::MAX; 32];
 static OTHERS: [Others; 2] = [others(false), others(true)];
 
 const fn others(instance: bool) -> Others {
@@ -51,8 +51,8 @@ impl Known {
 
     /// The shape of these arguments, whose fields stand at these positions of the callsite's; it is made if it is new.
     #[inline]
-    pub(crate) fn shape(&self, site: &Site, made: &Made<'_>, positions: &[u8]) -> Option<&'static Shape> {
-        site.find(made, |shape| shape.key().iter().eq(positions)).or_else(|| self.add(site, made, positions))
+    pub(crate) fn shape(&self, site: &Site, made: &Made<'_>, positions: &Key) -> Option<&'static Shape> {
+        site.find(made, |shape| shape.key() == positions).or_else(|| self.add(site, made, positions))
     }
 
     /// The shape of an event of a span's life: what happened, and of an end how long it was busy and idle.
@@ -64,7 +64,8 @@ impl Known {
     }
 
     #[cold]
-    fn add(&self, site: &Site, made: &Made<'_>, positions: &[u8]) -> Option<&'static Shape> {
+    fn add(&self, site: &Site, made: &Made<'_>, key: &Key) -> Option<&'static Shape> {
+        let positions = &key[..made.len()];
         let is_message = |position: &u8| Some(usize::from(*position)) == self.message;
         let head = match positions.iter().position(is_message) {
             Some(message) => Head::Message(message),
@@ -78,7 +79,7 @@ impl Known {
             (names[usize::from(*position)], at, style)
         };
         let fields = || positions.iter().enumerate().filter(|(_, at)| !is_message(at)).map(named).collect();
-        site.add(made, head, fields, positions)
+        site.add(made, head, fields, key)
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use tracing_core::Metadata;
 use tracing_subscriber::fmt::MakeWriter;
 use treering::format::{Format, Text};
-use treering::front::{Head, Place, Site, make};
+use treering::front::{Head, NO_KEY, Place, Site, make};
 use treering::handler::Handler;
 use treering::record::{Record, Value};
 use treering::{Error, Guard, Level, Logger, builder};
@@ -113,7 +113,7 @@ impl io::Write for Line<'_> {
             make(None, |made| {
                 made.str(&String::from_utf8_lossy(line));
                 let find = || site.find(made, |_| true);
-                let shape = find().or_else(|| site.add(made, Head::Message(0), Vec::new, &[]));
+                let shape = find().or_else(|| site.add(made, Head::Message(0), Vec::new, NO_KEY));
                 shape.map(|shape| shape.send(self.to, made))
             });
         }

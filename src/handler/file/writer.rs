@@ -234,7 +234,7 @@ impl<F: Files> Writer<F> {
     }
 
     /// Opens the path anew. What is held goes to the file that it names now, but for the rest of a line that was begun
-    /// in the old one, which gets a last chance. Whether it worked; if not, the old file serves on.
+    /// in the old one, which gets a last chance. Whether it worked; if not, the old file serves on as long as it has a name.
     fn reopen(&mut self, now: Instant) -> bool {
         let file = match Appended::open(self.files.clone(), &self.path, &self.how) {
             Ok(file) => file,
@@ -248,7 +248,7 @@ impl<F: Files> Writer<F> {
         if file.facts().identity == self.stream.lines.out().facts().identity {
             self.stream.lines.exchange(file);
         } else {
-            if self.stream.lines.is_begun() {
+            if self.stream.lines.is_begun() && !self.stream.lines.out().is_deleted() {
                 self.write();
             }
             if self.disk.unsynced > 0 {

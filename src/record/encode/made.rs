@@ -111,6 +111,7 @@ pub struct Made<'a> {
     span_words: usize,
     kinds: Kinds,
     len: usize,
+    is_judged: bool,
 }
 
 impl<'a> Made<'a> {
@@ -121,7 +122,7 @@ impl<'a> Made<'a> {
         let (words, span_words) = says.map_or(([0; 2], 0), Says::words);
         bytes.extend_from_slice(words.map(u64::to_ne_bytes).as_flattened());
         bytes.truncate(span_words * 8);
-        Made { bytes, says, span_words, kinds: Kinds::default(), len: 0 }
+        Made { bytes, says, span_words, kinds: Kinds::default(), len: 0, is_judged: false }
     }
 
     /// How many there are.
@@ -220,7 +221,18 @@ impl<'a> Made<'a> {
 
     #[inline]
     fn words<const N: usize>(&mut self, kind: Kind, words: &[u64; N]) -> bool {
+        if self.bytes.capacity() - self.bytes.len() < 8 * N {
+            return self.words_slowly(kind, words);
+        }
         self.add(kind, |bytes| bytes.extend_from_slice(words.map(u64::to_ne_bytes).as_flattened()))
+    }
+
+    /// The buffer grows first. In tail position, so that those for whom it need not save no registers.
+    #[cold]
+    #[inline(never)]
+    fn words_slowly<const N: usize>(&mut self, kind: Kind, words: &[u64; N]) -> bool {
+        self.bytes.reserve(8 * N);
+        self.words(kind, words)
     }
 
     /// An argument of a count word and bytes.
@@ -249,14 +261,22 @@ impl<'a> Made<'a> {
         has_room
     }
 
+    /// The front end has a filter of its own, and this has passed it: the engine's is not asked.
+    #[inline]
+    pub fn judge(&mut self) {
+        self.is_judged = true;
+    }
+
+    /// Whether the engine's filter has no say: one that changes or closes a span is of a span that was opened, whatever
+    /// the filter says now.
+    #[inline]
+    pub(crate) fn is_judged(&self) -> bool {
+        self.is_judged || matches!(self.says, Some(Says::Records(_) | Says::Closes(_)))
+    }
+
     /// Whether it opens, changes or closes a span.
     pub(crate) fn is_of_a_span(&self) -> bool {
         !matches!(self.says, None | Some(Says::In(_)))
-    }
-
-    /// Whether it changes or closes a span, which was opened whatever the filter says now.
-    pub(crate) fn is_of_an_open_span(&self) -> bool {
-        matches!(self.says, Some(Says::Records(_) | Says::Closes(_)))
     }
 
     /// How many words say something of spans.
@@ -316,7 +336,7 @@ impl<'a> Made<'a> {
 
     /// A copy, to be sent later.
     pub fn keep(&self) -> Kept {
-        Kept { bytes: self.bytes.clone(), says: self.says, kinds: self.kinds }
+        Kept { bytes: self.bytes.clone(), says: self.says, kinds: self.kinds, is_judged: self.is_judged }
     }
 }
 
@@ -326,14 +346,16 @@ pub struct Kept {
     bytes: Vec<u8>,
     says: Option<Says>,
     kinds: Kinds,
+    is_judged: bool,
 }
 
 impl Kept {
     /// As they were.
     pub fn made(&mut self) -> Made<'_> {
-        let Kept { bytes, says, kinds } = self;
+        let Kept { bytes, says, kinds, is_judged } = self;
         let span_words = says.map_or(0, |says| says.words().1);
-        Made { bytes, says: *says, span_words, kinds: *kinds, len: kinds.len() }
+        let (says, kinds, is_judged) = (*says, *kinds, *is_judged);
+        Made { bytes, says, span_words, kinds, len: kinds.len(), is_judged }
     }
 }
 

@@ -299,15 +299,37 @@ fn where_the_path_cannot_be_opened_the_old_file_serves_on_and_that_is_told_once(
     let model = Model::default();
     let mut writer = open(&model, options()).unwrap();
     model.move_away(PATH, "/log/app.log.1");
-    model.set_fault(Some(Fault::Once(1, libc::EMFILE)));
+    model.set_fault(Some(Fault::Once(2, libc::EMFILE)));
     let run = Run::at(Timestamp::from_nanos(TIME), ["first".to_owned()]);
     let error = told(writer.handle(&run.all()));
     assert!(error.starts_with("cannot reopen /log/app.log: Too many open files"), "{error}");
-    model.set_fault(Some(Fault::Once(1, libc::EMFILE)));
+    model.set_fault(Some(Fault::Once(2, libc::EMFILE)));
     writer.flush().unwrap();
     assert_eq!(model.text("/log/app.log.1"), "first\n");
     log(&mut writer, &["second"]);
     assert_eq!(model.text(PATH), "second\n");
+}
+
+#[test]
+fn a_file_that_was_deleted_takes_nothing_more_and_what_it_was_begun_with_is_whole_in_the_next() {
+    let model = Model::default();
+    let mut writer = open(&model, options()).unwrap();
+    model.set_fault(Some(Fault::Torn(2, libc::ENOSPC)));
+    assert_eq!(log(&mut writer, &["torn line"]), 0);
+    model.set_fault(None);
+    model.delete(PATH);
+    let run = Run::at(Timestamp::from_nanos(TIME), ["lost".to_owned()]);
+    let cannot_open = Some(Fault::Once(2, libc::EACCES));
+    model.set_fault(cannot_open);
+    let error = told(writer.handle(&run.all()));
+    assert!(error.starts_with("cannot reopen /log/app.log: Permission denied"), "{error}");
+    model.set_fault(cannot_open);
+    let error = writer.flush().unwrap_err();
+    assert!(error.to_string().starts_with("cannot write to /log/app.log: the file was deleted"), "{error}");
+    assert_eq!((lost(Err(error)), writer.held()), (1, 1), "what was begun waits");
+    model.set_fault(None);
+    log(&mut writer, &["next"]);
+    assert_eq!(model.text(PATH), "torn line\nlost 1\nnext\n");
 }
 
 #[test]
