@@ -152,9 +152,10 @@ impl Listener {
     fn advance(&mut self) -> Option<Step> {
         match self.turn() {
             Turn::Finished => None,
-            Turn::Busy(_) => {
-                let is_crowded = self.core.transport.is_crowded(self.inlets.fullest_words());
-                Some(self.idle.busy(is_crowded))
+            Turn::Busy(records) => {
+                // What was too young is old enough in a moment.
+                let is_urgent = records == 0 || self.core.transport.is_crowded(self.inlets.fullest_words());
+                Some(self.idle.busy(is_urgent))
             }
             Turn::Empty => Some(self.idle.empty()),
         }
