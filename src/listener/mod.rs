@@ -264,11 +264,11 @@ impl Listener {
             self.core.answer(asked, true);
             self.handlers.flush_on_request(&self.core.books, &self.core.faults)?;
             self.answered = asked;
-            let answer = Arc::new(Answer::new(self.core.clone(), asked));
+            let answer = Answer::new(self.core.clone(), asked);
             if !self.handlers.hold_nothing() {
                 answer.tell_held();
             }
-            self.handlers.flush_lanes(&answer, &self.core.books)?;
+            self.handlers.flush_lanes(answer, &self.core.books)?;
         }
         self.handlers.flush(false, &self.core.books, &self.core.faults)?;
         Ok(if records > 0 || self.inlets.hold_back() { Turn::Busy(records) } else { Turn::Empty })
