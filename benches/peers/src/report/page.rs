@@ -127,7 +127,7 @@ const SECTIONS: &[Section] = &[
         title: "A call each millisecond",
         about: "The thread sleeps in between, so the processor may, too. After a record treering's listener looks for more \
                 for 100 ms, with naps of up to a millisecond, before it parks: callers wake nobody, and that is its processor \
-                time.",
+                time. Naps get shorter where they find records, so that it looks about twice for each of these.",
         columns: SINGLE,
         better: Better::Less,
         also: &[("the processor time of the process", "cpu_ns_per_record")],
