@@ -62,10 +62,8 @@ fn emit_unresolved<A: Arguments>(callsite: &'static Callsite, arguments: A) {
 #[cold]
 #[inline(never)]
 fn send_slowly<A: Arguments>(id: u32, level: Level, arguments: &A, scratch: &[u8]) {
-    let within = place::context();
-    match within
-        .and_then(|within| send::to_global_in_context(within, id, level, &Encoded { arguments, scratch }))
-    {
+    let push = |within| send::to_global_in_context(within, id, level, &Encoded { arguments, scratch });
+    match place::context().and_then(push) {
         Some(0) => {}
         Some(bits) => send::attend_global(bits),
         None => send_more_slowly(id, level, arguments, scratch),
