@@ -6,7 +6,10 @@
 //! Bursts of 20 calls, 2 ms apart, of treering and of the floor (`common/floor.rs`) in turns, on one thread of one
 //! process: whatever the machine does to one it does to the other. Every other pair of bursts is timed as a whole and
 //! divided by 20, which gives p50; in the others each call is timed, which gives the tail and holds the timer's own
-//! cost. With `-- context` the two are calls in a context of two fields, and calls outside. A round is 100 such pairs, and the interval of the ratio comes from resampling whole rounds.
+//! cost. A round is 100 such pairs, and the interval of the ratio comes from resampling whole rounds.
+//!
+//! With `-- context` the two are calls in a context of two fields, and calls outside. With `-- ordered` the floor's stamp waits
+//! for the loads before it, as treering's does: what is left of the difference is not the order of stamps.
 //!
 //! Nothing is pinned. To keep the listener off the caller's core, give the process two quiet ones.
 
@@ -35,10 +38,14 @@ fn main() {
     let (rounds, pairs) = if is_only_a_test() { (2, 4) } else { (ROUNDS, PAIRS) };
     let guard =
         treering::builder().filter("info").handler(Sink::default()).init().expect("no engine runs yet");
-    let is_of_contexts = std::env::args().any(|argument| argument == "context");
+    let is_asked_for = |what: &str| std::env::args().any(|argument| argument == what);
+    let (round, names): (fn(usize) -> [Samples; 2], _) = match () {
+        () if is_asked_for("context") => (round_in_context, ["context", "outside"]),
+        () if is_asked_for("ordered") => (round_ordered, ["treering", "ordered"]),
+        () => (round, ["treering", "floor"]),
+    };
     let floor = Floor::start();
     let rate = Rate::begin();
-    let round = if is_of_contexts { round_in_context } else { round };
     round(pairs / 4); // rings, pages and predictors
     let rounds: Vec<[Samples; 2]> = (0..rounds).map(|_| round(pairs)).collect();
     let nanos_per_tick = rate.nanos_per_tick();
@@ -46,11 +53,7 @@ fn main() {
     let books = guard.stop(Duration::from_secs(5)).expect("this is not the listener's thread");
     books.assert_balanced();
     assert!(books.is_lossless(), "the caller was not alone measured: {books}");
-    print(
-        &rounds,
-        if is_of_contexts { ["context", "outside"] } else { ["treering", "floor"] },
-        nanos_per_tick,
-    );
+    print(&rounds, names, nanos_per_tick);
 }
 
 /// What one side of a round took, in ticks.
@@ -89,12 +92,24 @@ impl Samples {
 
 /// treering's samples and the floor's.
 fn round(pairs: usize) -> [Samples; 2] {
+    by_turns(pairs, log_at_the_floor)
+}
+
+fn round_ordered(pairs: usize) -> [Samples; 2] {
+    by_turns(pairs, |i| {
+        clock::fence();
+        log_at_the_floor(i);
+    })
+}
+
+#[inline(always)]
+fn by_turns(pairs: usize, at_the_floor: impl Fn(u64)) -> [Samples; 2] {
     let [mut treering, mut floor] = [Samples::default(), Samples::default()];
     for _ in 0..pairs / 2 {
         treering.burst(log);
-        floor.burst(log_at_the_floor);
+        floor.burst(&at_the_floor);
         treering.each_call(log);
-        floor.each_call(log_at_the_floor);
+        floor.each_call(&at_the_floor);
     }
     [treering, floor]
 }

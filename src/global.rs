@@ -57,10 +57,22 @@ fn emit_unresolved<A: Arguments>(callsite: &'static Callsite, arguments: A) {
     }
 }
 
-/// Makes the payload anew: one that the hot path shared with `dyn` would be made on the stack by every call.
+/// Makes the payload anew: one that the hot path shared with `dyn` would be made on the stack by every call. In a context
+/// this is the usual way, so it has one more look at a ring without `dyn`.
 #[cold]
 #[inline(never)]
 fn send_slowly<A: Arguments>(id: u32, level: Level, arguments: &A, scratch: &[u8]) {
+    let push = |within| send::to_global_in_context(within, id, level, &Encoded { arguments, scratch });
+    match place::context().and_then(push) {
+        Some(0) => {}
+        Some(bits) => send::attend_global(bits),
+        None => send_more_slowly(id, level, arguments, scratch),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn send_more_slowly<A: Arguments>(id: u32, level: Level, arguments: &A, scratch: &[u8]) {
     send_payload_slowly(id, level, &Encoded { arguments, scratch });
 }
 
@@ -76,19 +88,23 @@ fn send_payload_slowly(id: u32, level: Level, payload: &dyn Payload) -> bool {
 /// A call in a context that has no span of its own. Mostly the ring has room and its engine knows the context: then this takes
 /// no lock, allocates nothing and calls no system.
 fn send_in_context(within: Within, id: u32, level: Level, payload: &dyn Payload) -> bool {
-    let scoped = Scoped::new(payload, within.number);
-    match send::to_global_in_context(within.told, id, level, &scoped) {
+    match send::to_global_in_context(within, id, level, payload) {
         Some(0) => true,
         Some(bits) => {
             send::attend_global(bits);
             true
         }
-        None => send_in_context_slowly(id, level, payload, &scoped),
+        None => send_in_context_slowly(id, level, payload, &Scoped::new(payload, within.number)),
     }
 }
 
 #[cold]
-fn send_in_context_slowly(id: u32, level: Level, payload: &dyn Payload, scoped: &Scoped<'_>) -> bool {
+fn send_in_context_slowly(
+    id: u32,
+    level: Level,
+    payload: &dyn Payload,
+    scoped: &Scoped<'_, dyn Payload + '_>,
+) -> bool {
     // The first record in a context, or a pad: that needs no lock either.
     let asked = context::tell_by_ring();
     if asked.is_some()

@@ -119,6 +119,10 @@ fn neither_calls_nor_the_listener_allocate() {
         let by_others = allocations(|| (0..CALLS).for_each(others));
         let by_calls_in_contexts = allocations(|| (0..CALLS).for_each(in_contexts));
         let by_round = allocations(|| guard.flush(Duration::from_secs(9)).unwrap());
+        // In one round also its housekeeping, which is due each half a second.
+        if round == ROUNDS / 2 {
+            std::thread::sleep(Duration::from_millis(600));
+        }
         if round > 0 {
             by_callers += by_calls + by_eager_calls + by_others + by_calls_in_contexts;
             by_listener += by_round;
@@ -133,10 +137,11 @@ fn neither_calls_nor_the_listener_allocate() {
     assert_eq!((report.dispatched, report.dropped), (report.submitted, 0));
     assert!(report.submitted > 4 * CALLS * ROUNDS, "all of them logged: {report}");
     let of_a_thousand = |allocations: u64| allocations as f64 * 1_000.0 / (3 * CALLS * (ROUNDS - 1)) as f64;
-    // Any: a rounded thousandth would hide one.
-    assert_eq!(by_callers, 0);
     budget::check("allocations/calls", of_a_thousand(by_callers));
-    budget::check_limit("allocations/listener", of_a_thousand(by_listener));
+    budget::check("allocations/listener", of_a_thousand(by_listener));
+    // Any: a rounded thousandth would hide one.
+    assert_eq!((by_callers, by_listener), (0, 0));
+    guard.stop(Duration::from_secs(9)).unwrap(); // before the directory goes
 }
 
 #[test]

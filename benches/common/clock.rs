@@ -41,8 +41,9 @@ pub(crate) fn end() -> u64 {
     begin()
 }
 
+/// What comes later does not begin before what came earlier is done, but for stores.
 #[inline(always)]
-fn fence() {
+pub(crate) fn fence() {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: SSE2 is part of x86-64.
     unsafe {

@@ -40,8 +40,9 @@ pub(crate) const DISABLED: u64 = 0;
 /// The gate of a callsite that has not run yet. No hash is this or below, so no list of arguments fits these gates.
 pub(crate) const NEW: u64 = 1;
 
-/// The static behind one log call.
+/// The static behind one log call. So aligned that what a call reads of it is in one cache line.
 #[derive(Debug)]
+#[repr(align(32))]
 pub struct Callsite {
     /// Written under the dictionary lock only; read by every call.
     gate: AtomicU64,

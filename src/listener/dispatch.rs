@@ -267,7 +267,7 @@ impl Handlers {
     }
 
     /// Flushes those on lanes behind everything that was handed out. The last of them answers.
-    pub(super) fn flush_lanes(&mut self, answer: &Arc<Answer>, books: &Books) -> Result<(), GivenUp> {
+    pub(super) fn flush_lanes(&mut self, answer: Answer, books: &Books) -> Result<(), GivenUp> {
         self.lanes.flush(answer, books)
     }
 

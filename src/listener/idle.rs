@@ -16,8 +16,10 @@ use crate::clock;
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 #[non_exhaustive]
 pub enum Wait {
-    /// Looks some ten thousand times a second while there is traffic, and every few microseconds while rings fill
-    /// quickly; naps up to a millisecond for the next 100 ms, then parks. The default. Only the first call after 100 ms of silence pays for a wake (one system call).
+    /// Looks every few microseconds while rings fill quickly, some ten thousand times a second while there is traffic, and
+    /// about twice for each record where those come one by one: naps get longer, up to a millisecond, where there was
+    /// nothing, and shorter where there was something. Parks after 100 ms of silence. The default. Only the first call after
+    /// that pays for a wake (one system call).
     ///
     /// Before it parks the listener interrupts each core that runs a thread of this process, by `membarrier`, at
     /// most ten times a second. Where that is felt, choose [`Spin`](Wait::Spin) or [`Poll`](Wait::Poll).
@@ -63,13 +65,11 @@ pub enum Wait {
 
 /// Between two looks at the rings under traffic: looking back to back would steal the producers' cache lines.
 const LOOK_INTERVAL: Duration = none_under_loom(Duration::from_micros(3));
-/// Between two looks where rings fill slowly. A listener that spun instead would take a core from the program for
-/// nothing but to be 50 µs earlier; a ring that is less than an eighth full does not fill in this time.
-const DOZE: Duration = none_under_loom(Duration::from_micros(50));
 /// Without a record for this long, naps begin.
 const SPIN_MAX: Duration = none_under_loom(Duration::from_micros(50));
-/// The first nap; each is twice as long as the one before.
-const NAP_MIN: Duration = Duration::from_micros(50);
+/// The shortest nap. A listener that spun instead would take a core from the program for nothing but to be 50 µs
+/// earlier; a ring that is less than an eighth full does not fill in this time.
+const NAP_MIN: Duration = none_under_loom(Duration::from_micros(50));
 /// The longest nap.
 const NAP_MAX: Duration = Duration::from_millis(1);
 /// Without a record for this long, the listener parks.
@@ -90,13 +90,16 @@ pub(crate) enum Step {
     Park,
 }
 
-/// Remembers how long there was nothing to do.
+/// Remembers how long there was nothing to do, and how long to sleep: each nap is twice as long as the one before if that
+/// found nothing, half as long if it found records. So a listener whose records come one by one sleeps about as long as
+/// it takes the next one to come, and half of its looks find one.
 #[derive(Debug)]
 pub(crate) struct Idle {
     wait: Wait,
     last_record: Instant,
     /// Parking interrupts other cores, so it is not done again at once.
     last_park: Option<Instant>,
+    /// The last one.
     nap: Duration,
 }
 
@@ -110,15 +113,17 @@ impl Idle {
         self.wait == Wait::Manual
     }
 
-    /// The round found records, or holds some back. `is_crowded`: so many that a ring could fill up in a sleep.
-    pub(crate) fn busy(&mut self, is_crowded: bool) -> Step {
+    /// The round found records, or holds some back. `is_urgent`: so many that a ring could fill up in a sleep, or none
+    /// that is not ready in a moment.
+    pub(crate) fn busy(&mut self, is_urgent: bool) -> Step {
         self.last_record = clock::now();
-        self.nap = NAP_MIN;
+        self.nap = if is_urgent { NAP_MIN } else { NAP_MIN.max(self.nap / 2) };
         match self.wait {
             Wait::Poll(interval) => Step::Nap(interval),
             Wait::Spin => Step::Spin(LOOK_INTERVAL),
-            _ if is_crowded || DOZE.is_zero() => Step::Spin(LOOK_INTERVAL),
-            Wait::Adaptive | Wait::Park | Wait::Manual => Step::Doze(DOZE),
+            _ if is_urgent || NAP_MIN.is_zero() => Step::Spin(LOOK_INTERVAL),
+            _ if self.nap == NAP_MIN => Step::Doze(NAP_MIN),
+            Wait::Adaptive | Wait::Park | Wait::Manual => Step::Nap(self.nap),
         }
     }
 
@@ -132,9 +137,8 @@ impl Idle {
             Wait::Spin => Step::Spin(LOOK_INTERVAL),
             Wait::Adaptive | Wait::Park if silence < SPIN_MAX => Step::Spin(LOOK_INTERVAL),
             Wait::Adaptive if silence < PARK_AFTER || just_parked => {
-                let nap = self.nap;
-                self.nap = NAP_MAX.min(nap * 2);
-                Step::Nap(nap)
+                self.nap = NAP_MAX.min(self.nap * 2);
+                Step::Nap(self.nap)
             }
             Wait::Adaptive | Wait::Park | Wait::Manual => {
                 self.last_park = Some(now);
@@ -166,15 +170,58 @@ mod tests {
     fn under_silence_the_listener_spins_then_naps_longer_and_longer_then_parks() {
         let mut idle = Idle::new(Wait::Adaptive);
         assert_eq!(idle.busy(true), Step::Spin(LOOK_INTERVAL));
-        assert_eq!(idle.busy(false), Step::Doze(DOZE));
+        assert_eq!(idle.busy(false), Step::Doze(NAP_MIN));
         assert_eq!(idle.empty(), Step::Spin(LOOK_INTERVAL));
         idle.last_record -= SPIN_MAX;
         let naps: Vec<_> = (0..7).map(|_| idle.empty()).collect();
-        assert_eq!(naps[0], Step::Nap(NAP_MIN));
-        assert_eq!(naps[1], Step::Nap(NAP_MIN * 2));
+        assert_eq!(naps[0], Step::Nap(NAP_MIN * 2));
+        assert_eq!(naps[1], Step::Nap(NAP_MIN * 4));
         assert_eq!(naps[6], Step::Nap(NAP_MAX));
         idle.last_record -= PARK_AFTER;
         assert_eq!(idle.empty(), Step::Park);
+    }
+
+    #[test]
+    fn naps_get_shorter_while_records_come_and_at_once_where_rings_fill() {
+        let mut idle = Idle::new(Wait::Adaptive);
+        idle.nap = NAP_MAX;
+        assert_eq!(idle.busy(false), Step::Nap(NAP_MAX / 2));
+        assert_eq!(idle.busy(false), Step::Nap(NAP_MAX / 4));
+        assert_eq!(idle.busy(true), Step::Spin(LOOK_INTERVAL));
+        assert_eq!(idle.busy(false), Step::Doze(NAP_MIN));
+    }
+
+    /// How often the listener looks for each of 1,000 records, and how long these wait on average, if a sleep lasts
+    /// `late` longer than it should.
+    fn looks_and_delay(interval: Duration, late: Duration) -> (f64, Duration) {
+        const RECORDS: u32 = 1_000;
+        let mut idle = Idle::new(Wait::Adaptive);
+        let (mut now, mut looks, mut waited, mut taken) = (Duration::ZERO, 0, Duration::ZERO, 0);
+        while taken < RECORDS {
+            looks += 1;
+            let mut is_empty = true;
+            while taken < RECORDS && interval * taken <= now {
+                waited += now - interval * taken;
+                taken += 1;
+                is_empty = false;
+            }
+            idle.last_record = clock::now() - SPIN_MAX;
+            now += match if is_empty { idle.empty() } else { idle.busy(false) } {
+                Step::Doze(sleep) | Step::Nap(sleep) => sleep + late,
+                step => panic!("{step:?}"),
+            };
+        }
+        (f64::from(looks) / f64::from(RECORDS), waited / RECORDS)
+    }
+
+    #[test]
+    fn records_that_come_one_by_one_cost_two_looks_and_wait_less_than_half_their_interval() {
+        for micros in [300, 500, 700, 1_000, 1_300, 2_000] {
+            let interval = Duration::from_micros(micros);
+            let (looks, delay) = looks_and_delay(interval, Duration::from_micros(60));
+            assert!(looks < 2.5, "{looks} for each record at {interval:?}");
+            assert!(delay < interval / 2, "{delay:?} at {interval:?}");
+        }
     }
 
     #[test]

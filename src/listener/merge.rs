@@ -287,11 +287,11 @@ impl Inlets {
             if of == LossesOf::ThreadsThatLeft && inlet.lease != Lease::Left {
                 continue; // the counts are in a cache line of the thread's
             }
+            let losses = Reason::OF_RINGS.map(|reason| inlet.ledger.counted(reason));
             // The oldest are told of where they are missing, but for those that were dropped behind the last tail.
-            let is_told = |reason: &Reason| *reason != Reason::Oldest || of == LossesOf::AllThreads;
-            let reasons = Reason::OF_RINGS.into_iter().filter(is_told);
-            let losses: Vec<_> = reasons.map(|reason| inlet.ledger.counted(reason)).collect();
-            let lost = losses.iter().map(|losing| total(&losing.counts)).sum();
+            let is_told = |losing: &&Losing| losing.reason != Reason::Oldest || of == LossesOf::AllThreads;
+            let losses = losses.iter().filter(is_told);
+            let lost = losses.clone().map(|losing| total(&losing.counts)).sum();
             let lost_before = std::mem::replace(&mut inlet.lost_before, lost);
             // Nor does who left lose more, and its ring is about to be another thread's.
             let is_over = lost_before == lost || inlet.lease == Lease::Left;
@@ -299,7 +299,7 @@ impl Inlets {
             // What is held back was logged before, or its loss record will tell.
             if is_last && (of == LossesOf::AllThreads || inlet.committed == 0) {
                 let spans = &mut self.spans;
-                inlet.ledger.tell(&losses, index, now, &mut Teller { batch, clock, entries, spans });
+                inlet.ledger.tell(losses, index, now, &mut Teller { batch, clock, entries, spans });
             }
         }
     }
@@ -452,8 +452,14 @@ impl Ledger {
     }
 
     /// Tells how many more were lost than the stream told of. Counts are cumulative, so telling twice tells nothing.
-    fn tell(&mut self, losses: &[Losing], index: usize, until: u64, to: &mut Teller<'_>) {
-        let news = losses.iter().map(|losing| (losing, self.settle(losing)));
+    fn tell<'a>(
+        &mut self,
+        losses: impl IntoIterator<Item = &'a Losing>,
+        index: usize,
+        until: u64,
+        to: &mut Teller<'_>,
+    ) {
+        let news = losses.into_iter().map(|losing| (losing, self.settle(losing)));
         let news: Vec<_> = news.filter(|(_, lost)| total(lost) > 0).collect();
         if news.is_empty() {
             return;

@@ -162,9 +162,10 @@ impl Listener {
     fn advance(&mut self) -> Option<Step> {
         match self.turn() {
             Turn::Finished => None,
-            Turn::Busy(_) => {
-                let is_crowded = self.core.transport.is_crowded(self.inlets.fullest_words());
-                Some(self.idle.busy(is_crowded))
+            Turn::Busy(records) => {
+                // What was too young is old enough in a moment.
+                let is_urgent = records == 0 || self.core.transport.is_crowded(self.inlets.fullest_words());
+                Some(self.idle.busy(is_urgent))
             }
             Turn::Empty => Some(self.idle.empty()),
         }
@@ -273,11 +274,11 @@ impl Listener {
             self.core.answer(asked, true);
             self.handlers.flush_on_request(&self.core.books, &self.core.faults)?;
             self.answered = asked;
-            let answer = Arc::new(Answer::new(self.core.clone(), asked));
+            let answer = Answer::new(self.core.clone(), asked);
             if !self.handlers.hold_nothing() {
                 answer.tell_held();
             }
-            self.handlers.flush_lanes(&answer, &self.core.books)?;
+            self.handlers.flush_lanes(answer, &self.core.books)?;
         }
         self.handlers.flush(false, &self.core.books, &self.core.faults)?;
         Ok(if records > 0 || self.inlets.hold_back() { Turn::Busy(records) } else { Turn::Empty })

@@ -152,19 +152,19 @@ pub(crate) fn engine_at_home() -> Option<u64> {
 }
 
 /// As [`with_global`], while the thread is in a context, if the ring is of the engine that was `told` of it.
-#[inline]
+#[inline(always)]
 pub(crate) fn with_scoped<R: Copy>(told: u64, otherwise: R, work: impl FnOnce(&mut Producer) -> R) -> R {
     let work = |lent: &mut Lent<Producer>| match &mut lent.producer {
         producer if lent.number == told => work(producer),
         _ => otherwise,
     };
-    SCOPED.with(|slot| slot.with_or(otherwise, work))
+    SCOPED.try_with(|slot| slot.with_or(otherwise, work)).unwrap_or(otherwise)
 }
 
 /// The context that calls without `logger:` are in.
-#[inline]
+#[inline(always)]
 pub(crate) fn context() -> Option<Within> {
-    CONTEXT.get()
+    CONTEXT.try_with(Cell::get).unwrap_or(None)
 }
 
 /// Calls without `logger:` are in this context from now on. A signal handler that logs while the ring is on its way finds

@@ -18,7 +18,7 @@ use crate::wake::Room;
 
 use super::context;
 use super::outlet;
-use super::place::{self, Access, Place, access, busy};
+use super::place::{self, Access, Place, Within, access, busy};
 
 /// The shortest wait that a policy of the user's can ask for: one that always says zero would spin.
 const PATIENCE_MIN: Duration = Duration::from_micros(100);
@@ -79,14 +79,14 @@ unsafe impl Payload for Made<'_> {
 }
 
 /// Arguments of a record that was logged in a context, behind the context's number.
-pub(crate) struct Scoped<'a> {
-    payload: &'a dyn Payload,
+pub(crate) struct Scoped<'a, P: ?Sized> {
+    payload: &'a P,
     word: u64,
 }
 
-impl<'a> Scoped<'a> {
-    #[inline]
-    pub(crate) fn new(payload: &'a dyn Payload, number: u64) -> Self {
+impl<'a, P: ?Sized> Scoped<'a, P> {
+    #[inline(always)]
+    pub(crate) fn new(payload: &'a P, number: u64) -> Self {
         let ([word, _], _) = Says::In(number).words();
         Scoped { payload, word }
     }
@@ -94,13 +94,13 @@ impl<'a> Scoped<'a> {
 
 #[expect(unsafe_code, reason = "passes an unsafe contract on")]
 // SAFETY: one word, and then what the payload vouches for.
-unsafe impl Payload for Scoped<'_> {
-    #[inline]
+unsafe impl<P: Payload + ?Sized> Payload for Scoped<'_, P> {
+    #[inline(always)]
     fn words(&self) -> usize {
         self.payload.words().saturating_add(1)
     }
 
-    #[inline]
+    #[inline(always)]
     unsafe fn write(&self, to: *mut u64) {
         // SAFETY: the caller vouches for `words` words, of which there is at least one.
         unsafe { to.write(self.word) };
@@ -116,7 +116,7 @@ unsafe impl Payload for Scoped<'_> {
         1 + self.payload.write_cut(rest)
     }
 
-    #[inline]
+    #[inline(always)]
     fn span_words(&self) -> usize {
         1
     }
@@ -193,10 +193,16 @@ pub(crate) fn to_global_slowly(id: u32, level: Level, payload: &dyn Payload) -> 
     Some(true)
 }
 
-/// As [`to_global`], in a context that this engine was `told` of.
-#[inline]
-pub(crate) fn to_global_in_context(told: u64, id: u32, level: Level, payload: &Scoped<'_>) -> Option<u32> {
-    place::with_scoped(told, None, |ring| ring.push(id, level, payload).ok())
+/// As [`to_global`], in a context, if the engine was told of it.
+#[inline(always)]
+pub(crate) fn to_global_in_context<P: Payload + ?Sized>(
+    within: Within,
+    id: u32,
+    level: Level,
+    payload: &P,
+) -> Option<u32> {
+    let scoped = Scoped::new(payload, within.number);
+    place::with_scoped(within.told, None, |ring| ring.push(id, level, &scoped).ok())
 }
 
 /// As [`to_global`], to the engine of this number. What is not 0 is for [`State::attend`](crate::wake::State::attend).

@@ -71,7 +71,7 @@ const LENGTH: u32 = (1 << 24) - 1;
 const LEVEL_SHIFT: u32 = 24;
 
 /// Asked for on top of a record, it makes every reservation fail: the next call takes the cold path.
-const NEVER: usize = usize::MAX / 2;
+const NEVER: u32 = u32::MAX;
 
 /// Arguments that wait to be copied into a ring. Nothing of it may panic or run code of the user's.
 ///
@@ -139,20 +139,21 @@ pub(crate) fn ring(capacity: usize, shared: Arc<Shared>) -> (Producer, Consumer)
     let counters = Arc::new(RingCounters::new());
     let room = Arc::new(Room::new(policies.wait()));
     let sites = Arc::new(Sites::new(policies.sample()));
-    let (side, words) = if policies.overwrite() {
+    let (words, overwriting, taken) = if policies.overwrite() {
         let words_max = capacity / 8 * 3 + LOSSES_MAX * LOSS_WORDS;
         let (producer, consumer) = overwriting::words(capacity, words_max);
         // The hot way finds no room here.
-        let side = Side { words: spsc::words(0).0, overwriting: Some(Box::new(producer)) };
-        (side, Taken::Overwriting(consumer))
+        (spsc::words(0).0, Some(Box::new(producer)), Taken::Overwriting(consumer))
     } else {
         let (words, consumer) = spsc::words(capacity);
-        (Side { words, overwriting: None }, Taken::InPlace(consumer))
+        (words, None, Taken::InPlace(consumer))
     };
     let mut producer = Producer {
-        side,
-        extra: [NEVER; Level::COUNT],
+        words,
+        shared,
         counters: counters.clone(),
+        extra: [NEVER; Level::COUNT],
+        overwriting,
         room: room.clone(),
         sites: sites.clone(),
         capacity,
@@ -160,10 +161,9 @@ pub(crate) fn ring(capacity: usize, shared: Arc<Shared>) -> (Producer, Consumer)
         record_words_max,
         untold: Untold::default(),
         index: 0,
-        shared,
     };
     producer.set_extra();
-    (producer, Consumer { words, counters, room, sites })
+    (producer, Consumer { words: taken, counters, room, sites })
 }
 
 /// Why a record was not placed.
@@ -186,13 +186,18 @@ pub(crate) enum Pushed {
 }
 
 /// The thread's side.
+///
+/// What the hot way reads stands first, in one cache line: where calls are rare it has to come from far.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(crate) struct Producer {
-    side: Side,
-    /// Words to ask for on top of a record, by level: what must stay free, or [`NEVER`].
-    extra: [usize; Level::COUNT],
+    /// Where the hot way looks for room.
+    words: spsc::Producer,
     shared: Arc<Shared>,
     counters: Arc<RingCounters>,
+    /// Words to ask for on top of a record, by level: what must stay free, or [`NEVER`].
+    extra: [u32; Level::COUNT],
+    overwriting: Option<Box<overwriting::Producer>>,
     room: Arc<Room>,
     sites: Arc<Sites>,
     capacity: usize,
@@ -203,13 +208,8 @@ pub(crate) struct Producer {
     index: usize,
 }
 
-/// The producer's half of the words.
-#[derive(Debug)]
-struct Side {
-    /// Where the hot way looks.
-    words: spsc::Producer,
-    overwriting: Option<Box<overwriting::Producer>>,
-}
+#[cfg(not(treering_loom))]
+const _: () = assert!(std::mem::offset_of!(Producer, overwriting) == 64, "the hot way's line is full");
 
 /// Losses that no loss record told of.
 #[derive(Default, Debug)]
@@ -252,14 +252,15 @@ impl Producer {
         if words > LENGTH as usize {
             return Err(Refused::NoRoom);
         }
-        let asked = asked(words, self.extra[room_of(payload, level).index()]);
-        let Some(mut room) = self.side.words.reserve(asked) else { return Err(Refused::NoRoom) };
+        let asked = words + self.extra[room_of(payload, level).index()] as usize;
+        let Some(mut room) = self.words.reserve(asked) else { return Err(Refused::NoRoom) };
         let Some(to) = room.first(words) else { return Err(Refused::NoRoom) };
         to[0] = header(words, id, flags_of(payload));
+        // Before the stamp, which waits for loads: what has to come from far comes at the same time.
+        self.counters.placed.add_one(level);
         // After the reservation: a record that waited for room has the time at which it found it.
         to[1] = self.shared.ticker.stamp();
         write(payload, &mut to[HEADER_WORDS..]);
-        self.counters.placed.add_one(level);
         room.commit(words);
         Ok(self.shared.state.after_commit())
     }
@@ -286,10 +287,11 @@ impl Producer {
         let is_pressed = !self.untold.is_empty() && self.is_pressed();
         let loss = self.untold.due(is_pressed).count() * LOSS_WORDS;
 
-        let Self { side, counters, .. } = self;
+        let Self { words: ring, overwriting, counters, .. } = self;
         let makes_room = matches!(self.shared.policies.at(level).choice(), Choice::DropOldest);
         let dropped = makes_room.then(|| &counters.cold.dropped[Reason::Oldest as usize].records);
-        let Some(mut room) = side.reserve(loss + words, self.headroom[room_of], dropped) else {
+        let headroom = self.headroom[room_of];
+        let Some(mut room) = reserve(ring, overwriting, loss + words, headroom, dropped) else {
             return Err(Refused::NoRoom);
         };
         let to = room.words();
@@ -381,7 +383,7 @@ impl Producer {
 
     /// Free words, and all.
     pub(crate) fn free_and_capacity(&self) -> (usize, usize) {
-        (self.side.free(), self.capacity)
+        (self.free(), self.capacity)
     }
 
     /// The ring's number in its engine, as [`set_index`](Self::set_index) set it.
@@ -395,35 +397,7 @@ impl Producer {
 
     /// Whether the ring is more than half used.
     fn is_pressed(&self) -> bool {
-        self.side.free() < self.capacity / 2
-    }
-
-    /// Sends calls the cold way that have something to do there.
-    fn set_extra(&mut self) {
-        let is_cold = self.side.overwriting.is_some() || !self.untold.is_empty();
-        self.extra = Level::ALL.map(|level| match self.shared.policies.at(level).choice() {
-            _ if is_cold => NEVER,
-            Choice::Sample(_) => self.headroom[level.index()].max(self.capacity / 2),
-            _ => self.headroom[level.index()],
-        });
-    }
-}
-
-impl Side {
-    /// Room for so many words and `headroom` more anywhere, made by dropping the oldest if there is a counter for them.
-    fn reserve(
-        &mut self,
-        words: usize,
-        headroom: usize,
-        dropped: Option<&LevelCounter>,
-    ) -> Option<Reserved<'_>> {
-        match &mut self.overwriting {
-            None => {
-                let (room, pad) = self.words.reserve_behind_pad(words, headroom)?;
-                Some(Reserved::InPlace(room, pad))
-            }
-            Some(ring) => ring.reserve(words, headroom, dropped).then_some(Reserved::Draft(ring)),
-        }
+        self.free() < self.capacity / 2
     }
 
     fn free(&self) -> usize {
@@ -431,6 +405,33 @@ impl Side {
             None => self.words.free(),
             Some(ring) => ring.free(),
         }
+    }
+
+    /// Sends calls the cold way that have something to do there.
+    fn set_extra(&mut self) {
+        let is_cold = self.overwriting.is_some() || !self.untold.is_empty();
+        self.extra = Level::ALL.map(|level| match self.shared.policies.at(level).choice() {
+            _ if is_cold => NEVER,
+            Choice::Sample(_) => self.headroom[level.index()].max(self.capacity / 2) as u32,
+            _ => self.headroom[level.index()] as u32,
+        });
+    }
+}
+
+/// Room for so many words and `headroom` more anywhere, made by dropping the oldest if there is a counter for them.
+fn reserve<'a>(
+    ring: &'a mut spsc::Producer,
+    overwriting: &'a mut Option<Box<overwriting::Producer>>,
+    words: usize,
+    headroom: usize,
+    dropped: Option<&LevelCounter>,
+) -> Option<Reserved<'a>> {
+    match overwriting {
+        None => {
+            let (room, pad) = ring.reserve_behind_pad(words, headroom)?;
+            Some(Reserved::InPlace(room, pad))
+        }
+        Some(ring) => ring.reserve(words, headroom, dropped).then_some(Reserved::Draft(ring)),
     }
 }
 
@@ -471,16 +472,6 @@ fn loss_record(id: u32, stamp: u64, reason: Reason, since: u64, counts: &ByLevel
     words[..HEADER_WORDS + 2].copy_from_slice(&[header(LOSS_WORDS, id, 0), stamp, reason as u64, since]);
     words[HEADER_WORDS + 2..].copy_from_slice(counts);
     words
-}
-
-/// What to reserve for a record of so many words. Tells the compiler that the sum is not below `words`, which
-/// spares the hot path a comparison.
-#[inline(always)]
-#[expect(unsafe_code, reason = "an addition that cannot overflow")]
-fn asked(words: usize, extra: usize) -> usize {
-    debug_assert!(words <= LENGTH as usize && extra <= NEVER);
-    // SAFETY: `push` has compared the words with `LENGTH`, and `set_extra` sets no more than `NEVER`.
-    unsafe { words.unchecked_add(extra) }
 }
 
 /// The listener's side.

@@ -20,79 +20,36 @@ macro_rules! site {
 #[rustfmt::skip]
 static SITES: [[[[fn(u64); 10]; 10]; 10]; 10] = ten!(ten!(ten!(ten!(site!()))));
 
-/// All of them.
-#[inline(always)]
-pub fn sites() -> &'static [fn(u64)] {
-    SITES.as_flattened().as_flattened().as_flattened()
+/// So many of them, in the order in which they lie in the program, as the calls of a function do: the compiler strews what
+/// is made by macros, each to a page of its own.
+pub fn sites(count: usize) -> Vec<fn(u64)> {
+    let mut sites = SITES.as_flattened().as_flattened().as_flattened().to_vec();
+    sites.sort_unstable_by_key(|site| *site as usize);
+    sites.truncate(count);
+    sites
+}
+
+/// A call with these fields.
+macro_rules! call {
+    ($($field:ident)*) => {
+        |i| {
+            let _ = i;
+            info!($($field = i,)* "request")
+        }
+    };
 }
 
 /// A call with so many fields.
 #[inline(always)]
 pub fn with_fields(count: usize) -> fn(u64) {
     match count {
-        0 => |_| info!("request"),
-        1 => |i| info!(a0 = i, "request"),
-        2 => |i| info!(a0 = i, a1 = i, "request"),
-        4 => |i| info!(a0 = i, a1 = i, a2 = i, a3 = i, "request"),
-        8 => |i| info!(a0 = i, a1 = i, a2 = i, a3 = i, a4 = i, a5 = i, a6 = i, a7 = i, "request"),
-        16 => |i| {
-            info!(
-                a0 = i,
-                a1 = i,
-                a2 = i,
-                a3 = i,
-                a4 = i,
-                a5 = i,
-                a6 = i,
-                a7 = i,
-                a8 = i,
-                a9 = i,
-                a10 = i,
-                a11 = i,
-                a12 = i,
-                a13 = i,
-                a14 = i,
-                a15 = i,
-                "request"
-            )
-        },
-        32 => |i| {
-            info!(
-                a0 = i,
-                a1 = i,
-                a2 = i,
-                a3 = i,
-                a4 = i,
-                a5 = i,
-                a6 = i,
-                a7 = i,
-                a8 = i,
-                a9 = i,
-                a10 = i,
-                a11 = i,
-                a12 = i,
-                a13 = i,
-                a14 = i,
-                a15 = i,
-                a16 = i,
-                a17 = i,
-                a18 = i,
-                a19 = i,
-                a20 = i,
-                a21 = i,
-                a22 = i,
-                a23 = i,
-                a24 = i,
-                a25 = i,
-                a26 = i,
-                a27 = i,
-                a28 = i,
-                a29 = i,
-                a30 = i,
-                a31 = i,
-                "request"
-            )
-        },
+        0 => call!(),
+        1 => call!(a),
+        2 => call!(a b),
+        4 => call!(a b c d),
+        8 => call!(a b c d e f g h),
+        16 => call!(a b c d e f g h j k l m n o p q),
+        32 => call!(a b c d e f g h j k l m n o p q aa bb cc dd ee ff gg hh jj kk ll mm nn oo pp qq),
         other => panic!("no call has {other} fields"),
     }
 }

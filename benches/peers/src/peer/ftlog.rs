@@ -22,26 +22,8 @@ impl Peer for Ftlog {
         Ftlog(builder.try_init().expect("no logger yet"))
     }
 
-    #[inline(always)]
-    fn numbers(&self, a: u64, b: u64, c: f64) {
-        info!("filled {} of {} at {}", a, b, c);
-    }
-
-    #[inline(always)]
-    fn text(&self, text: &str) {
-        info!("said {}", text);
-    }
-
-    /// Its lines have no fields.
-    #[inline(always)]
-    fn fields(&self, id: u64, path: &str) {
-        info!("request id={} method={} path={} status={}", id, "GET", path, 200_u16);
-    }
-
-    #[inline(always)]
-    fn disabled(&self, a: u64, b: u64, c: f64) {
-        debug!("filled {} of {} at {}", a, b, c);
-    }
+    // Its lines have no fields.
+    calls!(fields: |id, path| info!("request id={} method={} path={} status={}", id, "GET", path, 200_u16));
 
     fn stop(self) -> Said {
         drop(self.0);

@@ -3,6 +3,31 @@
 //! Each is set up as its own documentation says, with a file, and with a time, a level and a target in each line. What
 //! differs from its defaults is said where it is set.
 
+/// The calls of a logger whose macros are in scope and need no logger to be named; `fields` as it writes them.
+macro_rules! calls {
+    (fields: |$id:ident, $path:ident| $fields:expr) => {
+        #[inline(always)]
+        fn numbers(&self, a: u64, b: u64, c: f64) {
+            info!("filled {} of {} at {}", a, b, c);
+        }
+
+        #[inline(always)]
+        fn text(&self, text: &str) {
+            info!("said {}", text);
+        }
+
+        #[inline(always)]
+        fn fields(&self, $id: u64, $path: &str) {
+            $fields;
+        }
+
+        #[inline(always)]
+        fn disabled(&self, a: u64, b: u64, c: f64) {
+            debug!("filled {} of {} at {}", a, b, c);
+        }
+    };
+}
+
 mod floor;
 mod ftlog;
 mod inqjet;

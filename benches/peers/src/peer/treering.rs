@@ -27,25 +27,7 @@ impl Peer for Treering {
         Treering(builder.init().expect("no engine runs yet"))
     }
 
-    #[inline(always)]
-    fn numbers(&self, a: u64, b: u64, c: f64) {
-        info!("filled {} of {} at {}", a, b, c);
-    }
-
-    #[inline(always)]
-    fn text(&self, text: &str) {
-        info!("said {}", text);
-    }
-
-    #[inline(always)]
-    fn fields(&self, id: u64, path: &str) {
-        info!(id, method = "GET", path, status = 200_u16, "request");
-    }
-
-    #[inline(always)]
-    fn disabled(&self, a: u64, b: u64, c: f64) {
-        debug!("filled {} of {} at {}", a, b, c);
-    }
+    calls!(fields: |id, path| info!(id, method = "GET", path, status = 200_u16, "request"));
 
     fn stop(self) -> Said {
         let books = self.0.stop(Duration::from_secs(60)).expect("this is not the listener's thread");

@@ -56,8 +56,9 @@ pub const CURVES: [Curve; 4] = [
         prefix: "callsites_",
         axis: "callsites",
         bends: "The bend is where a burst of 20 calls meets no callsite twice: from there on each call fetches its code (some \
-                90 bytes) and its gate from wherever 2 ms of other work have left them, instead of finding what the call \
-                before has just used.",
+                90 bytes), its gate and their pages from wherever 2 ms of other work have left them, instead of finding what \
+                the call before has just used ([what that is](hot-path.md#callsites-that-take-turns)). The callsites lie side by \
+                side, as those of a function do.",
     },
     Curve {
         name: "scaling-fields",
