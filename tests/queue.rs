@@ -170,7 +170,7 @@ fn frames_of_others_become_records_or_are_malformed() {
 #[test]
 fn a_handler_with_a_format_puts_its_lines_into_the_queue_and_tells_of_losses_in_it() {
     let line = |len: usize| "x".repeat(len);
-    // Room for one of the three, and not for what is said of the others.
+    // Room for one of the three.
     let queue = Arc::new(Locked::bounded(600));
     let format = Pattern::new("{level} {message}").unwrap();
     let (logger, guard) = builder()
@@ -181,14 +181,14 @@ fn a_handler_with_a_format_puts_its_lines_into_the_queue_and_tells_of_losses_in_
     for len in 560..563 {
         info!(logger: logger, "{}", line(len));
     }
-    guard.flush(LONG).unwrap();
+    guard.flush(LONG).unwrap(); // finds no room for what it has to tell
     let mut frames = Frames::new();
     assert_eq!(queue.dequeue(&mut frames, Deadline::after(LONG)).unwrap(), Dequeued::Some(1));
     info!(logger: logger, "after");
     guard.stop(LONG).unwrap().assert_balanced();
     assert_eq!(queue.dequeue(&mut frames, Deadline::after(LONG)).unwrap(), Dequeued::Some(2));
     let lines: Vec<_> = frames.iter().map(|frame| std::str::from_utf8(frame).unwrap().to_owned()).collect();
-    let lost = "WARN 2 records lost here, the queue did not take them";
+    let lost = "WARN 2 records lost here, the queue was full";
     assert_eq!(lines, [format!("INFO {}", line(560)), lost.into(), "INFO after".into()]);
 }
 
@@ -454,7 +454,7 @@ fn records_that_find_the_queue_full_are_counted_and_told_of_downstream() {
     guard.stop(LONG).unwrap();
     let report = listening.stop(LONG).unwrap();
     report.assert_balanced();
-    assert_eq!(messages(&capture), ["0", "1", "3 records lost here, the queue did not take them", "5"]);
+    assert_eq!(messages(&capture), ["0", "1", "3 records lost here, the queue was full", "5"]);
     assert_eq!(
         (capture.records()[2].target(), capture.records()[2].level()),
         ("treering::loss", Level::Warn)
@@ -481,7 +481,7 @@ fn a_queue_that_is_full_is_tried_with_each_record_and_not_left_alone() {
     // Nobody logs any more: what is missing at the end is told of at the end.
     guard.stop(LONG).unwrap().assert_balanced();
     listening.stop(LONG).unwrap().assert_balanced();
-    assert_eq!(messages(&capture), ["0", "1", "98 records lost here, the queue did not take them"]);
+    assert_eq!(messages(&capture), ["0", "1", "98 records lost here, the queue was full"]);
 }
 
 #[test]
@@ -500,7 +500,7 @@ fn a_queue_that_panics_costs_the_record_and_the_loss_has_the_right_number() {
     (0..3).for_each(|number| info!(logger: logger, "{number}"));
     guard.stop(LONG).unwrap().assert_balanced();
     Listener::new(queue).handler(capture.clone()).start().unwrap().stop(LONG).unwrap().assert_balanced();
-    assert_eq!(messages(&capture), ["2 records lost here, the queue did not take them", "2"]);
+    assert_eq!(messages(&capture), ["2 records lost here, the queue failed", "2"]);
 }
 
 #[test]

@@ -42,6 +42,7 @@ enum Fault {
     TakesFullForClosed,
     TakesFullForFailed,
     BlocksWhenFull,
+    WaitsForRoom,
     NeverEmptiesAgain,
     MiscountsWhatItGives,
     GivesNothingAtOnce,
@@ -75,7 +76,7 @@ enum Fault {
 use Fault::*;
 
 /// All faults, each with the clause that must find it.
-const FAULTS: [(Fault, u32); 38] = [
+const FAULTS: [(Fault, u32); 39] = [
     (CutsLongFrames, 1),
     (SkipsEmptyFrames, 1),
     (LastInFirstOut, 2),
@@ -86,6 +87,7 @@ const FAULTS: [(Fault, u32); 38] = [
     (TakesFullForClosed, 5),
     (TakesFullForFailed, 5),
     (BlocksWhenFull, 5),
+    (WaitsForRoom, 5),
     (NeverEmptiesAgain, 5),
     (MiscountsWhatItGives, 6),
     (GivesNothingAtOnce, 6),
@@ -170,6 +172,10 @@ impl Enqueue for Mutant {
                 DropsWhenFull => return Ok(()),
                 TakesFullForClosed => return Err(EnqueueError::Closed),
                 TakesFullForFailed => return Err(EnqueueError::failed("full")),
+                WaitsForRoom => {
+                    drop(self.news.wait_timeout(state, Duration::from_millis(50)).unwrap());
+                    return Err(EnqueueError::Full);
+                }
                 BlocksWhenFull => {
                     drop(self.news.wait_while(state, |_| true).unwrap());
                     return Err(EnqueueError::Full);
