@@ -68,6 +68,59 @@ fn who_waits_for_the_end_on_a_thread_of_its_own_holds_nobody_up() {
 }
 
 #[test]
+fn who_polls_beside_a_thread_that_waits_for_the_end_gets_its_turn() {
+    let queue = Arc::new(Locked::bounded(1 << 20));
+    let listening = Listener::new(queue.clone()).handler(Capture::new()).manual();
+    std::thread::scope(|scope| {
+        let end = scope.spawn(|| listening.wait(LONG).unwrap());
+        for _ in 0..50 {
+            queue.enqueue(b"no record").unwrap(); // one more round for who waits
+            assert_eq!(listening.poll().unwrap(), 0);
+        }
+        assert!(!end.is_finished(), "polls get in between");
+        queue.close();
+        end.join().unwrap().assert_balanced();
+    });
+}
+
+#[test]
+fn a_listener_without_a_thread_takes_a_round_however_short_the_time() {
+    let capture = Capture::new();
+    let listening = Listener::new(filled(&["a", "b"])).handler(capture.clone()).manual();
+    assert!(listening.wait(Duration::ZERO).unwrap_err().is_timeout());
+    assert_eq!(messages(&capture), ["a", "b"]);
+    assert_eq!(listening.stop(LONG).unwrap().dispatched, 2);
+    let capture = Capture::new();
+    let listening = Listener::new(filled(&["a", "b"])).handler(capture.clone()).manual();
+    let report = listening.stop(Duration::ZERO).unwrap();
+    report.assert_balanced();
+    assert_eq!((report.dispatched, messages(&capture)), (2, vec!["a".to_owned(), "b".to_owned()]));
+}
+
+#[test]
+fn a_wake_takes_no_frame_s_place() {
+    let queue = Channel::bounded(1);
+    queue.wake();
+    queue.enqueue(b"one").unwrap();
+    assert!(matches!(queue.enqueue(b"two"), Err(EnqueueError::Full)));
+    assert_eq!(queue.backlog(), Some(1));
+    let mut frames = Frames::new();
+    assert_eq!(queue.dequeue(&mut frames, Deadline::after(LONG)).unwrap(), Dequeued::Some(1));
+    queue.enqueue(b"two").unwrap();
+    queue.close();
+    assert!(matches!(queue.enqueue(b"three"), Err(EnqueueError::Closed)), "though it is full");
+}
+
+#[test]
+fn no_queue_behind_a_lock_is_too_small_for_a_frame() {
+    let queue = Locked::bounded(1);
+    queue.enqueue(&[0; 1000]).unwrap();
+    assert!(matches!(queue.enqueue(b""), Err(EnqueueError::Full)));
+    assert_eq!(queue.dequeue(&mut Frames::new(), Deadline::after(LONG)).unwrap(), Dequeued::Some(1));
+    queue.enqueue(&[0; 1000]).unwrap();
+}
+
+#[test]
 fn a_record_that_came_through_a_queue_is_as_it_was() {
     let (queue, near, far) = (queue(), Capture::new(), Capture::new());
     let handler = QueueHandler::new(queue.clone());
