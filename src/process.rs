@@ -171,7 +171,7 @@ pub(crate) fn stop_all() {
     }
     let queues: u64 = left.iter().map(|left| left.queues).sum();
     if queues > 0 {
-        let line = format!("treering: {queues} queues were not emptied at exit: records may be left in them\n");
+        let line = format!("treering: queues that were not emptied at exit: {queues}\n");
         os::write_stderr(line.as_bytes());
     }
 }

@@ -70,7 +70,7 @@ fn who_waits_for_the_end_on_a_thread_of_its_own_holds_nobody_up() {
 #[test]
 fn who_polls_beside_a_thread_that_waits_for_the_end_gets_its_turn() {
     let queue = Arc::new(Locked::bounded(1 << 20));
-    let listening = Listener::new(queue.clone()).handler(Capture::new()).manual();
+    let listening = Listener::new(queue.clone()).error_hook(|_| {}).manual();
     std::thread::scope(|scope| {
         let end = scope.spawn(|| listening.wait(LONG).unwrap());
         for _ in 0..50 {
