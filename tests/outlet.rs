@@ -19,7 +19,8 @@ use treering::queue::{
 };
 use treering::record::Timestamp;
 use treering::{
-    Builder, Guard, Level, Listener, Listening, Logger, Overflow, Report, Wait, debug, error, info, trace, warn,
+    Builder, Guard, Level, Listener, Listening, Logger, Overflow, Report, Wait, debug, error, info, trace,
+    warn,
 };
 
 /// A queue as a user writes one: a channel of std's, whose end is dropped to close it.
@@ -440,6 +441,66 @@ fn callers_that_wait_all_return_at_their_deadlines() {
     assert_eq!((report.dropped_by_reason.total(Reason::Full), report.dispatched, came), (CALLERS, 1, 1));
 }
 
+#[test]
+fn those_who_wait_take_turns() {
+    const EACH: u64 = 100;
+    const THREADS: usize = 8;
+    let paused = Paused::new(treering::builder().overflow(Overflow::block(LONG)), Channel::bounded(1));
+    let logged = [const { AtomicU64::new(0) }; THREADS];
+    let first_done = OnceLock::new();
+    let count = || logged.each_ref().map(|logged| logged.load(Ordering::Relaxed));
+    std::thread::scope(|scope| {
+        for own in &logged {
+            let (paused, first_done, count) = (&paused, &first_done, &count);
+            scope.spawn(move || {
+                for n in 0..EACH {
+                    paused.info([n]);
+                    own.fetch_add(1, Ordering::Relaxed);
+                }
+                first_done.get_or_init(count);
+            });
+        }
+        eventually("all came through", || {
+            (0..10).for_each(|_| drop(paused.listening.poll().unwrap()));
+            paused.guard.stats().dispatched == EACH * THREADS as u64
+        });
+    });
+    let counts = first_done.get().unwrap();
+    assert!(counts.iter().all(|logged| *logged > EACH / 4), "when the first was done: {counts:?}");
+    paused.finish([0, 0, EACH * THREADS as u64, 0, 0]);
+}
+
+#[test]
+fn a_stop_releases_who_waits_behind_one_that_hangs_in_the_queue() {
+    /// Is full, and from the third time on it hangs.
+    struct Hangs(Gate, AtomicU64);
+    impl Enqueue for Hangs {
+        fn enqueue(&self, _: &[u8]) -> Result<(), EnqueueError> {
+            if self.1.fetch_add(1, Ordering::Relaxed) > 2 {
+                self.0.pass();
+            }
+            Err(EnqueueError::Full)
+        }
+    }
+    let gate = Gate::closed();
+    let queue = Hangs(gate.clone(), AtomicU64::new(0));
+    let builder = treering::builder().overflow(Overflow::block_forever()).queue(queue);
+    let (logger, guard) = builder.start().unwrap();
+    std::thread::scope(|scope| {
+        let front = scope.spawn(|| info!(logger: logger, "in front"));
+        gate.wait_for_guest();
+        let others: Vec<_> = (0..3).map(|_| scope.spawn(|| info!(logger: logger, "behind"))).collect();
+        std::thread::sleep(Duration::from_millis(20)); // mostly they sleep by now
+        guard.stop(SOON).unwrap();
+        others.into_iter().for_each(|other| other.join().unwrap());
+        assert_eq!((guard.stats().late, front.is_finished()), (3, false));
+        gate.open();
+    });
+    let report = guard.stats();
+    report.assert_balanced();
+    assert_eq!((report.late, report.dropped), (4, 0), "{report}");
+}
+
 /// Has room when it is told to, for one record at a time, and knows how often it was asked.
 #[derive(Default)]
 struct Rooms {
@@ -636,7 +697,9 @@ fn an_error_hook_that_logs_where_its_thread_had_waited_goes_on() {
 
 #[test]
 fn a_thread_that_polls_the_listener_does_not_wait_for_the_room_that_it_has_to_make() {
-    for policy in [Overflow::block_forever(), Overflow::custom(|_: &Full<'_>| unreachable!("it is not asked"))] {
+    for policy in
+        [Overflow::block_forever(), Overflow::custom(|_: &Full<'_>| unreachable!("it is not asked"))]
+    {
         let paused = Paused::new(treering::builder().overflow(policy), Channel::bounded(FIT as usize));
         assert_eq!(paused.listening.poll().unwrap(), 0);
         paused.info(0..FIT + 5);

@@ -18,6 +18,13 @@ fn a_channel_keeps_the_contract() {
 }
 
 #[test]
+fn the_least_that_can_be_tried_holds_twenty_frames() {
+    conformance::run(|| Channel::bounded(20));
+    assert_eq!(check(|| Channel::bounded(19)).unwrap_err().clause(), 2);
+    conformance::run(|| Locked::bounded(20 * 1024));
+}
+
+#[test]
 fn a_queue_that_is_never_full_keeps_the_contract() {
     conformance::run(|| Mutant { capacity: usize::MAX, ..Mutant::new(Fault::None) });
 }
