@@ -72,14 +72,15 @@ fn who_polls_beside_a_thread_that_waits_for_the_end_gets_its_turn() {
     let queue = Arc::new(Locked::bounded(1 << 20));
     let listening = Listener::new(queue.clone()).error_hook(|_| {}).manual();
     std::thread::scope(|scope| {
-        let end = scope.spawn(|| listening.wait(LONG).unwrap());
-        for _ in 0..50 {
-            queue.enqueue(b"no record").unwrap(); // one more round for who waits
-            assert_eq!(listening.poll().unwrap(), 0);
-        }
-        assert!(!end.is_finished(), "polls get in between");
+        let end = scope.spawn(|| listening.wait(LONG));
+        queue.enqueue(b"no record").unwrap();
+        eventually("it takes rounds", || listening.stats().received == 1);
+        let since = Instant::now();
+        (0..50).for_each(|_| assert_eq!(listening.poll().unwrap(), 0));
+        // In its waits for half a second there would be one gap for fifty looks at it.
+        assert!(since.elapsed() < LONG / 4, "50 polls took {:?}", since.elapsed());
         queue.close();
-        end.join().unwrap().assert_balanced();
+        end.join().unwrap().unwrap().assert_balanced();
     });
 }
 

@@ -4,14 +4,13 @@
 //! A queue does not say who listens to it, so this is kept by thread, whatever the queue.
 
 use std::cell::RefCell;
-use std::sync::Weak;
 
 use crate::os;
 use crate::sync::{Arc, AtomicU32, Ordering};
 
 thread_local! {
     /// The listeners that the thread has polled; another one may poll them by now.
-    static POLLED: RefCell<Vec<Weak<AtomicU32>>> = const { RefCell::new(Vec::new()) };
+    static POLLED: RefCell<Vec<Arc<AtomicU32>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The thread that polled a listener last: its number for the kernel, or 0.
@@ -40,21 +39,23 @@ impl Poller {
     }
 
     fn remember(&self) {
-        let own = Arc::downgrade(&self.0);
         // In a destructor of the thread's nobody waits anyway.
         let _ = POLLED.try_with(|polled| {
             let mut polled = polled.borrow_mut();
-            polled.retain(|other| other.strong_count() > 0 && !other.ptr_eq(&own));
-            polled.push(own);
+            polled.retain(|other| is_here(other) && !Arc::ptr_eq(other, &self.0));
+            polled.push(self.0.clone());
         });
     }
 }
 
+fn is_here(poller: &Arc<AtomicU32>) -> bool {
+    poller.load(Ordering::Relaxed) == os::thread_id()
+}
+
 /// Whether the calling thread polls any listener.
 pub(crate) fn is_polling() -> bool {
-    let is_here = |poller: Arc<AtomicU32>| poller.load(Ordering::Relaxed) == os::thread_id();
     POLLED.try_with(|polled| {
         // An allocator may ask while the list grows.
-        polled.try_borrow().map_or(true, |polled| polled.iter().filter_map(Weak::upgrade).any(is_here))
+        polled.try_borrow().map_or(true, |polled| polled.iter().any(is_here))
     }) != Ok(false)
 }

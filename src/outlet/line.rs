@@ -85,3 +85,47 @@ impl Drop for InFront<'_> {
         self.line.moved.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    const NOW: Duration = Duration::ZERO;
+
+    #[test]
+    fn who_comes_anew_does_not_take_the_place_that_another_is_woken_for() {
+        for _ in 0..100 {
+            let line = Line::new();
+            let front = line.wait(Deadline::after(NOW)).expect("nobody is there");
+            let (leave, left) = channel::<()>();
+            std::thread::scope(|scope| {
+                let line = &line;
+                let sleeper = scope.spawn(move || {
+                    let front = line.wait(Deadline::after(Duration::MAX));
+                    let _ = left.recv();
+                    front.is_some()
+                });
+                while line.length.load(Ordering::Relaxed) < 2 {
+                    std::thread::yield_now();
+                }
+                drop(front);
+                let taken = line.wait(Deadline::after(NOW)).is_some();
+                drop(leave);
+                assert!(sleeper.join().unwrap() && !taken);
+            });
+            assert!(!line.is_waited_in());
+            assert!(line.wait(Deadline::after(NOW)).is_some(), "it is free again");
+        }
+    }
+
+    #[test]
+    fn who_has_no_time_left_leaves_the_line() {
+        let line = Line::new();
+        let front = line.wait(Deadline::after(NOW)).unwrap();
+        assert!(line.wait(Deadline::after(Duration::from_millis(1))).is_none());
+        drop(front);
+        assert!(!line.is_waited_in() && line.wait(Deadline::after(NOW)).is_some());
+    }
+}

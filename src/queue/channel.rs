@@ -1,7 +1,7 @@
 //! A queue over a bounded channel.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{PoisonError, RwLock};
 
 use super::{Deadline, Dequeue, DequeueError, Dequeued, Enqueue, EnqueueError, Frames};
 use crate::sync::{AtomicUsize, Condvar, Mutex, Ordering, wait};
@@ -48,10 +48,6 @@ impl Channel {
         }
     }
 
-    fn sender(&self) -> RwLockReadGuard<'_, Option<Sender<Message>>> {
-        self.sender.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Waits for the receiver; `None` if another thread has it until the deadline.
     fn turn(&self, deadline: Deadline) -> Option<Turn<'_>> {
         let mut receiver = self.receiver.lock();
@@ -82,7 +78,7 @@ impl Drop for Turn<'_> {
 
 impl Enqueue for Channel {
     fn enqueue(&self, frame: &[u8]) -> Result<(), EnqueueError> {
-        let sender = self.sender();
+        let sender = self.sender.read().unwrap_or_else(PoisonError::into_inner);
         let sender = sender.as_ref().ok_or(EnqueueError::Closed)?;
         // Before it can be taken out. Relaxed: whoever knows that it was enqueued knows that it was counted.
         let count_in = |held| (held < self.capacity).then_some(held + 1);
@@ -130,7 +126,7 @@ impl Dequeue for Channel {
 
     fn wake(&self) {
         if self.wakes.ask()
-            && let Some(sender) = &*self.sender()
+            && let Some(sender) = &*self.sender.read().unwrap_or_else(PoisonError::into_inner)
         {
             let _ = sender.send(None); // as above
         }
