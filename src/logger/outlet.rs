@@ -46,10 +46,7 @@ pub(super) fn send(engine: &Engine, outlet: &Outlet, id: u32, level: Level, payl
         }
         None => Ok(None),
     };
-    // Behind all of it: the hook is code of the user's, which may log, and wait for room.
-    if let Some(news) = call.news.take() {
-        engine.core.faults.report(format_args!("the queue {news}"));
-    }
+    let news = call.news.take();
     let counters = &outlet.counters;
     let is_taken = matches!(sent, Ok(Some(_)));
     match sent {
@@ -62,6 +59,10 @@ pub(super) fn send(engine: &Engine, outlet: &Outlet, id: u32, level: Level, payl
         Err(Lost::Late) => counters.late.add_one_shared(level),
     }
     place::keep_scratch(frame);
+    // Behind all of it: the hook is code of the user's, which may log, and wait for room.
+    if let Some(news) = news {
+        engine.core.faults.report(format_args!("the queue {news}"));
+    }
     is_taken
 }
 
