@@ -280,12 +280,14 @@ impl Builder {
     ///   the record says. It may lock, wait and call the system, as the queue does. Not for signal handlers.
     /// - A queue that is full is what [`overflow`](Builder::overflow) is asked about: [`Overflow::drop_newest`],
     ///   [`block`](Overflow::block), [`block_forever`](Overflow::block_forever) and [`custom`](Overflow::custom), which is told
-    ///   that 0 of 0 bytes are free. Who waits asks the queue again, at least every 10 ms. One that is closed makes records late,
+    ///   that 0 of 0 bytes are free. Who waits stands in a line, whose first asks the queue again, at least every millisecond;
+    ///   meanwhile those who do not wait are refused. A thread that [polls a listener](crate::Listening::poll) never waits. A queue that is closed makes records late,
     ///   and one that fails or panics [fails](crate::overflow::Reason::Failed) them, and the
     ///   [`error_hook`](Builder::error_hook) is told once in a row.
-    /// - Where records are missing the next one that the queue takes is preceded by a record of `treering::loss` for each
-    ///   reason. A [`flush`](Guard::flush) and a [`stop`](Guard::stop) tell as well, if there is room, and have nothing else
-    ///   to do: what they wait for elsewhere the queue has already. The queue is not closed, nor emptied.
+    /// - Where records are missing the next one that the queue takes is preceded by a record of `treering::loss`; after that eight
+    ///   records at least are between two of these. A [`flush`](Guard::flush) and a [`stop`](Guard::stop) tell of the rest, if there
+    ///   is room, and have nothing else to do: what they wait for elsewhere the queue has already. They take as long as the queue
+    ///   takes for that, which should not wait, whatever their timeout. The queue is not closed, nor emptied.
     /// - What the queue itself logs to this engine, on the thread that enqueues, is not taken: it is counted as
     ///   [`nested`](crate::Report::nested). What it logs to others never waits.
     /// - There is no thread, so that [`wait`](Builder::wait), [`affinity`](Builder::affinity), the sizes of rings and

@@ -414,7 +414,7 @@ impl Engine {
     /// What a queue was not told of is told, if it takes that: no later call may come to do it.
     fn tell_untold(&self) {
         if let Some(outlet) = &self.outlet {
-            outlet.tell_now();
+            outlet.tell_all();
         }
     }
 
@@ -486,6 +486,9 @@ impl Engine {
         self.check_origin()?;
         let deadline = Deadline::after(timeout);
         self.core.close();
+        if let Some(outlet) = &self.outlet {
+            outlet.line.close();
+        }
         self.tell_untold();
         if self.is_handling_here() {
             return Err(Error::stops_on_listener_thread());

@@ -184,6 +184,8 @@ mod signals;
 pub mod stats;
 mod sync;
 mod transport;
+#[cfg(not(treering_loom))]
+mod untold;
 mod wake;
 
 #[cfg(not(treering_loom))]

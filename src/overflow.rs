@@ -18,7 +18,8 @@ use crate::sync::Arc;
 /// that does not arrive is counted, and the stream itself says where records are missing.
 ///
 /// Nobody waits, and no [`custom`](Overflow::custom) policy is asked, where nobody else could make room or where a wait
-/// could be for ever: on the listener's thread, on the thread that polls (`Wait::Manual`), in a thread that panics or
+/// could be for ever: on the listener's thread, on the thread that polls (`Wait::Manual`, or in front of a
+/// [queue](crate::Builder::queue) [any listener](crate::Listening::poll)), in a thread that panics or
 /// whose destructors run, and in a signal handler or an allocator that interrupts treering. There the record is dropped.
 /// A `stop` releases who waits; their records count as late.
 ///

@@ -108,7 +108,7 @@ static QUEUE_FULL: Entry<'static> = Entry {
 
 /// What to say of a loss in front of a queue.
 #[cfg(not(treering_loom))]
-pub(crate) fn outlet_entry(reason: Reason) -> &'static Entry<'static> {
+pub(crate) fn queue_entry(reason: Reason) -> &'static Entry<'static> {
     if reason == Reason::Full { &QUEUE_FULL } else { loss_entry(reason) }
 }
 

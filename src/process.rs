@@ -2,7 +2,8 @@
 //!
 //! At the end of the process, by a return from main or by `exit`, every engine that runs is stopped: those of
 //! [`start`](crate::Builder::start) first, all at once, then the process-wide one, which handlers of the others may log
-//! to. At a `fork` the locks that are the process's own, this list's and the dictionary's, are held by the thread that
+//! to. Behind them come the listeners over queues, the one that was started last first: what the engines have put into
+//! queues of this process is handed out, and what one listener puts into the queue of another one that was there before. At a `fork` the locks that are the process's own, this list's and the dictionary's, are held by the thread that
 //! forks, so that the child finds them free and what they guard whole. Locks of an engine it may find held for ever, so
 //! it touches none: see [`origin`](crate::origin).
 
@@ -29,6 +30,7 @@ use crate::{clock, origin, os};
 static ENGINES: Mutex<Engines> = Mutex::new(Engines {
     global: None,
     all: Vec::new(),
+    listeners: Vec::new(),
     is_watched: false,
     #[cfg(feature = "signals")]
     waits_for_signals: None,
@@ -48,11 +50,46 @@ struct Engines {
     global: Option<Arc<Engine>>,
     /// In the order of their starts, with some that are gone.
     all: Vec<Weak<Engine>>,
+    /// Likewise.
+    listeners: Vec<Weak<dyn Ends>>,
     /// The process's end and its forks are told to this module.
     is_watched: bool,
     /// The process, this or its parent, that has a thread which waits for signals.
     #[cfg(feature = "signals")]
     waits_for_signals: Option<Origin>,
+}
+
+/// What is stopped at the end of the process behind the engines: a listener over a queue.
+pub(crate) trait Ends: Send + Sync {
+    /// Whether nobody need stop it: it has come to its end, or is the parent's of this process.
+    fn is_over(&self) -> bool;
+
+    /// What was put into its queue before this leaves, if its `exit_timeout`, of which so much is gone, allows.
+    fn flush(&self, waited: Duration);
+
+    /// Likewise, and nothing after it.
+    fn stop(&self, waited: Duration) -> LeftBehind;
+}
+
+/// What a stop's deadline left behind.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct LeftBehind {
+    pub(crate) records: u64,
+    /// Queues that had not come to their ends: nobody knows how much is in them.
+    pub(crate) queues: u64,
+}
+
+/// Has it stopped at the end of the process.
+pub(crate) fn end_with_process(listener: &Arc<impl Ends + 'static>) -> Result<(), Error> {
+    let added = busy(|_| {
+        let mut engines = ENGINES.lock();
+        engines.watch()?;
+        engines.listeners.retain(|listener| listener.strong_count() > 0);
+        let listener: Weak<dyn Ends> = Arc::downgrade(listener) as _;
+        engines.listeners.push(listener);
+        Ok(())
+    });
+    added.ok_or_else(Error::interrupts)?
 }
 
 /// Starts an engine, as the process's own if it is `global`.
@@ -115,19 +152,27 @@ extern "C" fn at_exit() {
 /// Stops every engine, each within its `exit_timeout`, and tells stderr what was abandoned: then what was dropped
 /// before may have been told of by records that are lost as well.
 pub(crate) fn stop_all() {
-    let (engines, global) = running();
+    let Running { engines, global, listeners } = running();
     engines.iter().for_each(|engine| engine.core.close());
     let begun = clock::now();
     let mut reports: Vec<_> = engines.iter().rev().map(|engine| stop(engine, clock::now() - begun)).collect();
     reports.extend(global.map(|global| stop(&global, Duration::ZERO)));
+    let begun = clock::now();
+    let left: Vec<_> = listeners.iter().rev().map(|listener| listener.stop(clock::now() - begun)).collect();
     reports.retain(|report| report.left_behind() > 0);
-    let lost: u64 = reports.iter().map(Report::left_behind).sum();
+    let lost_by_engines: u64 = reports.iter().map(Report::left_behind).sum();
+    let lost = lost_by_engines + left.iter().map(|left| left.records).sum::<u64>();
     if lost > 0 {
         let before = match reports.iter().map(|report| report.dropped).sum() {
             0_u64 => String::new(),
             dropped => format!(", and {dropped} had found no room before"),
         };
         os::write_stderr(format!("treering: {lost} records were abandoned at exit{before}\n").as_bytes());
+    }
+    let queues: u64 = left.iter().map(|left| left.queues).sum();
+    if queues > 0 {
+        let line = format!("treering: queues that were not emptied at exit: {queues}\n");
+        os::write_stderr(line.as_bytes());
     }
 }
 
@@ -145,28 +190,42 @@ fn stop(engine: &Engine, waited: Duration) -> Report {
 
 /// The panic ends the process: what was logged until now leaves first, if each engine's `exit_timeout` allows.
 pub(crate) fn flush_all() {
-    let (engines, global) = running();
+    let Running { engines, global, listeners } = running();
     let begun = clock::now();
     for engine in engines.iter().rev().chain(&global) {
         let waited = clock::now() - begun;
         // On the engine's own listener thread this is an error, and nobody is left who could flush.
         let _ = engine.within_exit_timeout(|timeout| engine.flush(timeout.saturating_sub(waited)));
     }
+    let begun = clock::now();
+    listeners.iter().rev().for_each(|listener| listener.flush(clock::now() - begun));
 }
 
-/// The engines of this process that run, or that another thread is stopping, in the order of their starts, and apart
-/// from them the process-wide one.
-fn running() -> (Vec<Arc<Engine>>, Option<Arc<Engine>>) {
-    let list =
-        |engines: &Engines| (engines.all.iter().filter_map(Weak::upgrade).collect(), engines.global.clone());
-    // None of them, if a signal handler that interrupts treering itself ends the process.
-    let (mut all, mut global): (Vec<_>, _) = busy(|_| list(&ENGINES.lock())).unwrap_or_default();
-    // Not under the lock: the last handle of a stopped engine frees it, and what the user gave it.
-    global = global.filter(|global| !global.is_over());
-    all.retain(|engine| {
+/// What there is to stop in this process, in the order of their starts: what runs, and what another thread is stopping.
+#[derive(Default)]
+struct Running {
+    engines: Vec<Arc<Engine>>,
+    /// Not among them.
+    global: Option<Arc<Engine>>,
+    listeners: Vec<Arc<dyn Ends>>,
+}
+
+fn running() -> Running {
+    let list = |engines: &Engines| Running {
+        engines: engines.all.iter().filter_map(Weak::upgrade).collect(),
+        global: engines.global.clone(),
+        listeners: engines.listeners.iter().filter_map(Weak::upgrade).collect(),
+    };
+    // Nothing, if a signal handler that interrupts treering itself ends the process.
+    let mut running = busy(|_| list(&ENGINES.lock())).unwrap_or_default();
+    // Not under the lock: the last handle of what has stopped frees it, and what the user gave it.
+    let Running { engines, global, listeners } = &mut running;
+    *global = global.take().filter(|global| !global.is_over());
+    engines.retain(|engine| {
         !engine.is_over() && !global.as_ref().is_some_and(|global| Arc::ptr_eq(global, engine))
     });
-    (all, global)
+    listeners.retain(|listener| !listener.is_over());
+    running
 }
 
 // ---- a fork
@@ -198,6 +257,8 @@ extern "C" fn in_child() {
     ENDS_BY_DEFAULT.store(true, Ordering::SeqCst);
     if let Some(held) = HELD.with(Slot::remove) {
         held.engines.all.iter().filter_map(Weak::upgrade).for_each(switch_off);
+        // Leaked likewise: no call of another thread leads to them.
+        held.engines.listeners.iter().filter_map(Weak::upgrade).for_each(std::mem::forget);
     }
 }
 

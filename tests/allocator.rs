@@ -179,7 +179,7 @@ fn log_from_the_allocator(test: &str, wait: Wait, policy: Overflow, often: Often
         let guards = start(wait, policy);
         often.set();
         work(&guards, wait);
-        guards.iter().for_each(|guard| drop(guard.stop(SOON).unwrap()));
+        guards.iter().for_each(|guard| guard.stop(SOON).unwrap().assert_balanced());
         own("late");
         drop(vec![0_u8; 10]);
         std::thread::spawn(|| own("late, from a thread of its own")).join().unwrap();
@@ -248,7 +248,7 @@ fn the_engine_is_quiet_when_the_program_is() {
     let output = in_child(test, &[], || {
         // One engine: two whose threads log to each other would go on, as two programs would.
         let builder = treering::builder().handler(Capture::new());
-        let _guard = builder.init().unwrap();
+        let guard = builder.init().unwrap();
         Often { deferred_every: 1, eager_every: 0 }.set();
         info!("the last for long");
         // What the listener allocates for it is logged, and what that makes it allocate is not, or this had no end.
@@ -258,6 +258,7 @@ fn the_engine_is_quiet_when_the_program_is() {
         let since = ALLOCATIONS.load(Ordering::Relaxed) - before;
         Often::NEVER.set();
         assert!(since < 20, "{since} allocations in silence");
+        guard.stop(SOON).unwrap().assert_balanced();
     });
     if let Some(output) = output {
         assert!(output.status.success(), "{}", text(&output));

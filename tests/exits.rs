@@ -212,6 +212,16 @@ impl Ended {
         (abandoned.parse().unwrap(), dropped.parse().unwrap())
     }
 
+    /// The lines for what a listener had taken out of its queue, and for the queue.
+    #[track_caller]
+    fn left_behind_a_queue(&self) {
+        let lines = [
+            format!("{} records were abandoned at exit", RECORDS - FREE),
+            "queues that were not emptied at exit: 1".to_owned(),
+        ];
+        assert_eq!(self.said(), lines, "{self}");
+    }
+
     #[track_caller]
     fn ended_soon(&self) {
         assert!(self.took < SHORT_END_MAX, "{self}");
@@ -506,6 +516,59 @@ fn a_handler_calls_exit() {
     ended.exited(CODE);
     let delivered = ended.delivered_some();
     assert_eq!((delivered, delivered + ended.abandoned()), (FREE, RECORDS), "{ended}");
+}
+
+// ---- listeners over queues
+
+#[test]
+fn a_listener_over_a_queue_is_behind() {
+    for (name, code) in [("queue-kept", 0), ("queue-leaked", 0), ("queue-static", CODE)] {
+        let ended = scene(name);
+        ended.exited(code);
+        ended.delivered_all();
+        ended.said_nothing();
+    }
+}
+
+#[test]
+fn a_listener_over_a_queue_is_behind_with_the_hook() {
+    let ended = scene("queue-hooked");
+    ended.was_killed_by(libc::SIGTERM);
+    ended.delivered_all_and(&[BY_SIGTERM]);
+    ended.said_nothing();
+}
+
+#[test]
+fn a_listener_over_a_queue_has_no_thread() {
+    let ended = scene("queue-manual");
+    ended.exited(0);
+    ended.delivered_all();
+    ended.said_nothing();
+}
+
+#[test]
+fn listeners_over_queues_are_a_chain() {
+    let ended = scene("queue-chain");
+    ended.exited(0);
+    ended.delivered_all();
+    ended.said_nothing();
+}
+
+#[test]
+fn a_handler_behind_a_queue_hangs() {
+    let ended = scene("queue-hang");
+    ended.exited(0);
+    ended.ended_soon();
+    assert_eq!(ended.delivered_some(), FREE, "{ended}");
+    ended.left_behind_a_queue();
+}
+
+#[test]
+fn a_handler_behind_a_queue_calls_exit() {
+    let ended = scene("queue-exit-in-handler");
+    ended.exited(CODE);
+    assert_eq!(ended.delivered_some(), FREE, "{ended}");
+    ended.left_behind_a_queue();
 }
 
 // ---- ends among threads

@@ -14,15 +14,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::pin::Pin;
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use support::{Gate, LONG, SOON, each, in_child, text};
+use support::{Gate, LONG, SOON, each, in_child, stop_without_loss, text};
 use treering::format::Format;
 use treering::handler::{self, Capture, Captured, Handler as _};
+use treering::queue::Channel;
 use treering::record::Record;
-use treering::{Overflow, Wait, context, info, warn};
+use treering::{Listener, Overflow, Wait, context, info, warn};
 
 /// A child that hangs is killed after this.
 const HANGS_SECONDS: u32 = 10;
@@ -185,7 +187,7 @@ fn an_init_in_the_child_starts_afresh() {
         })
         .join();
         info!("parent again");
-        assert!(guard.stop(SOON).unwrap().is_lossless());
+        stop_without_loss(&guard);
         assert_eq!(lines(&path("parent")), ["parent", "parent again"]);
         for alone in ["child", "grandchild", "child again"] {
             assert_eq!(lines(&path(alone)), [alone]);
@@ -240,7 +242,7 @@ fn a_fork_among_threads_that_log_register_and_reload_leaves_no_lock_behind() {
                     until_over(&|| {
                         let (logger, guard) = treering::builder().handler(Capture::new()).start().unwrap();
                         info!(logger: logger, "of an engine that comes and goes");
-                        guard.stop(SOON).unwrap();
+                        stop_without_loss(&guard);
                     });
                 });
                 for n in 0..FORKS {
@@ -249,6 +251,7 @@ fn a_fork_among_threads_that_log_register_and_reload_leaves_no_lock_behind() {
                         let guard = treering::builder().handler(file(&path("children"))).init().unwrap();
                         warn!("{n}");
                         let report = guard.stop(SOON).unwrap();
+                        report.assert_balanced();
                         assert_eq!((report.dispatched, report.forked), (1, 1));
                     })
                     .join();
@@ -311,17 +314,34 @@ fn what_a_handler_keeps_is_not_written_by_the_child_even_if_it_holds_the_last_ha
             (0..10).for_each(|n| info!(logger: logger, "{n}"));
             assert_eq!(guard.poll().unwrap(), 10);
             (10..20).for_each(|n| info!(logger: logger, "{n}"));
-            let mut all = Some((logger, guard));
+            // Nor has a listener over a queue.
+            let behind = directory.path().join("kept behind a queue");
+            let queue = Arc::new(Channel::bounded(20));
+            let keeps = Keeps { to: behind.clone(), kept: Vec::new() };
+            let listening = Listener::new(queue.clone()).handler(keeps).manual();
+            let (into_queue, queue_guard) = treering::builder().queue(queue).start().unwrap();
+            (0..10).for_each(|n| info!(logger: into_queue, "{n}"));
+            assert_eq!(listening.poll().unwrap(), 10);
+            (10..20).for_each(|n| info!(logger: into_queue, "{n}"));
+            let mut all = Some((logger, guard, listening));
             fork(|| {
-                let (logger, guard) = all.take().unwrap();
+                let (logger, guard, listening) = all.take().unwrap();
                 assert!(guard.poll().unwrap_err().is_forked());
                 assert!(logger.flush(LONG).unwrap_err().is_forked());
-                drop((logger, guard));
+                assert!(listening.poll().unwrap_err().is_forked());
+                drop((logger, guard, listening));
             })
             .join();
-            assert_eq!(lines(&to), [""; 0]);
-            all.take().unwrap().1.stop(SOON).unwrap().assert_balanced();
-            assert_eq!(lines(&to), numbered(20));
+            for path in [&to, &behind] {
+                assert_eq!(lines(path), [""; 0]);
+            }
+            let (_, guard, listening) = all.take().unwrap();
+            guard.stop(SOON).unwrap().assert_balanced();
+            stop_without_loss(&queue_guard);
+            listening.stop(SOON).unwrap().assert_balanced();
+            for path in [&to, &behind] {
+                assert_eq!(lines(path), numbered(20));
+            }
         },
     ));
 }
@@ -355,7 +375,7 @@ fn an_argument_that_forks_is_logged_by_the_parent_and_counted_by_the_child() {
                 std::process::exit(i32::from(!is_so));
             }
             child.take().unwrap().join();
-            assert!(guard.stop(SOON).unwrap().is_lossless());
+            stop_without_loss(&guard);
             assert_eq!(capture.records().len(), 1);
         },
     ));
@@ -398,7 +418,7 @@ fn a_handler_forks(add: impl FnOnce(treering::Builder, Box<dyn handler::Handler>
     let child = Child(children.recv().unwrap());
     assert_eq!(std::process::id(), parent, "the listener's copy must not get here");
     child.join();
-    assert!(guard.stop(SOON).unwrap().is_lossless());
+    stop_without_loss(&guard);
     assert_eq!(lines(&path), numbered(10));
 }
 
@@ -423,13 +443,14 @@ fn a_child_is_in_the_context_of_its_parent_and_tells_its_own_engine() {
             info!("child");
             context!("inner").in_scope(|| info!("nested"));
             let report = guard.stop(SOON).unwrap();
+            report.assert_balanced();
             assert_eq!((report.submitted, report.span_records, report.unknown_spans), (5, 3, 0));
             assert_eq!(paths(&capture), [vec!["request"], vec!["request", "inner"]]);
         });
         child.join();
         info!("parent again");
-        let report = guard.stop(SOON).unwrap();
-        assert!(report.is_lossless() && report.unknown_spans == 0, "{report:#?}");
+        let report = stop_without_loss(&guard);
+        assert_eq!(report.unknown_spans, 0, "{report:#?}");
         assert_eq!(paths(&capture), [["request"], ["request"]]);
     }));
 }
@@ -520,8 +541,8 @@ fn a_command_that_is_started_changes_nothing() {
             };
             assert!(command.status().unwrap().success()); // fork and exec
         }
-        let report = guard.stop(SOON).unwrap();
-        assert!(report.is_lossless() && report.forked == 0, "{report:#?}");
+        let report = stop_without_loss(&guard);
+        assert_eq!(report.forked, 0, "{report:#?}");
         assert_eq!(capture.records().len(), 20);
     }));
 }

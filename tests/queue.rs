@@ -68,6 +68,60 @@ fn who_waits_for_the_end_on_a_thread_of_its_own_holds_nobody_up() {
 }
 
 #[test]
+fn who_polls_beside_a_thread_that_waits_for_the_end_gets_its_turn() {
+    let queue = Arc::new(Locked::bounded(1 << 20));
+    let listening = Listener::new(queue.clone()).error_hook(|_| {}).manual();
+    std::thread::scope(|scope| {
+        let end = scope.spawn(|| listening.wait(LONG));
+        queue.enqueue(b"no record").unwrap();
+        eventually("it takes rounds", || listening.stats().received == 1);
+        let since = Instant::now();
+        (0..50).for_each(|_| assert_eq!(listening.poll().unwrap(), 0));
+        // In its waits for half a second there would be one gap for fifty looks at it.
+        assert!(since.elapsed() < LONG / 4, "50 polls took {:?}", since.elapsed());
+        queue.close();
+        end.join().unwrap().unwrap().assert_balanced();
+    });
+}
+
+#[test]
+fn a_listener_without_a_thread_takes_a_round_however_short_the_time() {
+    let capture = Capture::new();
+    let listening = Listener::new(filled(&["a", "b"])).handler(capture.clone()).manual();
+    assert!(listening.wait(Duration::ZERO).unwrap_err().is_timeout());
+    assert_eq!(messages(&capture), ["a", "b"]);
+    assert_eq!(listening.stop(LONG).unwrap().dispatched, 2);
+    let capture = Capture::new();
+    let listening = Listener::new(filled(&["a", "b"])).handler(capture.clone()).manual();
+    let report = listening.stop(Duration::ZERO).unwrap();
+    report.assert_balanced();
+    assert_eq!((report.dispatched, messages(&capture)), (2, vec!["a".to_owned(), "b".to_owned()]));
+}
+
+#[test]
+fn a_wake_takes_no_frame_s_place() {
+    let queue = Channel::bounded(1);
+    queue.wake();
+    queue.enqueue(b"one").unwrap();
+    assert!(matches!(queue.enqueue(b"two"), Err(EnqueueError::Full)));
+    assert_eq!(queue.backlog(), Some(1));
+    let mut frames = Frames::new();
+    assert_eq!(queue.dequeue(&mut frames, Deadline::after(LONG)).unwrap(), Dequeued::Some(1));
+    queue.enqueue(b"two").unwrap();
+    queue.close();
+    assert!(matches!(queue.enqueue(b"three"), Err(EnqueueError::Closed)), "though it is full");
+}
+
+#[test]
+fn no_queue_behind_a_lock_is_too_small_for_a_frame() {
+    let queue = Locked::bounded(1);
+    queue.enqueue(&[0; 1000]).unwrap();
+    assert!(matches!(queue.enqueue(b""), Err(EnqueueError::Full)));
+    assert_eq!(queue.dequeue(&mut Frames::new(), Deadline::after(LONG)).unwrap(), Dequeued::Some(1));
+    queue.enqueue(&[0; 1000]).unwrap();
+}
+
+#[test]
 fn a_record_that_came_through_a_queue_is_as_it_was() {
     let (queue, near, far) = (queue(), Capture::new(), Capture::new());
     let handler = QueueHandler::new(queue.clone());
@@ -170,7 +224,7 @@ fn frames_of_others_become_records_or_are_malformed() {
 #[test]
 fn a_handler_with_a_format_puts_its_lines_into_the_queue_and_tells_of_losses_in_it() {
     let line = |len: usize| "x".repeat(len);
-    // Room for one of the three, and not for what is said of the others.
+    // Room for one of the three.
     let queue = Arc::new(Locked::bounded(600));
     let format = Pattern::new("{level} {message}").unwrap();
     let (logger, guard) = builder()
@@ -181,14 +235,14 @@ fn a_handler_with_a_format_puts_its_lines_into_the_queue_and_tells_of_losses_in_
     for len in 560..563 {
         info!(logger: logger, "{}", line(len));
     }
-    guard.flush(LONG).unwrap();
+    guard.flush(LONG).unwrap(); // finds no room for what it has to tell
     let mut frames = Frames::new();
     assert_eq!(queue.dequeue(&mut frames, Deadline::after(LONG)).unwrap(), Dequeued::Some(1));
     info!(logger: logger, "after");
     guard.stop(LONG).unwrap().assert_balanced();
     assert_eq!(queue.dequeue(&mut frames, Deadline::after(LONG)).unwrap(), Dequeued::Some(2));
     let lines: Vec<_> = frames.iter().map(|frame| std::str::from_utf8(frame).unwrap().to_owned()).collect();
-    let lost = "WARN 2 records lost here, the queue did not take them";
+    let lost = "WARN 2 records lost here, the queue was full";
     assert_eq!(lines, [format!("INFO {}", line(560)), lost.into(), "INFO after".into()]);
 }
 
@@ -454,7 +508,7 @@ fn records_that_find_the_queue_full_are_counted_and_told_of_downstream() {
     guard.stop(LONG).unwrap();
     let report = listening.stop(LONG).unwrap();
     report.assert_balanced();
-    assert_eq!(messages(&capture), ["0", "1", "3 records lost here, the queue did not take them", "5"]);
+    assert_eq!(messages(&capture), ["0", "1", "3 records lost here, the queue was full", "5"]);
     assert_eq!(
         (capture.records()[2].target(), capture.records()[2].level()),
         ("treering::loss", Level::Warn)
@@ -481,7 +535,7 @@ fn a_queue_that_is_full_is_tried_with_each_record_and_not_left_alone() {
     // Nobody logs any more: what is missing at the end is told of at the end.
     guard.stop(LONG).unwrap().assert_balanced();
     listening.stop(LONG).unwrap().assert_balanced();
-    assert_eq!(messages(&capture), ["0", "1", "98 records lost here, the queue did not take them"]);
+    assert_eq!(messages(&capture), ["0", "1", "98 records lost here, the queue was full"]);
 }
 
 #[test]
@@ -500,7 +554,7 @@ fn a_queue_that_panics_costs_the_record_and_the_loss_has_the_right_number() {
     (0..3).for_each(|number| info!(logger: logger, "{number}"));
     guard.stop(LONG).unwrap().assert_balanced();
     Listener::new(queue).handler(capture.clone()).start().unwrap().stop(LONG).unwrap().assert_balanced();
-    assert_eq!(messages(&capture), ["2 records lost here, the queue did not take them", "2"]);
+    assert_eq!(messages(&capture), ["2 records lost here, the queue failed", "2"]);
 }
 
 #[test]

@@ -408,5 +408,7 @@ fn a_call_that_does_not_wait_leaves_errno_as_it_was() {
     set_errno(OWN);
     info!(logger: logger, "wake up");
     assert_eq!(errno(), OWN);
-    assert!(guard.stop(SOON).unwrap().dropped > 0);
+    let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
+    assert!(report.dropped > 0);
 }

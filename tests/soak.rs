@@ -148,7 +148,8 @@ fn fork() {
         let guard = treering::builder().filter("info").handler(handler::Capture::new()).init();
         info!("of the child's engine");
         let report = guard.and_then(|guard| guard.stop(SOON));
-        let is_good = report.is_ok_and(|report| (report.dispatched, report.forked) == (1, 1));
+        let is_good =
+            report.is_ok_and(|report| report.is_balanced() && (report.dispatched, report.forked) == (1, 1));
         // SAFETY: an integer. C's: std's may wait for a lock that a thread of the parent's held.
         unsafe { libc::exit(i32::from(!is_good)) }
     }

@@ -3,32 +3,21 @@
 use std::fmt;
 
 use super::{Batch, Handler, HandlerError};
-use crate::callsite::{Entry, EntryOf, Piece, Spec, Type, own_metadata};
+use crate::clock::Timestamp;
+use crate::fault::guarded;
 use crate::format::Format;
-use crate::os;
+use crate::overflow::{Loss, Reason};
 use crate::queue::{Enqueue, EnqueueError};
-use crate::record::{Record, Thread, Timestamp};
-
-/// Records were not taken by the queue; the argument says how many.
-const GAP: &Entry<'static> = &Entry {
-    metadata: &own_metadata!(
-        Warn,
-        "treering::loss",
-        &[
-            Piece::Argument(0, Spec::DISPLAY),
-            Piece::Literal(" records lost here, the queue did not take them")
-        ],
-        &[]
-    ),
-    types: &[&Type::U64],
-};
+use crate::record::Record;
+use crate::untold::{self, Untold};
 
 /// Puts each record, as a portable one or in a [`format`](QueueHandler::format), into a queue: on the engine's listener, so no
 /// log call waits for the queue.
 ///
-/// A record that the queue does not take, because it is full, is closed or has failed, is counted as failed; the next one
-/// that it takes is preceded by a record of `treering::loss` that says how many are missing, and the last ones are told of
-/// at the end, if there is room by then. A queue that is closed or fails is left alone for longer and longer, as every
+/// A record that the queue does not take, because it is full, is closed or has failed, is counted as failed. Before the next one
+/// that it takes there stands a record of `treering::loss` that says how many are missing, of which level and since when. After
+/// that at least eight records are between two of these, so that a queue which stays full does not carry losses instead of
+/// records; what is left to be told is told at a flush, about twice a second, and at the end, if there is room by then. A queue that is closed or fails is left alone for longer and longer, as every
 /// handler that fails again and again; one that is full is tried with each record. Neither the handler nor its engine closes
 /// the queue: others may use it.
 ///
@@ -55,16 +44,16 @@ pub struct QueueHandler<Q> {
     /// What makes the frames, if not portable records.
     format: Option<Box<dyn Format>>,
     frame: Vec<u8>,
-    /// Records that were not taken and that nobody downstream was told of.
-    untold: u64,
-    /// The time of the last record.
-    last: Option<Timestamp>,
+    /// Records that the queue has taken.
+    taken: u64,
+    /// Records that it has not, and that nobody downstream was told of.
+    untold: Untold,
 }
 
 impl<Q: Enqueue> QueueHandler<Q> {
     /// A handler that puts records into this queue. Share it by an `Arc` to use it elsewhere too.
     pub fn new(queue: Q) -> Self {
-        QueueHandler { queue, format: None, frame: Vec::new(), untold: 0, last: None }
+        QueueHandler { queue, format: None, frame: Vec::new(), taken: 0, untold: Untold::default() }
     }
 
     /// What travels are not portable records but what this format makes of them, without the newline at its end: for
@@ -113,43 +102,47 @@ impl<Q: Enqueue> QueueHandler<Q> {
         self.queue
     }
 
-    /// Puts a record, and before it, where others are missing, how many.
+    /// Puts a record, and before it what is missing, if that is to be told now.
     fn put(&mut self, record: &Record<'_>) -> Result<(), HandlerError> {
-        let missing = self.untold;
-        // This one, too, until it is taken: a queue may panic.
-        self.untold += 1;
-        self.last = Some(record.time());
-        self.tell(missing, record.time())?;
-        self.untold = 1;
-        self.send(record)?;
-        self.untold = 0;
-        Ok(())
-    }
-
-    /// Says that so many are missing.
-    fn tell(&mut self, missing: u64, time: Timestamp) -> Result<(), HandlerError> {
-        if missing == 0 {
+        let due = self.untold.take_due(self.taken, record.time());
+        let told = due.map_or(Ok(()), |loss| self.tell(loss));
+        let Err(error) = told.and_then(|()| self.send(record)) else {
+            self.taken += 1;
             return Ok(());
-        }
-        let thread = Thread::new(os::thread_id(), None);
-        let (entry, arguments) = (EntryOf::Process(GAP), &[missing]);
-        let (truncated, scope) = (false, None);
-        self.send(&Record { entry, arguments, time, stamp: 0, thread: &thread, truncated, scope })
+        };
+        let is_full = matches!(error, EnqueueError::Full);
+        let reason = if is_full { Reason::Full } else { Reason::Failed };
+        self.untold.add(record.level(), reason, record.time());
+        let error = HandlerError::new(error);
+        Err(if is_full { error.passing() } else { error })
     }
 
-    fn send(&mut self, record: &Record<'_>) -> Result<(), HandlerError> {
-        self.frame.clear();
-        match &mut self.format {
-            None => record.write_portable(&mut self.frame).map_err(HandlerError::new)?,
-            Some(format) => {
-                format.format(record, &mut self.frame);
-                self.frame.pop_if(|last| *last == b'\n'); // a frame needs no sign where it ends
+    /// Tells of a loss; if the queue does not take that, it waits on.
+    fn tell(&mut self, loss: Loss) -> Result<(), EnqueueError> {
+        untold::with_record(&loss, |record| self.send(record)).inspect_err(|_| self.untold.put_back(loss))
+    }
+
+    /// Tells of all that is missing, if there is room. Where there is none, the books of this engine alone have it.
+    fn tell_all(&mut self) {
+        while let Some(loss) = self.untold.take(Timestamp::now())
+            && self.tell(loss).is_ok()
+        {}
+    }
+
+    fn send(&mut self, record: &Record<'_>) -> Result<(), EnqueueError> {
+        let QueueHandler { queue, format, frame, .. } = self;
+        frame.clear();
+        let sent = guarded(|| {
+            match format {
+                None => record.write_portable(frame).map_err(EnqueueError::failed)?,
+                Some(format) => {
+                    format.format(record, frame);
+                    frame.pop_if(|last| *last == b'\n'); // a frame needs no sign where it ends
+                }
             }
-        }
-        self.queue.enqueue(&self.frame).map_err(|error| match error {
-            EnqueueError::Full => HandlerError::new(error).passing(),
-            EnqueueError::Closed | EnqueueError::Failed(_) => HandlerError::new(error),
-        })
+            queue.enqueue(frame)
+        });
+        sent.unwrap_or_else(|panic| Err(EnqueueError::panicked(&panic)))
     }
 }
 
@@ -158,18 +151,18 @@ impl<Q: Enqueue> Handler for QueueHandler<Q> {
         batch.iter().try_for_each(|record| self.put(&record))
     }
 
-    fn close(&mut self) -> Result<(), HandlerError> {
-        // The last chance. Where there is no room now, the books of this engine alone have them.
-        if let (missing @ 1.., Some(time)) = (self.untold, self.last)
-            && self.tell(missing, time).is_ok()
-        {
-            self.untold = 0;
-        }
+    fn flush(&mut self) -> Result<(), HandlerError> {
+        self.tell_all();
+        Ok(())
+    }
+
+    fn tend(&mut self) -> Result<(), HandlerError> {
+        self.tell_all();
         Ok(())
     }
 
     fn skipped(&mut self, records: u64) {
-        self.untold += records;
+        self.untold.add_unseen(records, Reason::Failed, Timestamp::now());
     }
 }
 

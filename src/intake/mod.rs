@@ -23,19 +23,20 @@ use crate::engine;
 use crate::error::Error;
 use crate::fault::{Faults, guarded};
 use crate::handler::{Handler, Routed};
-use crate::listener::{Books, Control, GivenUp, Handlers};
+use crate::listener::{Books, Control, GivenUp, Handlers, Poller};
 use crate::origin::Origin;
 use crate::os;
 use crate::prepare::{Prepared, Steps};
+use crate::process::{self, Ends, LeftBehind};
 use crate::queue::Dequeue;
 use crate::record::Record;
-use crate::sync::{Arc, AtomicU32, Loan, Ordering, nap};
+use crate::sync::{Arc, AtomicU32, AtomicUsize, Loan, Ordering, nap};
 
 use report::Fates;
 use rounds::{Round, Rounds};
 use translation::Translation;
 
-/// How long the drop of a [`Listening`] waits for the end.
+/// How long the drop of a [`Listening`], or the end of the process, waits for the end, if nothing else is said.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
 /// So long a listener with nothing to do waits in its queue at once, at most: what a handler could not let go is tried again.
 const WAIT: Duration = Duration::from_secs(1);
@@ -87,6 +88,7 @@ pub struct Listener {
     handlers: Vec<Routed>,
     faults: Faults,
     thread_name: String,
+    exit_timeout: Duration,
 }
 
 impl Listener {
@@ -112,6 +114,7 @@ impl Listener {
             handlers: Vec::new(),
             faults: Faults::to_stderr(),
             thread_name: "treering-queue".to_owned(),
+            exit_timeout: EXIT_TIMEOUT,
         }
     }
 
@@ -180,10 +183,24 @@ impl Listener {
         self
     }
 
-    /// Starts a thread that listens until [`Listening::stop`], or until the queue is closed.
+    /// How long the end of the process, or the drop of the [`Listening`], may wait for what is in the queue to leave.
+    ///
+    /// Default: 5 s.
+    ///
+    /// ```
+    /// use treering::{Listener, queue::Locked};
+    /// let listener = Listener::new(Locked::bounded(1 << 20)).exit_timeout(std::time::Duration::from_secs(1));
+    /// ```
+    pub fn exit_timeout(mut self, timeout: Duration) -> Self {
+        self.exit_timeout = timeout;
+        self
+    }
+
+    /// Starts a thread that listens until [`Listening::stop`], until the queue is closed, or until the process ends: then it is
+    /// stopped behind all engines, see [`Listening`].
     ///
     /// # Errors
-    /// If the thread cannot be started, and [`is_config`](Error::is_config) if a handler wants a
+    /// [`is_io`](Error::is_io) if the thread cannot be started, or the system does not tell of the process's end; and [`is_config`](Error::is_config) if a handler wants a
     /// [lane](Handler::lane).
     pub fn start(self) -> Result<Listening, Error> {
         if self.thread_name.contains('\0') {
@@ -196,13 +213,14 @@ impl Listener {
         }
         let name = self.thread_name.clone();
         let intake = self.build(true);
+        process::end_with_process(&intake)?;
         let listening = intake.clone();
         // Where there is no thread nobody has listened, and the queue is left as it is.
         engine::spawn(name, move || listening.listen()).map_err(Error::thread_spawn)?;
         Ok(Listening { intake })
     }
 
-    /// A listener without a thread: [`Listening::poll`] hands out.
+    /// A listener without a thread: [`Listening::poll`] hands out. The end of the process stops it, too, on the thread that ends it.
     ///
     /// ```
     /// use treering::{Listener, queue::{Enqueue, Locked}};
@@ -213,7 +231,11 @@ impl Listener {
     /// # }
     /// ```
     pub fn manual(self) -> Listening {
-        Listening { intake: self.build(false) }
+        let intake = self.build(false);
+        if let Err(error) = process::end_with_process(&intake) {
+            intake.faults.report(format_args!("the end of the process will not stop a listener: {error}"));
+        }
+        Listening { intake }
     }
 
     fn build(mut self, has_thread: bool) -> Arc<Intake> {
@@ -232,7 +254,10 @@ impl Listener {
             fates: Fates::default(),
             rounds: Loan::new(Rounds::new(handlers, self.translation, self.steps)),
             turning: AtomicU32::new(0),
+            wanting: AtomicUsize::new(0),
+            poller: Poller::default(),
             has_thread,
+            exit_timeout: self.exit_timeout,
         })
     }
 }
@@ -243,7 +268,13 @@ impl fmt::Debug for Listener {
     }
 }
 
-/// A listener over a queue that runs. Its drop stops it, and waits up to 5 seconds for that.
+/// A listener over a queue that runs. Its drop stops it, and waits up to 5 seconds for that, or what
+/// [`exit_timeout`](Listener::exit_timeout) says.
+///
+/// So does the end of the process, wherever this is kept: by a return from `main`, by `exit`, by a signal that
+/// `stop_on_signals` waits for. Engines are stopped first, so that what they have put into the queue is there; then listeners,
+/// the one that was started last first. Of two in a chain, where one puts what it gets into the queue of the other, start the
+/// latter first. What the deadline leaves behind is told of on stderr.
 #[derive(Debug)]
 #[must_use = "dropping it stops the listener"]
 pub struct Listening {
@@ -260,23 +291,16 @@ impl Listening {
     /// [`is_on_listener_thread`](Error::is_on_listener_thread) in a
     /// handler, [`is_forked`](Error::is_forked) in a child of `fork`.
     pub fn flush(&self, timeout: Duration) -> Result<(), Error> {
-        let intake = &*self.intake;
-        intake.check_caller()?;
-        let deadline = Deadline::after(timeout);
-        let ticket = intake.control.draw(None);
-        let _ = guarded(|| intake.queue.wake());
-        if !intake.has_thread {
-            let is_done = || intake.control.has_settled(ticket);
-            intake.take_rounds(Duration::ZERO, deadline, is_done);
-        }
-        intake.control.wait_for(ticket, deadline).map_err(|_| Error::timeout())?;
-        // One that came to its end may have left something behind.
-        let is_done = intake.control.has_done(ticket) || intake.has_left_nothing();
-        if is_done { Ok(()) } else { Err(Error::timeout()) }
+        self.intake.flush(timeout)
     }
 
     /// Hands out, on the calling thread, what the queue gives without a wait, and returns how many records that were. For
-    /// listeners made by [`Listener::manual`].
+    /// listeners made by [`Listener::manual`]. Beside a [`wait`](Listening::wait) on another thread it takes its turn.
+    ///
+    /// From then on, until another thread polls or the listener is stopped, the calling thread is one that may have to make room
+    /// in the queue. Its log calls do not wait for room, in no queue: where they would, by
+    /// [`Overflow::block`](crate::Overflow::block), [`block_forever`](crate::Overflow::block_forever) or a policy of yours, the
+    /// record is dropped and counted as full.
     ///
     /// # Errors
     /// [`is_config`](Error::is_config) if the listener has a thread for it,
@@ -287,7 +311,7 @@ impl Listening {
             return Err(Error::config("poll() is for listeners made by manual(); this one has a thread"));
         }
         self.intake.check_caller()?;
-        match self.intake.take_round(Duration::ZERO, Deadline::after(Duration::MAX), &|| false)? {
+        match self.intake.poll()? {
             Round::Busy(records) => Ok(records),
             Round::Empty | Round::Failed => Ok(0),
             Round::Finished => Err(Error::not_running()),
@@ -296,29 +320,14 @@ impl Listening {
 
     /// Closes the queue, hands out what is left in it, flushes and closes the handlers. A queue that fails meanwhile is asked
     /// again. At the deadline what was taken and not handed out is abandoned; what is in the queue stays there, and the report
-    /// says that it was not drained. Again, from any thread, it tells the same.
+    /// says that it was not drained. One without a thread takes a round on the calling thread, however short the time. Again, from
+    /// any thread, it tells the same.
     ///
     /// # Errors
     /// [`is_on_listener_thread`](Error::is_on_listener_thread) in a handler, which only begins the end, and
     /// [`is_forked`](Error::is_forked) in a child of `fork`.
     pub fn stop(&self, timeout: Duration) -> Result<IntakeReport, Error> {
-        let intake = &*self.intake;
-        let deadline = Deadline::after(timeout);
-        intake.check_origin()?;
-        intake.control.close();
-        if let Err(panic) = guarded(|| intake.queue.close()) {
-            intake.faults.report(format_args!("the queue panicked when it was closed: {panic}"));
-        }
-        intake.check_caller()?;
-        if !intake.has_thread {
-            // No other thread will give up for this one.
-            intake.books.set_deadline(deadline);
-            intake.take_rounds(Duration::MAX, deadline, || intake.control.has_ended());
-        }
-        if intake.control.wait_for_end(deadline).is_err() {
-            intake.give_up();
-        }
-        Ok(intake.report())
+        self.intake.stop(timeout)
     }
 
     /// Waits until the listener comes to its end by itself, because its queue was closed elsewhere, or because another thread
@@ -361,10 +370,10 @@ impl Listening {
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        let Ok(report) = self.stop(EXIT_TIMEOUT) else { return };
+        let Ok(report) = self.stop(self.intake.exit_timeout) else { return };
         let faults = &self.intake.faults;
-        if report.abandoned > 0 {
-            let lost = report.abandoned;
+        let lost = report.left_behind();
+        if lost > 0 {
             faults.report(format_args!("{lost} records were abandoned as the listener was dropped"));
         }
         if report.undrained {
@@ -387,7 +396,11 @@ struct Intake {
     rounds: Loan<Rounds>,
     /// The kernel's number of the thread that takes a round now, or 0.
     turning: AtomicU32,
+    /// Threads that want to poll, and wait for the round of another one.
+    wanting: AtomicUsize,
+    poller: Poller,
     has_thread: bool,
+    exit_timeout: Duration,
 }
 
 /// The listener knows which thread takes its round as long as this lives.
@@ -434,9 +447,63 @@ impl Intake {
         }
     }
 
-    /// Takes rounds on the calling thread until something is done, or the deadline has passed, or there are no more.
+    fn flush(&self, timeout: Duration) -> Result<(), Error> {
+        self.check_caller()?;
+        let deadline = Deadline::after(timeout);
+        let ticket = self.control.draw(None);
+        let _ = guarded(|| self.queue.wake());
+        if !self.has_thread {
+            self.poller.be_here_if_nowhere();
+            self.take_rounds(Duration::ZERO, deadline, || self.control.has_settled(ticket));
+        }
+        self.control.wait_for(ticket, deadline).map_err(|_| Error::timeout())?;
+        // One that came to its end may have left something behind.
+        let is_done = self.control.has_done(ticket) || self.has_left_nothing();
+        if is_done { Ok(()) } else { Err(Error::timeout()) }
+    }
+
+    fn stop(&self, timeout: Duration) -> Result<IntakeReport, Error> {
+        let deadline = Deadline::after(timeout);
+        self.check_origin()?;
+        self.control.close();
+        self.poller.end();
+        if let Err(panic) = guarded(|| self.queue.close()) {
+            self.faults.report(format_args!("the queue panicked when it was closed: {panic}"));
+        }
+        self.check_caller()?;
+        if !self.has_thread {
+            let has_ended = || self.control.has_ended();
+            if timeout.is_zero() {
+                // Under a deadline that has passed nothing would be handed out.
+                let _ = self.take_round(Duration::ZERO, deadline, &has_ended);
+            }
+            // No other thread will give up for this one.
+            self.books.set_deadline(deadline);
+            self.take_rounds(Duration::MAX, deadline, has_ended);
+        }
+        if self.control.wait_for_end(deadline).is_err() {
+            self.give_up();
+        }
+        Ok(self.report())
+    }
+
+    /// Takes a round that does not wait, between two of another thread's that takes many.
+    fn poll(&self) -> Result<Round, Error> {
+        self.poller.be_here();
+        self.wanting.fetch_add(1, Ordering::Relaxed);
+        if self.turning.load(Ordering::Relaxed) != 0 {
+            let _ = guarded(|| self.queue.wake()); // that one may wait
+        }
+        let round = self.take_round(Duration::ZERO, Deadline::after(Duration::MAX), &|| false);
+        self.wanting.fetch_sub(1, Ordering::Relaxed);
+        round
+    }
+
+    /// Takes rounds on the calling thread, one at least, until something is done, or the deadline has passed, or there are no
+    /// more.
     fn take_rounds(&self, wait_max: Duration, deadline: Deadline, is_done: impl Fn() -> bool) {
-        while !is_done() && !deadline.has_passed() {
+        let is_over = || is_done() || deadline.has_passed();
+        while !is_done() {
             match self.take_round(wait_max, deadline, &is_done) {
                 Ok(Round::Failed) => {
                     let left = deadline.left().unwrap_or(NAP_AFTER_FAILURE);
@@ -444,6 +511,12 @@ impl Intake {
                 }
                 Ok(Round::Busy(_) | Round::Empty) => {}
                 Ok(Round::Finished) | Err(_) => return,
+            }
+            while self.wanting.load(Ordering::Relaxed) > 0 && !is_over() {
+                nap(ROUND_NAP);
+            }
+            if is_over() {
+                return;
             }
         }
     }
@@ -518,6 +591,27 @@ impl Intake {
 
     fn report(&self) -> IntakeReport {
         self.fates.report(&self.books, self.control.has_ended())
+    }
+}
+
+/// At the end of the process.
+impl Ends for Intake {
+    fn is_over(&self) -> bool {
+        !self.origin.is_here() || self.control.has_ended()
+    }
+
+    fn flush(&self, waited: Duration) {
+        // In a handler this is an error, and nobody is left who could flush.
+        let _ = self.flush(self.exit_timeout.saturating_sub(waited));
+    }
+
+    fn stop(&self, waited: Duration) -> LeftBehind {
+        let report = self.stop(self.exit_timeout.saturating_sub(waited)).unwrap_or_else(|_| {
+            // A handler called exit: nobody else will hand out.
+            self.give_up();
+            self.report()
+        });
+        LeftBehind { records: report.left_behind(), queues: report.undrained.into() }
     }
 }
 

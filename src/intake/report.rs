@@ -56,6 +56,12 @@ impl IntakeReport {
             && self.handlers.iter().all(|handler| handler.offered == handler.filtered + handler.delivered)
     }
 
+    /// Records that the deadline of a stop left behind: received, and in the hands of the handler that had most of them.
+    pub(crate) fn left_behind(&self) -> u64 {
+        let in_hands = self.handlers.iter().map(|handler| handler.abandoned + handler.in_flight);
+        self.abandoned + in_hands.max().unwrap_or(0)
+    }
+
     /// Checks both ledgers, after a stop.
     ///
     /// # Panics

@@ -19,6 +19,8 @@ mod idle;
 mod lane;
 mod lanes;
 mod merge;
+#[cfg(not(treering_loom))]
+mod polling;
 mod preparation;
 mod pulse;
 mod resolve;
@@ -38,6 +40,8 @@ pub(crate) use housekeeping::Housekeeping;
 pub use idle::Wait;
 pub(crate) use lane::Lane;
 pub(crate) use lanes::Spawn;
+#[cfg(not(treering_loom))]
+pub(crate) use polling::{Poller, is_polling};
 #[cfg(not(treering_loom))]
 pub(crate) use preparation::Outgoing;
 

@@ -1,14 +1,14 @@
 //! A queue over a bounded channel.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{PoisonError, RwLock};
 
 use super::{Deadline, Dequeue, DequeueError, Dequeued, Enqueue, EnqueueError, Frames};
 use crate::sync::{AtomicUsize, Condvar, Mutex, Ordering, wait};
 use crate::wake::Wakes;
 
-/// `std::sync::mpsc::sync_channel`, bounded in frames: threads that enqueue do not wait for each other. Any number of
-/// threads may dequeue; one at a time has the receiver, and the others wait for their turn, up to their deadlines.
+/// A channel of `std::sync::mpsc`, bounded in frames by a count: threads that enqueue do not wait for each other. Any number
+/// of threads may dequeue; one at a time has the receiver, and the others wait for their turn, up to their deadlines.
 ///
 /// ```
 /// use treering::queue::{Channel, Enqueue, EnqueueError};
@@ -18,45 +18,34 @@ use crate::wake::Wakes;
 /// ```
 #[derive(Debug)]
 pub struct Channel {
+    capacity: usize,
     /// `None` when it is closed: the receiver finds out when the last frame was taken.
-    sender: RwLock<Option<SyncSender<Message>>>,
+    sender: RwLock<Option<Sender<Message>>>,
     /// `None` while a thread has it.
     receiver: Mutex<Option<Receiver<Message>>>,
     /// Notified when it is back.
     returned: Condvar,
     wakes: Wakes,
-    /// Frames in it, and those that threads are about to put in or have just taken out.
+    /// Frames in it, and those that threads are about to put in or have just taken out. Never more than the capacity: the
+    /// channel itself has no bound, so that a wake takes no frame's place.
     held: AtomicUsize,
 }
 
-/// A frame, or a wake. A wake that finds no room is not needed: there are frames to return with.
+/// A frame, or a wake.
 type Message = Option<Box<[u8]>>;
 
 impl Channel {
-    /// Holds so many frames, at least one. Their places are allocated at once, 24 bytes each or a little more.
+    /// Holds so many frames, at least one. Memory is allocated as they come.
     pub fn bounded(frames: usize) -> Self {
-        let (sender, receiver) = sync_channel(frames.max(1));
+        let (sender, receiver) = channel();
         Channel {
+            capacity: frames.max(1),
             sender: RwLock::new(Some(sender)),
             receiver: Mutex::new(Some(receiver)),
             returned: Condvar::new(),
             wakes: Wakes::new(),
             held: AtomicUsize::new(0),
         }
-    }
-
-    fn send(&self, message: Message) -> Result<(), EnqueueError> {
-        let sender = self.sender.read().unwrap_or_else(PoisonError::into_inner);
-        match sender.as_ref().ok_or(EnqueueError::Closed)?.try_send(message) {
-            Ok(()) => Ok(()),
-            Err(TrySendError::Full(_)) => Err(EnqueueError::Full),
-            Err(TrySendError::Disconnected(_)) => Err(EnqueueError::Closed),
-        }
-    }
-
-    /// So many frames are not in it any more, or not at all.
-    fn count_out(&self, frames: usize) {
-        self.held.fetch_sub(frames, Ordering::Relaxed);
     }
 
     /// Waits for the receiver; `None` if another thread has it until the deadline.
@@ -89,9 +78,14 @@ impl Drop for Turn<'_> {
 
 impl Enqueue for Channel {
     fn enqueue(&self, frame: &[u8]) -> Result<(), EnqueueError> {
+        let sender = self.sender.read().unwrap_or_else(PoisonError::into_inner);
+        let sender = sender.as_ref().ok_or(EnqueueError::Closed)?;
         // Before it can be taken out. Relaxed: whoever knows that it was enqueued knows that it was counted.
-        self.held.fetch_add(1, Ordering::Relaxed);
-        self.send(Some(frame.into())).inspect_err(|_| self.count_out(1))
+        let count_in = |held| (held < self.capacity).then_some(held + 1);
+        let counted = self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count_in);
+        counted.map_err(|_| EnqueueError::Full)?;
+        // The receiver lives as long as this.
+        sender.send(Some(frame.into())).map_err(|_| EnqueueError::Closed)
     }
 }
 
@@ -108,7 +102,7 @@ impl Dequeue for Channel {
                 message.into_iter().for_each(|frame| frames.push(&frame));
             }
             if frames.len() > before {
-                self.count_out(frames.len() - before);
+                self.held.fetch_sub(frames.len() - before, Ordering::Relaxed);
                 return Ok(Dequeued::Some(frames.len() - before));
             }
             if self.wakes.take() {
@@ -131,8 +125,10 @@ impl Dequeue for Channel {
     }
 
     fn wake(&self) {
-        if self.wakes.ask() {
-            let _ = self.send(None);
+        if self.wakes.ask()
+            && let Some(sender) = &*self.sender.read().unwrap_or_else(PoisonError::into_inner)
+        {
+            let _ = sender.send(None); // as above
         }
     }
 

@@ -33,7 +33,8 @@ struct State {
 }
 
 impl Locked {
-    /// Holds frames of so many bytes together, each with 16 more. One that is longer by itself is an error.
+    /// Holds frames of so many bytes together, each with 16 more. One that is longer by itself is taken when nothing else is
+    /// there: so no bound is too small for a frame, and a queue that is waited for takes it at last.
     pub fn bounded(bytes: usize) -> Self {
         Locked { capacity: bytes, state: Mutex::new(State::default()), news: Condvar::new() }
     }
@@ -42,15 +43,12 @@ impl Locked {
 impl Enqueue for Locked {
     fn enqueue(&self, frame: &[u8]) -> Result<(), EnqueueError> {
         let size = frame.len() + FRAME_OVERHEAD;
-        if size > self.capacity {
-            return Err(EnqueueError::failed("a frame that is longer than the queue"));
-        }
         let frame = frame.into(); // allocates: not under the lock
         let mut state = self.state.lock();
         if state.closed {
             return Err(EnqueueError::Closed);
         }
-        if state.bytes + size > self.capacity {
+        if state.bytes + size > self.capacity && !state.frames.is_empty() {
             return Err(EnqueueError::Full);
         }
         state.bytes += size;

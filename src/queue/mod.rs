@@ -20,7 +20,8 @@
 //! 4. *Nothing doubled.* A frame comes out once.
 //! 5. *Full, closed and failed are three things.* `Full`: there is no room now, and there will be when frames were taken
 //!    out. `Closed`: there never will be. `Failed`: neither, and the error says what. A queue that is full says so
-//!    and drops nothing silently.
+//!    at once, and drops nothing silently: how long somebody waits for room is a policy's to say, and no queue's. When it is
+//!    empty it has room for any frame of up to a megabyte.
 //!
 //! **Dequeue**
 //!
@@ -89,7 +90,8 @@ use crate::sync::Arc;
 pub trait Enqueue: Send + Sync {
     /// Takes a copy of a frame.
     ///
-    /// It may wait a little for room; who waits long holds up everything behind it, so better say `Full`.
+    /// It does not wait for room, but says `Full`: who waits here holds up a log call, or all handlers, and no deadline of a
+    /// flush or a stop ends it.
     ///
     /// # Errors
     /// If the frame was not taken: [`EnqueueError`] says why.
@@ -209,6 +211,11 @@ impl EnqueueError {
     /// Something else than the two.
     pub fn failed(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         EnqueueError::Failed(source.into())
+    }
+
+    /// The queue panicked, and that was its text.
+    pub(crate) fn panicked(panic: &str) -> Self {
+        EnqueueError::failed(format!("it panicked: {panic}"))
     }
 }
 

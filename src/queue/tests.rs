@@ -18,6 +18,13 @@ fn a_channel_keeps_the_contract() {
 }
 
 #[test]
+fn the_least_that_can_be_tried_holds_twenty_frames() {
+    conformance::run(|| Channel::bounded(20));
+    assert_eq!(check(|| Channel::bounded(19)).unwrap_err().clause(), 2);
+    conformance::run(|| Locked::bounded(20 * 1024));
+}
+
+#[test]
 fn a_queue_that_is_never_full_keeps_the_contract() {
     conformance::run(|| Mutant { capacity: usize::MAX, ..Mutant::new(Fault::None) });
 }
@@ -42,6 +49,7 @@ enum Fault {
     TakesFullForClosed,
     TakesFullForFailed,
     BlocksWhenFull,
+    WaitsForRoom,
     NeverEmptiesAgain,
     MiscountsWhatItGives,
     GivesNothingAtOnce,
@@ -75,7 +83,7 @@ enum Fault {
 use Fault::*;
 
 /// All faults, each with the clause that must find it.
-const FAULTS: [(Fault, u32); 38] = [
+const FAULTS: [(Fault, u32); 39] = [
     (CutsLongFrames, 1),
     (SkipsEmptyFrames, 1),
     (LastInFirstOut, 2),
@@ -86,6 +94,7 @@ const FAULTS: [(Fault, u32); 38] = [
     (TakesFullForClosed, 5),
     (TakesFullForFailed, 5),
     (BlocksWhenFull, 5),
+    (WaitsForRoom, 5),
     (NeverEmptiesAgain, 5),
     (MiscountsWhatItGives, 6),
     (GivesNothingAtOnce, 6),
@@ -170,6 +179,10 @@ impl Enqueue for Mutant {
                 DropsWhenFull => return Ok(()),
                 TakesFullForClosed => return Err(EnqueueError::Closed),
                 TakesFullForFailed => return Err(EnqueueError::failed("full")),
+                WaitsForRoom => {
+                    drop(self.news.wait_timeout(state, Duration::from_millis(50)).unwrap());
+                    return Err(EnqueueError::Full);
+                }
                 BlocksWhenFull => {
                     drop(self.news.wait_while(state, |_| true).unwrap());
                     return Err(EnqueueError::Full);

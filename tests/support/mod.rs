@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use treering::handler::{Batch, Capture, Handler, HandlerError};
 use treering::record::Record;
-use treering::{Guard, Logger, Overflow};
+use treering::{Guard, Logger, Overflow, Report};
 
 /// Far longer than anything takes that does not hang.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
@@ -54,10 +54,17 @@ pub(crate) fn capturing() -> (Logger, Guard, Capture) {
 /// Stops and returns the messages.
 #[track_caller]
 pub(crate) fn messages(guard: &Guard, capture: &Capture) -> Vec<String> {
+    stop_without_loss(guard);
+    capture.records().iter().map(|record| record.message().to_owned()).collect()
+}
+
+/// Stops: the books balance, and nothing is lost.
+#[track_caller]
+pub(crate) fn stop_without_loss(guard: &Guard) -> Report {
     let report = guard.stop(SOON).unwrap();
     report.assert_balanced();
     assert!(report.is_lossless(), "{report:#?}");
-    capture.records().iter().map(|record| record.message().to_owned()).collect()
+    report
 }
 
 /// What a listener stands before until a test lets it pass.

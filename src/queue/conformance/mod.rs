@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Each clause is tried on queues of its own, on threads of its own, and within [`TIME_MAX`]: a queue that waits for
-//! ever fails instead of keeping the test. It runs for about three seconds, on some forty queues. A queue that takes a
+//! ever fails instead of keeping the test. It runs for a second or two, on some forty queues. A queue that takes a
 //! frame must give it out within [`SETTLE`]; one over a network whose way is longer cannot be tried.
 //!
 //! What it cannot see: a fault that shows only under interleavings that did not happen. Run it often.
@@ -29,6 +29,8 @@ use trials::Trial;
 pub const TIME_MAX: Duration = Duration::from_secs(12);
 /// A frame that was taken is there within this, and a wait that was ended ends within it.
 pub const SETTLE: Duration = Duration::from_secs(5);
+/// How long `enqueue` may take to say that there is no room, at its quickest.
+pub const REFUSAL_MAX: Duration = Duration::from_millis(20);
 /// A race is tried so many times: each with a new queue, as each ends in a close.
 const RACES: u32 = 20;
 
@@ -50,11 +52,14 @@ pub fn run<Q: Queue + 'static>(make: impl Fn() -> Q) {
 /// The first clause that does not hold.
 ///
 /// ```
-/// use treering::queue::{Locked, conformance};
+/// use treering::queue::{Dequeue, Locked, conformance};
 /// assert!(conformance::check(|| Locked::bounded(1 << 20)).is_ok());
-/// // Not large enough for a frame of a megabyte.
-/// let failure = conformance::check(|| Locked::bounded(1000)).unwrap_err();
-/// assert_eq!(failure.clause(), 1);
+/// let is_closed = || {
+///     let queue = Locked::bounded(1 << 20);
+///     queue.close(); // before it is tried
+///     queue
+/// };
+/// assert_eq!(conformance::check(is_closed).unwrap_err().clause(), 6);
 /// ```
 pub fn check<Q: Queue + 'static>(make: impl Fn() -> Q) -> Result<(), Failure> {
     for (clause, times, trial) in trials::all() {
@@ -68,10 +73,15 @@ pub fn check<Q: Queue + 'static>(make: impl Fn() -> Q) -> Result<(), Failure> {
 /// A clause that does not hold, and what was seen.
 ///
 /// ```
-/// use treering::queue::{Locked, conformance};
-/// let failure = conformance::check(|| Locked::bounded(1000)).unwrap_err();
+/// use treering::queue::{Dequeue, Locked, conformance};
+/// # let is_closed = || {
+/// #     let queue = Locked::bounded(1 << 20);
+/// #     queue.close();
+/// #     queue
+/// # };
+/// let failure = conformance::check(is_closed).unwrap_err();
 /// let text = failure.to_string();
-/// assert!(text.starts_with("clause 1 of the queue contract does not hold: a frame comes out as it went in"), "{text}");
+/// assert!(text.starts_with("clause 6 of the queue contract does not hold: what is there is given at once"), "{text}");
 /// ```
 #[derive(Debug)]
 pub struct Failure {

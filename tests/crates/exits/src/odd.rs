@@ -6,12 +6,13 @@ use std::error::Error;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, OnceLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use treering::handler::{Batch, Console, File, Handler, HandlerError};
-use treering::{Guard, Overflow, builder, error, info};
+use treering::handler::{Batch, Console, File, Handler, HandlerError, QueueHandler};
+use treering::queue::{Channel, Locked};
+use treering::{Guard, Listener, Listening, Overflow, builder, error, info};
 
 use crate::slow::Slow;
 use crate::{CODE, EXIT_TIMEOUT, Log, begin, patient, raise, wait_for_the_end};
@@ -42,6 +43,18 @@ pub fn play(scene: &str, file: &Path) -> Result<(), Box<dyn Error>> {
         "two-signals-at-once" => two_signals_at_once(file),
         "second-signal" => second_signal(file),
         "panic-beside" => panic_beside(file),
+        "queue-kept" => queue("kept", file, || Ok(())),
+        "queue-leaked" => queue("leaked", file, || Ok(())),
+        "queue-static" => queue("static", file, || std::process::exit(CODE)),
+        "queue-hooked" => queue("leaked", file, || {
+            treering::stop_on_signals()?;
+            raise(libc::SIGTERM);
+            wait_for_the_end()
+        }),
+        "queue-manual" => queue_without_a_thread(file),
+        "queue-chain" => queue_chain(file),
+        "queue-hang" => queue_hang(file),
+        "queue-exit-in-handler" => queue_exit_in_handler(file),
         "fork" => fork(file),
         "fork-hooked" => fork_hooked(file),
         "fork-hooked-again" => fork_hooked_again(file),
@@ -93,6 +106,77 @@ fn hang_all(file: &Path) -> Result<(), Box<dyn Error>> {
     hang("own-leaked", file)?;
     hang("own-leaked", file)?;
     hang("leaked", file)
+}
+
+/// The process-wide engine puts its records into a queue; the listener at its other end is far behind when the end comes.
+fn queue(
+    listening: &str,
+    file: &Path,
+    end: impl FnOnce() -> Result<(), Box<dyn Error>>,
+) -> Result<(), Box<dyn Error>> {
+    static LISTENING: OnceLock<Listening> = OnceLock::new();
+    let queue = Arc::new(Channel::bounded(1000));
+    std::mem::forget(builder().queue(queue.clone()).init()?);
+    let slow = Listener::new(queue).exit_timeout(EXIT_TIMEOUT).handler(Slow::new(file)).start()?;
+    let kept = match listening {
+        "kept" => Some(slow),
+        "static" => {
+            drop(LISTENING.set(slow));
+            None
+        }
+        _ => {
+            std::mem::forget(slow);
+            None
+        }
+    };
+    Log::Global.records();
+    let ended = end();
+    drop(kept);
+    ended
+}
+
+fn queue_without_a_thread(file: &Path) -> Result<(), Box<dyn Error>> {
+    let queue = Arc::new(Channel::bounded(1000));
+    std::mem::forget(builder().queue(queue.clone()).init()?);
+    std::mem::forget(Listener::new(queue).exit_timeout(EXIT_TIMEOUT).handler(Slow::new(file)).manual());
+    Log::Global.records();
+    Ok(())
+}
+
+/// From an engine of its own over two queues, whose listeners were started from the end.
+fn queue_chain(file: &Path) -> Result<(), Box<dyn Error>> {
+    let (first, second) = (Arc::new(Channel::bounded(1000)), Arc::new(Locked::bounded(1 << 20)));
+    let last = Listener::new(second.clone()).exit_timeout(EXIT_TIMEOUT).handler(Slow::new(file));
+    std::mem::forget(last.start()?);
+    std::mem::forget(Listener::new(first.clone()).handler(QueueHandler::new(second)).start()?);
+    let (logger, guard) = builder().handler(QueueHandler::new(first)).start()?;
+    std::mem::forget(guard);
+    Log::Own(logger).records();
+    Ok(())
+}
+
+fn queue_hang(file: &Path) -> Result<(), Box<dyn Error>> {
+    let (told, hangs) = mpsc::channel();
+    let last = move || {
+        told.send(()).expect("main waits");
+        wait_for_the_end()
+    };
+    let queue = Arc::new(Channel::bounded(1000));
+    std::mem::forget(builder().queue(queue.clone()).init()?);
+    Log::Global.records();
+    let listener = Listener::new(queue).exit_timeout(SHORT).handler(Ends::with(last, file));
+    std::mem::forget(listener.start()?);
+    hangs.recv()?;
+    Ok(())
+}
+
+fn queue_exit_in_handler(file: &Path) -> Result<(), Box<dyn Error>> {
+    let queue = Arc::new(Channel::bounded(1000));
+    std::mem::forget(builder().queue(queue.clone()).init()?);
+    Log::Global.records();
+    let ends = Ends::with(|| std::process::exit(CODE), file);
+    std::mem::forget(Listener::new(queue).handler(ends).start()?);
+    wait_for_the_end()
 }
 
 /// A function that the C library runs after our stop, as it was registered before.
