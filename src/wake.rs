@@ -106,10 +106,7 @@ impl State {
 
     /// The engine takes no more records from now on. Wakes the listener.
     pub(crate) fn close(&self) {
-        #[cfg(not(treering_mutant = "relaxed_close"))]
         self.word.word().fetch_or(CLOSED, Ordering::Release);
-        #[cfg(treering_mutant = "relaxed_close")]
-        self.word.word().fetch_or(CLOSED, Ordering::Relaxed);
         self.wake();
     }
 
