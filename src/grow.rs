@@ -75,7 +75,9 @@ pub(crate) fn find_or_put<'a, T: Sync + 'static>(
                     Ok(()) => return Some(item),
                     #[cfg(treering_mutant = "put_beside")]
                     Err(_) => continue,
-                    #[cfg(not(treering_mutant = "put_beside"))]
+                    #[cfg(treering_mutant = "take_any")]
+                    Err(other) => return other,
+                    #[cfg(not(any(treering_mutant = "put_beside", treering_mutant = "take_any")))]
                     Err(other) => other?,
                 }
             }

@@ -21,10 +21,14 @@ use crate::level::Level;
 use crate::listener::{Books, Change, Control, Core, Handlers, Lane, Listener, Request, What};
 use crate::origin::Origin;
 use crate::overflow::{DropHook, Overflow, Policies, Reason};
+use crate::record::scope::Says;
+use crate::record::told::{self, Nested};
 use crate::record::{Thread, Value};
-use crate::ring::{Payload, Producer, Pushed, Refused, memory_factor};
+use crate::ring::{
+    self, Consumer, HEADER_WORDS, Payload, Producer, Pushed, Refused, Shared, memory_factor, read_loss,
+};
 use crate::stats::{KeptBack, Report};
-use crate::sync::{Arc, AtomicBool, AtomicRef, AtomicU64, Condvar, Mutex, Ordering, wait};
+use crate::sync::{Arc, AtomicBool, AtomicRef, AtomicU64, Condvar, Mutex, Ordering, wait, yield_now};
 use crate::transport::{NoRing, Transport};
 use crate::wake::Wakes;
 
@@ -299,20 +303,51 @@ impl Caller {
     }
 
     pub fn log(&mut self, number: u64) -> Fate {
+        self.send(&Words { words: &[number], span_words: 0 })
+    }
+
+    /// Opens a span, in the span `around` or in none.
+    pub fn open(&mut self, span: u64, around: u64) -> Fate {
+        self.say(Says::Opens { id: span, parent: around }, &[])
+    }
+
+    pub fn close(&mut self, span: u64) -> Fate {
+        self.say(Says::Closes(span), &[])
+    }
+
+    /// As [`log`](Self::log), in this span.
+    pub fn log_in(&mut self, span: u64, number: u64) -> Fate {
+        self.say(Says::In(span), &[number])
+    }
+
+    /// As the first call in a context does, before its record.
+    pub fn tell(&mut self, context: &Context) {
+        let engine = self.engine.core.number;
+        told::tell(context, engine, |context| {
+            let around = context.around().map_or(0, |around| around.0.number);
+            matches!(self.open(context.0.number, around), Fate::Taken { .. })
+        });
+    }
+
+    fn say(&mut self, says: Says, arguments: &[u64]) -> Fate {
+        let (words, span_words) = says.words();
+        self.send(&Words { words: &[&words[..span_words], arguments].concat(), span_words })
+    }
+
+    fn send(&mut self, payload: &Words<'_>) -> Fate {
         if matches!(self.place, Place::Fresh) {
             self.register();
         }
         let core = self.engine.core.clone();
         let state = &core.transport.shared.state;
-        let payload = Number(number);
-        let mut placed = self.attempt(&payload);
+        let mut placed = self.attempt(payload);
         if placed == Err(Refused::NoRoom)
             && core.transport.shared.policies.at(LEVEL).waits()
             && let Place::Own(ring) = &self.place
         {
             let room = ring.room().clone();
             state.wake();
-            let attempt = || Some(self.attempt(&payload)).filter(|placed| *placed != Err(Refused::NoRoom));
+            let attempt = || Some(self.attempt(payload)).filter(|placed| *placed != Err(Refused::NoRoom));
             placed = room.wait(never(), attempt).expect("loom has no time");
         }
         match placed {
@@ -337,7 +372,7 @@ impl Caller {
         }
     }
 
-    fn attempt(&mut self, payload: &Number) -> Result<u32, Refused> {
+    fn attempt(&mut self, payload: &Words<'_>) -> Result<u32, Refused> {
         let Engine { core, id, .. } = &self.engine;
         match &mut self.place {
             Place::Own(ring) => {
@@ -361,6 +396,92 @@ impl Caller {
         if let Place::Own(producer) = self.place {
             self.engine.core.transport.release(*producer);
         }
+    }
+}
+
+/// A context, as `logger::context` makes one: without fields, and without the thread-locals in which one is entered.
+#[derive(Clone, Debug)]
+pub struct Context(Arc<Opened>);
+
+#[derive(Debug)]
+struct Opened {
+    number: u64,
+    around: Option<Context>,
+    told: told::Told,
+}
+
+impl Context {
+    pub fn new(number: u64, around: Option<&Context>) -> Self {
+        Context(Arc::new(Opened { number, around: around.cloned(), told: told::Told::none() }))
+    }
+}
+
+impl Nested for Context {
+    fn told(&self) -> &told::Told {
+        &self.0.told
+    }
+
+    fn around(&self) -> Option<&Self> {
+        self.0.around.as_ref()
+    }
+}
+
+/// The two sides of a ring that drops its oldest, with no engine around it: so more drops can be tried.
+pub fn overwriting_ring(words: usize) -> (Overwriting, Overwritten) {
+    let shared = Arc::new(Shared::new(Policies::all(Overflow::drop_oldest())));
+    let (producer, consumer) = ring::ring(words, shared);
+    (Overwriting(producer), Overwritten { consumer, numbers: Vec::new(), missing: 0 })
+}
+
+#[derive(Debug)]
+pub struct Overwriting(Producer);
+
+impl Overwriting {
+    /// Waits until all was claimed.
+    pub fn wait_until_claimed(&self) {
+        while let (free, capacity) = self.0.free_and_capacity()
+            && free < capacity
+        {
+            yield_now();
+        }
+    }
+
+    pub fn push(&mut self, number: u64) {
+        let pushed = self.0.push_or_drop(0, LEVEL, &Words { words: &[number], span_words: 0 }, None);
+        assert!(matches!(pushed, Ok(Pushed::Placed(_))), "the oldest makes room: {pushed:?}");
+    }
+}
+
+#[derive(Debug)]
+pub struct Overwritten {
+    consumer: Consumer,
+    /// What was taken; `None` for each that is missing there.
+    numbers: Vec<Option<u64>>,
+    missing: u64,
+}
+
+impl Overwritten {
+    /// Takes all there is. Returns what was taken so far, `None` for each that is missing.
+    pub fn take(&mut self) -> &[Option<u64>] {
+        let committed = self.consumer.take_committed();
+        let Overwritten { numbers, missing, .. } = self;
+        self.consumer.peek(committed, |ring| {
+            let mut at = 0;
+            while let Some((header, record)) = ring.record_at(at) {
+                at += record.len();
+                let arguments = &record[HEADER_WORDS..];
+                if header.is_loss() {
+                    let (_, _, counts) = read_loss(arguments).expect("it is one");
+                    let lost = counts[LEVEL.index()] - *missing;
+                    *missing += lost;
+                    numbers.extend((0..lost).map(|_| None));
+                } else {
+                    numbers.push(Some(arguments[0]));
+                }
+            }
+        });
+        self.consumer.release(committed);
+        &self.numbers
     }
 }
 
@@ -534,24 +655,32 @@ fn never() -> Deadline {
     Deadline::after(Duration::MAX)
 }
 
-/// The one argument of a model's records.
-struct Number(u64);
+/// A model's record: what it says of spans, and a number.
+struct Words<'a> {
+    words: &'a [u64],
+    span_words: usize,
+}
 
 #[expect(unsafe_code, reason = "see Payload")]
-// SAFETY: one word is one word.
-unsafe impl Payload for Number {
+// SAFETY: copies the words that there are.
+unsafe impl Payload for Words<'_> {
     fn words(&self) -> usize {
-        1
+        self.words.len()
     }
 
     unsafe fn write(&self, to: *mut u64) {
-        // SAFETY: the caller vouches for one word.
-        unsafe { to.write(self.0) };
+        // SAFETY: the caller vouches for `words` words; a ring and the slice do not overlap.
+        unsafe { to.copy_from_nonoverlapping(self.words.as_ptr(), self.words.len()) };
     }
 
     fn write_cut(&self, into: &mut [u64]) -> usize {
-        into[0] = self.0;
-        1
+        let words = self.words.len().min(into.len());
+        into[..words].copy_from_slice(&self.words[..words]);
+        words
+    }
+
+    fn span_words(&self) -> usize {
+        self.span_words
     }
 }
 

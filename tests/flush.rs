@@ -661,3 +661,16 @@ fn a_handler_that_waits_until_nothing_is_held_gets_an_error() {
     guard.flush(SOON).unwrap();
     assert!(answer.lock().unwrap().take().unwrap().unwrap_err().is_on_listener_thread());
 }
+
+/// The second flush comes, and the stop, when the listener has begun to sleep for a day, or is about to.
+#[test]
+fn who_flushes_or_stops_does_not_wait_for_a_listener_that_polls_seldom() {
+    let day = Duration::from_secs(86_400);
+    let (logger, guard) = treering::builder().wait(Wait::Poll(day)).handler(Capture::new()).start().unwrap();
+    for _ in 0..2 {
+        info!(logger: logger, "on its way");
+        guard.flush(SOON).unwrap();
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    guard.stop(SOON).unwrap();
+}

@@ -52,6 +52,34 @@ fn a_record_that_races_with_a_change_goes_to_one_of_both_handlers() {
 }
 
 #[test]
+fn a_change_waits_for_a_round_that_knew_of_it() {
+    model("a_change_waits_for_a_round_that_knew_of_it", 1, || {
+        let (engine, mut listening) = Engine::new(16, 2, Wait::Adaptive);
+        let mut caller = engine.caller(1);
+        caller.register();
+        // There is a round for it, in which the change may be asked for.
+        let flushing = {
+            let engine = engine.clone();
+            thread::spawn(move || engine.flush())
+        };
+        let changing = {
+            let engine = engine.clone();
+            thread::spawn(move || {
+                caller.log(1);
+                engine.replace_handler();
+                assert_eq!(engine.flushed(), [(1, 1)]);
+            })
+        };
+        listening.run_until_flushed(2);
+        flushing.join().unwrap();
+        changing.join().unwrap();
+        engine.close();
+        listening.run();
+        assert_settled(&engine.settle(listening), 1, &engine.written());
+    });
+}
+
+#[test]
 fn what_a_handler_panics_at_has_failed_and_the_rest_comes_out_once_and_in_order() {
     model("what_a_handler_panics_at_has_failed_and_the_rest_comes_out_once_and_in_order", 2, || {
         let (engine, mut listening) = Engine::new(16, 2, Wait::Adaptive);

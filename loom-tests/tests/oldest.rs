@@ -4,7 +4,7 @@
 
 use loom::thread;
 use treering::Overflow;
-use treering::internals::{Engine, Fate, Told, Wait};
+use treering::internals::{Engine, Fate, Told, Wait, overwriting_ring};
 use treering::overflow::Reason;
 use treering_loom_tests::{assert_settled, model};
 
@@ -66,5 +66,21 @@ fn what_is_logged_into_a_ring_that_drops_the_oldest_wakes_a_parked_listener() {
         listening.run_until_written(&engine, 2);
         logging.join().unwrap();
         assert_settled(&engine.settle(listening), 2, &engine.written());
+    });
+}
+
+#[test]
+fn what_is_missing_was_read_when_its_claim_lets_others_be_dropped() {
+    model("what_is_missing_was_read_when_its_claim_lets_others_be_dropped", None, || {
+        // Two records fill the ring, so the first one is missing when it is claimed. Two drops write both gaps anew.
+        let (mut producer, mut consumer) = overwriting_ring(8);
+        (1..=3).for_each(|number| producer.push(number));
+        let logging = thread::spawn(move || {
+            producer.wait_until_claimed();
+            (4..=7).for_each(|number| producer.push(number));
+        });
+        consumer.take();
+        logging.join().unwrap();
+        assert_eq!(consumer.take(), [None, Some(2), Some(3), None, None, Some(6), Some(7)]);
     });
 }

@@ -395,6 +395,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn each_id_has_a_verdict_of_its_own_whatever_its_chunk() {
+        let verdicts = Verdicts::new();
+        let ids = (0..5_000).step_by(7);
+        ids.clone().for_each(|id| verdicts.set(id, true));
+        assert!((0..5_000).all(|id| verdicts.allows(id) == (id % 7 == 0)));
+        ids.for_each(|id| verdicts.set(id, false));
+        assert!((0..5_000).all(|id| !verdicts.allows(id)));
+    }
+
     fn leaked(level: Level, instance: bool) -> &'static Callsite {
         let metadata = Metadata {
             level,

@@ -242,6 +242,8 @@ impl Inlets {
             let Some(Reverse((_, index))) = self.heap.pop() else { return };
             // A run: everything of this ring that comes before the next ring's next record.
             let bound = self.heap.peek().map_or(cutoff, |Reverse((next, _))| cutoff.min(*next));
+            #[cfg(treering_mutant = "run_to_cutoff")]
+            let bound = cutoff;
             let inlet = &mut self.inlets[index];
             let spans = &mut self.spans;
             inlet.collect_run(index, bound, &mut Teller { batch, clock, entries, spans });

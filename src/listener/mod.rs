@@ -264,6 +264,8 @@ impl Listener {
             self.set_echoing(false);
             #[cfg(treering_mutant = "answer_before_change")]
             self.core.answer(asked, true);
+            #[cfg(treering_mutant = "meet_newest")]
+            self.meet_requests(u64::MAX)?;
             self.meet_requests(asked)?;
         }
         if closing {
@@ -278,6 +280,8 @@ impl Listener {
             self.core.answer(asked, true);
             self.handlers.flush_on_request(&self.core.books, &self.core.faults)?;
             self.answered = asked;
+            #[cfg(treering_mutant = "answer_newest")]
+            let asked = self.core.control.asked();
             let answer = Answer::new(self.core.clone(), asked);
             if !self.handlers.hold_nothing() {
                 answer.tell_held();

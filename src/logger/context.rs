@@ -33,6 +33,7 @@ use crate::engine::Engine;
 use crate::level::Level;
 use crate::record::encode::Arguments;
 use crate::record::scope::Says;
+use crate::record::told::{self, Nested, Told};
 use crate::ring::Payload;
 use crate::sync::{Arc, AtomicU64, Ordering};
 
@@ -180,7 +181,7 @@ impl Context {
         let around = parent.as_ref().map_or(0, |parent| parent.number);
         let (says, _) = Says::Opens { id: number, parent: around }.words();
         words[..OPEN_WORDS].copy_from_slice(&says);
-        let (level, words, told) = (callsite.level(), words.into(), AtomicU64::new(0));
+        let (level, words, told) = (callsite.level(), words.into(), Told::none());
         Context { opened: Some(Arc::new(Opened { number, id, level, whose, parent, words, is_cut, told })) }
     }
 }
@@ -293,26 +294,17 @@ struct Opened {
     /// What opens it, as it lies in a ring.
     words: Box<[u64]>,
     is_cut: bool,
-    /// The number of the engine that was told of this one and those around it, or 0. Written behind the records that tell, so
-    /// that whoever reads it logs after them.
-    told: AtomicU64,
+    told: Told,
 }
 
 impl Opened {
     fn within(&self) -> Within {
-        Within { number: self.number, told: self.told.load(Ordering::Acquire) }
+        Within { number: self.number, told: self.told.engine() }
     }
 
-    /// Has the engine of this number told of the context, and of those around it, by `send`, which returns whether that
-    /// was placed. The innermost first: the listener needs them all, in whatever order, before a record that is in them.
+    /// Has the engine of this number told of the context, and of those around it, by `send`.
     fn tell(&self, engine: u64, send: impl Fn(u32, Level, &dyn Payload) -> bool) {
-        let untold = || {
-            std::iter::successors(Some(self), |opened| opened.parent.as_deref())
-                .take_while(|opened| opened.told.load(Ordering::Acquire) != engine)
-        };
-        if untold().all(|opened| send(opened.id, opened.level, &opened.open())) {
-            untold().for_each(|opened| opened.told.store(engine, Ordering::Release));
-        }
+        told::tell(self, engine, |opened| send(opened.id, opened.level, &opened.open()));
     }
 
     fn open(&self) -> OfContext<'_> {
@@ -341,9 +333,19 @@ impl Opened {
     }
 }
 
+impl Nested for Opened {
+    fn told(&self) -> &Told {
+        &self.told
+    }
+
+    fn around(&self) -> Option<&Self> {
+        self.parent.as_deref()
+    }
+}
+
 impl Drop for Opened {
     fn drop(&mut self) {
-        let told = self.told.load(Ordering::Relaxed);
+        let told = self.told.engine();
         if told != 0 {
             self.close(told);
         }

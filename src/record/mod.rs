@@ -16,6 +16,7 @@ mod secret;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+pub(crate) mod told;
 
 pub use decode::{Chain, DecodeError, Elements, List, Optional, Struct, Text, Tuple, Value, Values};
 pub use encode::Encode;

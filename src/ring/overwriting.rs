@@ -278,6 +278,7 @@ impl Consumer {
         self.claimed.extend((first..tail).map(|at| self.ring.at(at).load(Ordering::Relaxed)));
         let mut head = first;
         while head < tail {
+            #[cfg(not(treering_mutant = "gap_after_claim"))]
             let missing = self.missing_before(head);
             #[cfg(treering_mutant = "claim_by_store")]
             self.ring.head.store(tail, Ordering::Release);
@@ -286,6 +287,8 @@ impl Consumer {
             // Release: the copies were read before the producer goes on from this head.
             match self.ring.head.compare_exchange(head, tail, Ordering::Release, Ordering::Acquire) {
                 Ok(_) => {
+                    #[cfg(treering_mutant = "gap_after_claim")]
+                    let missing = self.missing_before(head);
                     // What the producer dropped meanwhile, and may have overwritten, makes room for what tells of it.
                     let dropped = before..before + (head - first);
                     #[cfg(treering_mutant = "claim_what_was_dropped")]

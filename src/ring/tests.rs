@@ -46,7 +46,7 @@ fn drain(consumer: &mut Consumer) -> Vec<Result<(u64, usize), ByLevel>> {
             at += record.len();
             match header.id {
                 PAD_ID => {}
-                LOSS_ID => records.push(Err(read_loss(&record[HEADER_WORDS..]).unwrap().2)),
+                LOSS_ID | GAP_ID => records.push(Err(read_loss(&record[HEADER_WORDS..]).unwrap().2)),
                 _ => records.push(Ok((record.get(HEADER_WORDS).copied().unwrap_or(0), record.len()))),
             }
         }
@@ -127,6 +127,21 @@ fn where_the_policy_does_not_wait_a_full_ring_counts_the_loss() {
     drain(&mut consumer);
     push(&mut producer, 2, 1, Level::Error).unwrap();
     assert_eq!(drain(&mut consumer), [Err([0, 1, 0, 0, 0]), Ok((2, 3))]);
+}
+
+#[test]
+fn a_loss_whose_record_made_room_is_told_of_where_the_oldest_are_missing() {
+    let (mut producer, mut consumer) =
+        ring(512, Arc::new(Shared::new(Policies::all(Overflow::drop_oldest()))));
+    producer.count_drop(Level::Warn, Reason::Policy);
+    // The first one has a loss record before it, which goes first; then one makes room for one.
+    let (records, words) = (200, 4);
+    (1..=records)
+        .for_each(|number| _ = push(&mut producer, number, words - HEADER_WORDS, Level::Error).unwrap());
+    let missing = records - 512 / words as u64;
+    let mut expected = vec![Err([missing, 0, 0, 0, 0]), Err([0, 1, 0, 0, 0])];
+    expected.extend((missing + 1..=records).map(|number| Ok((number, words))));
+    assert_eq!(drain(&mut consumer), expected);
 }
 
 #[test]
