@@ -7,6 +7,9 @@
 
 #![allow(missing_docs, reason = "for the models, not for users")]
 
+mod parts;
+mod writer;
+
 use std::task::Waker;
 use std::time::Duration;
 
@@ -15,24 +18,24 @@ use crate::callsite::{
 };
 use crate::clock::Deadline;
 use crate::fault::Faults;
-use crate::grow::{Linked, List, find_or_put};
-use crate::handler::{Batch, Handler, HandlerError, LaneOptions, Routed};
+use crate::handler::{Handler, LaneOptions, Routed};
 use crate::level::Level;
 use crate::listener::{Books, Change, Control, Core, Handlers, Lane, Listener, Request, What};
 use crate::origin::Origin;
 use crate::overflow::{DropHook, Overflow, Policies, Reason};
+use crate::record::Thread;
 use crate::record::scope::Says;
 use crate::record::told::{self, Nested};
-use crate::record::{Thread, Value};
-use crate::ring::{
-    self, Consumer, HEADER_WORDS, Payload, Producer, Pushed, Refused, Shared, memory_factor, read_loss,
-};
-use crate::stats::{KeptBack, Report};
-use crate::sync::{Arc, AtomicBool, AtomicRef, AtomicU64, Condvar, Mutex, Ordering, wait, yield_now};
+use crate::ring::{Payload, Producer, Pushed, Refused, Shared, memory_factor};
+use crate::stats::Report;
+use crate::sync::{Arc, AtomicBool};
 use crate::transport::{NoRing, Transport};
-use crate::wake::Wakes;
+
+use writer::{WRITER, Writer, Written};
 
 pub use crate::listener::Wait;
+pub use parts::{Grown, Limits, Overwriting, Overwritten, Places, WakeChannel, overwriting_ring};
+pub use writer::Told;
 
 /// Severe enough to need no headroom, so that rings can be tiny.
 const LEVEL: Level = Level::Error;
@@ -426,172 +429,6 @@ impl Nested for Context {
     }
 }
 
-/// The two sides of a ring that drops its oldest, with no engine around it: so more drops can be tried.
-pub fn overwriting_ring(words: usize) -> (Overwriting, Overwritten) {
-    let shared = Arc::new(Shared::new(Policies::all(Overflow::drop_oldest())));
-    let (producer, consumer) = ring::ring(words, shared);
-    (Overwriting(producer), Overwritten { consumer, numbers: Vec::new(), missing: 0 })
-}
-
-#[derive(Debug)]
-pub struct Overwriting(Producer);
-
-impl Overwriting {
-    /// Waits until all was claimed.
-    pub fn wait_until_claimed(&self) {
-        while let (free, capacity) = self.0.free_and_capacity()
-            && free < capacity
-        {
-            yield_now();
-        }
-    }
-
-    pub fn push(&mut self, number: u64) {
-        let pushed = self.0.push_or_drop(0, LEVEL, &Words { words: &[number], span_words: 0 }, None);
-        assert!(matches!(pushed, Ok(Pushed::Placed(_))), "the oldest makes room: {pushed:?}");
-    }
-}
-
-#[derive(Debug)]
-pub struct Overwritten {
-    consumer: Consumer,
-    /// What was taken; `None` for each that is missing there.
-    numbers: Vec<Option<u64>>,
-    missing: u64,
-}
-
-impl Overwritten {
-    /// Takes all there is. Returns what was taken so far, `None` for each that is missing.
-    pub fn take(&mut self) -> &[Option<u64>] {
-        let committed = self.consumer.take_committed();
-        let Overwritten { numbers, missing, .. } = self;
-        self.consumer.peek(committed, |ring| {
-            let mut at = 0;
-            while let Some((header, record)) = ring.record_at(at) {
-                at += record.len();
-                let arguments = &record[HEADER_WORDS..];
-                if header.is_loss() {
-                    let (_, _, counts) = read_loss(arguments).expect("it is one");
-                    let lost = counts[LEVEL.index()] - *missing;
-                    *missing += lost;
-                    numbers.extend((0..lost).map(|_| None));
-                } else {
-                    numbers.push(Some(arguments[0]));
-                }
-            }
-        });
-        self.consumer.release(committed);
-        &self.numbers
-    }
-}
-
-/// A channel whose messages are wakes, as `queue::Channel` uses one when no frames come.
-#[derive(Debug)]
-pub struct WakeChannel {
-    wakes: Wakes,
-    messages: Mutex<u32>,
-    sent: Condvar,
-}
-
-impl WakeChannel {
-    #[expect(clippy::new_without_default, reason = "models make it anew each time")]
-    pub fn new() -> Self {
-        WakeChannel { wakes: Wakes::new(), messages: Mutex::new(0), sent: Condvar::new() }
-    }
-
-    pub fn wake(&self) {
-        if self.wakes.ask() {
-            *self.messages.lock() += 1;
-            self.sent.notify_one();
-        }
-    }
-
-    /// Sleeps until it is woken.
-    pub fn sleep(&self) {
-        loop {
-            *self.messages.lock() = 0;
-            if self.wakes.take() {
-                return;
-            }
-            let mut messages = self.messages.lock();
-            while *messages == 0 {
-                messages = wait(&self.sent, messages, None);
-            }
-        }
-    }
-}
-
-/// Something that lives as long as the process.
-#[derive(Debug)]
-pub struct Grown {
-    /// Written before anybody else sees it, as all of it is.
-    number: AtomicU64,
-    kept_back: KeptBack,
-    next: AtomicRef<Grown>,
-}
-
-impl Grown {
-    pub fn new(number: u64) -> &'static Grown {
-        let grown = Grown { number: AtomicU64::new(0), kept_back: KeptBack::new(), next: AtomicRef::none() };
-        grown.number.store(number, Ordering::Relaxed);
-        Box::leak(Box::new(grown))
-    }
-
-    fn number(&self) -> u64 {
-        self.number.load(Ordering::Relaxed)
-    }
-}
-
-impl Linked for Grown {
-    fn next(&self) -> &AtomicRef<Grown> {
-        &self.next
-    }
-}
-
-/// Limits at calls: their counts and their list, as `limit` has them in statics.
-#[derive(Debug)]
-pub struct Limits(List<Grown>);
-
-impl Limits {
-    #[expect(clippy::new_without_default, reason = "models make it anew each time")]
-    pub fn new() -> Self {
-        Limits(List::new())
-    }
-
-    /// A call that this limit keeps back.
-    pub fn keep_back(&self, limit: &'static Grown) {
-        if limit.kept_back.add() {
-            self.0.push(limit);
-        }
-    }
-
-    /// A call that this limit lets through: how many it tells of.
-    pub fn pass(&self, limit: &'static Grown) -> u64 {
-        limit.kept_back.tell()
-    }
-
-    /// The end of an engine: the number of each limit that kept calls back, and how many it tells of.
-    pub fn end(&self) -> Vec<(u64, u64)> {
-        self.0.iter().map(|limit| (limit.number(), limit.kept_back.tell())).collect()
-    }
-}
-
-/// Places that are found by content, as `log`'s are: all have the same hash.
-#[derive(Debug)]
-pub struct Places([AtomicRef<Grown>; 2]);
-
-impl Places {
-    #[expect(clippy::new_without_default, reason = "models make it anew each time")]
-    pub fn new() -> Self {
-        Places([AtomicRef::none(), AtomicRef::none()])
-    }
-
-    /// The place of this number, which is made if it is new.
-    pub fn find(&self, number: u64) -> Option<&'static Grown> {
-        find_or_put(&self.0, |place| place.number() == number, || Some(Grown::new(number)))
-    }
-}
-
 /// A callsite in a dictionary of its own, and one engine's filter.
 #[derive(Clone, Debug)]
 pub struct Gate {
@@ -681,98 +518,5 @@ unsafe impl Payload for Words<'_> {
 
     fn span_words(&self) -> usize {
         self.span_words
-    }
-}
-
-/// The handler's name.
-const WRITER: &str = "writer";
-
-/// The handler: buffers like a file does, so that only a flush brings its records out.
-struct Writer {
-    written: Written,
-}
-
-impl Handler for Writer {
-    fn handle(&mut self, batch: &Batch<'_>) -> Result<(), HandlerError> {
-        for record in batch {
-            let panics = self.written.look(|pages| {
-                match (record.target(), record.value(0)) {
-                    ("model", Some(Value::U64(number))) if pages.panic_at == Some(number) => {
-                        pages.panic_at = None;
-                        pages.panics += 1;
-                        return true;
-                    }
-                    ("model", Some(Value::U64(number))) => pages.records.push((record.thread().id(), number)),
-                    ("treering::loss", Some(Value::U64(records))) => {
-                        let number = |name| record.field(name).and_then(|field| field.value().as_u64());
-                        let [first, last] =
-                            ["first", "last"].map(|name| number(name).expect("a loss has it"));
-                        pages.told_lost.push(Told { records, first, last, behind: pages.records.len() });
-                    }
-                    other => pages.faults.push(format!("no record of the model's: {other:?}")),
-                }
-                false
-            });
-            if panics {
-                // Without the hook, which would print it in each execution.
-                std::panic::resume_unwind(Box::new("the model's"));
-            }
-        }
-        Ok(())
-    }
-
-    fn name(&self) -> String {
-        WRITER.into()
-    }
-
-    fn flush(&mut self) -> Result<(), HandlerError> {
-        self.written.look(|pages| pages.flushed = pages.records.len());
-        Ok(())
-    }
-
-    fn held(&self) -> u64 {
-        self.written.look(|pages| (pages.records.len() - pages.flushed) as u64)
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        self.written.look(|pages| pages.is_dropped = true);
-    }
-}
-
-/// What a loss record told: so many records, among these calls of their thread, behind so many records of the model's.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "models look at all of it")]
-pub struct Told {
-    pub records: u64,
-    pub first: u64,
-    pub last: u64,
-    pub behind: usize,
-}
-
-/// What a handler wrote. Loom must see it, or it would not try the orders in which somebody looks too early.
-#[derive(Clone, Debug)]
-struct Written(Arc<Mutex<Pages>>);
-
-#[derive(Default, Debug)]
-struct Pages {
-    records: Vec<(u32, u64)>,
-    /// How many of the records were flushed.
-    flushed: usize,
-    told_lost: Vec<Told>,
-    panic_at: Option<u64>,
-    panics: usize,
-    is_dropped: bool,
-    faults: Vec<String>,
-}
-
-impl Written {
-    fn new() -> Self {
-        Written(Arc::new(Mutex::new(Pages::default())))
-    }
-
-    fn look<R>(&self, look: impl FnOnce(&mut Pages) -> R) -> R {
-        look(&mut self.0.lock())
     }
 }
