@@ -4,10 +4,12 @@
 //! cargo run --release --manifest-path benches/peers/Cargo.toml -- run      measures: target/peers.json
 //! cargo run --release --manifest-path benches/peers/Cargo.toml -- report   draws, and writes docs/benchmarks.md
 //! cargo run --release --manifest-path benches/peers/Cargo.toml -- all      both
+//! cargo run --release --manifest-path benches/peers/Cargo.toml -- sources  fetches quill, xtr, fmtlog and NanoLog
 //!
 //! run [--rounds N] [--amount F] [--case PREFIX]… [--peer PREFIX]… [--results FILE]
 //! ```
-//! `--amount 0.1` makes a tenth of the calls. `smoke` is one round of next to nothing, and fails if a logger does or if
+//! Sources are fetched by `git`, to `peers-src` in cargo's target directory, or to where `TREERING_PEERS_SRC` says; who has none
+//! does not take part. `--amount 0.1` makes a tenth of the calls. `smoke` is one round of next to nothing, and fails if a logger does or if
 //! treering's books are wrong: for continuous integration.
 
 use std::path::{Path, PathBuf};
@@ -16,7 +18,7 @@ use std::process::ExitCode;
 use treering_peers::job::Job;
 use treering_peers::results::Results;
 use treering_peers::runner::{self, Options};
-use treering_peers::{peer, report};
+use treering_peers::{external, peer, report};
 
 const ROUNDS: u32 = 5;
 /// Of a smoke run.
@@ -34,14 +36,16 @@ fn main() -> ExitCode {
 }
 
 fn command(arguments: &[String]) -> Result<(), String> {
-    let (command, rest) = arguments.split_first().ok_or("run, report, all or smoke? See src/main.rs")?;
+    let (command, rest) =
+        arguments.split_first().ok_or("run, report, all, sources or smoke? See src/main.rs")?;
     match command.as_str() {
         "run" => measure(rest).map(drop),
         "report" => report::write(&Results::read(&parse(rest)?.1)?, &repository()),
         "all" => report::write(&measure(rest)?, &repository()),
+        "sources" => external::fetch_sources(),
         "smoke" => smoke(rest),
         "child" => child(rest),
-        other => Err(format!("{other} is not known: run, report, all or smoke")),
+        other => Err(format!("{other} is not known: run, report, all, sources or smoke")),
     }
 }
 
@@ -86,7 +90,7 @@ fn child(arguments: &[String]) -> Result<(), String> {
 fn parse(arguments: &[String]) -> Result<(Options, PathBuf), String> {
     let mut options =
         Options { rounds: ROUNDS, amount: 1.0, cases: Vec::new(), peers: Vec::new(), scaling: true };
-    let mut results = target().join("peers.json");
+    let mut results = external::target().join("peers.json");
     let mut arguments = arguments.iter();
     while let Some(name) = arguments.next() {
         let value = arguments.next().ok_or_else(|| format!("{name} needs a value"))?;
@@ -105,8 +109,4 @@ fn parse(arguments: &[String]) -> Result<(Options, PathBuf), String> {
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-fn target() -> PathBuf {
-    std::env::current_exe().ok().and_then(|exe| Some(exe.ancestors().nth(2)?.to_owned())).unwrap_or_default()
 }

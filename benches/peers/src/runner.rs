@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::case::WARM_UP;
-use crate::external::Program;
+use crate::external::{PEERS_IN_CPP, Program};
 use crate::job::{Job, Kind, Shape};
 use crate::peer;
 use crate::plan::{Amount, CURVES, Case, Watch, Who, cases};
@@ -42,27 +42,34 @@ pub fn run(options: &Options) -> Result<Results, String> {
     let (mut machine, quiet) = (Machine::here(), Quiet::begin());
     let scratch = Scratch::new()?;
     let (mut programs, mut absent) = (Vec::new(), Vec::new());
-    let mut add = |name: &str, program: Result<Program, String>| match program {
-        Ok(program) => programs.push((name.to_owned(), program)),
-        Err(reason) => absent.push((name.to_owned(), reason)),
-    };
     let is_wanted = |wanted: &[String], name: &str| {
         wanted.is_empty() || wanted.iter().any(|prefix| name.starts_with(prefix.as_str()))
     };
+    // Only what takes part is built.
+    let mut add = |name: &str, program: &dyn Fn() -> Result<Program, String>| {
+        if !is_wanted(&options.peers, name) {
+            return;
+        }
+        match program() {
+            Ok(program) => programs.push((name.to_owned(), program)),
+            Err(reason) => {
+                eprintln!("{name} does not take part: {reason}");
+                absent.push((name.to_owned(), reason));
+            }
+        }
+    };
     for name in peer::NAMES {
-        add(name, Program::child(name));
+        add(name, &|| Program::child(name));
     }
-    add("spdlog (C++)", Program::spdlog(&scratch.0));
-    add("Python", Program::python(&scratch.0));
+    for peer in &PEERS_IN_CPP {
+        add(peer.name, &|| peer.program());
+    }
+    add("Python", &|| Program::python(&scratch.0));
     let mut cases = cases(Amount(options.amount));
     cases.retain(|case| is_wanted(&options.cases, &case.name));
     cases.retain(|case| case.who != Who::Scaling || options.scaling);
     if cases.iter().any(|case| case.who == Who::Scaling) {
-        add(SCALING, Program::scaling());
-    }
-    programs.retain(|(name, _)| is_wanted(&options.peers, name));
-    for (name, reason) in &absent {
-        eprintln!("{name} does not take part: {reason}");
+        add(SCALING, &Program::scaling);
     }
 
     let mut runs = Vec::new();
@@ -84,7 +91,12 @@ pub fn run(options: &Options) -> Result<Results, String> {
                 }
                 Who::Scaling => name == SCALING,
             };
-            let mut those: Vec<_> = programs.iter().filter(|(name, _)| takes_part(name)).collect();
+            // Who watches a file looks for lines.
+            let can_be_watched = |program: &Program| case.watch != Watch::File || !program.is_binary;
+            let mut those: Vec<_> = programs
+                .iter()
+                .filter(|(name, program)| takes_part(name) && can_be_watched(program))
+                .collect();
             let shift = round as usize % those.len().max(1);
             those.rotate_left(shift);
             for (name, program) in those {
@@ -126,7 +138,7 @@ fn figures_of(
     let counts = scratch.0.join("counts");
     drop(std::fs::remove_file(&file));
     File::create(&file).map_err(|error| error.to_string())?;
-    let mut command = program.command();
+    let mut command = program.command(&scratch.0);
     command.args(job.arguments()).arg(&file);
     if case.watch == Watch::SystemCalls {
         command = counted(&command, &counts);
@@ -157,9 +169,11 @@ fn figures_of(
     let records = job.records();
     figures.set("cpu_ns_per_record", user_and_system.as_nanos() as f64 / records as f64);
     if name != "floor" && name != SCALING && job.kind != Kind::Disabled {
-        let text = std::fs::read(&file).map_err(|error| error.to_string())?;
+        let bytes = file.metadata().map_err(|error| error.to_string())?.len();
+        let text = program.lines(&file)?;
         let lost = said_lost.or_else(|| Some(sum_behind(&text, lost_behind.as_deref()?)));
         figures.of_lines(job, &text, lost);
+        figures.of_bytes(bytes);
     }
     if case.watch == Watch::SystemCalls {
         figures.of_counts(&std::fs::read_to_string(&counts).unwrap_or_default(), records);
@@ -178,6 +192,7 @@ fn counted(command: &Command, to: &Path) -> Command {
     // Of FUTEX_WAKE and FUTEX_WAKE_BITSET, private or not.
     counted.args(["-e", "syscalls:sys_enter_futex", "--filter", "op==1||op==129||op==10||op==138"]);
     counted.arg("--").arg(command.get_program()).args(command.get_args());
+    counted.current_dir(command.get_current_dir().expect("all programs have one"));
     counted
 }
 
@@ -308,7 +323,12 @@ impl Figures {
             let lines_per_second = lines as f64 / seconds;
             self.set("lines_per_second", lines_per_second);
         }
-        self.set("bytes_per_line", text.len() as f64 / lines.max(1) as f64);
+    }
+
+    /// The size of the file.
+    fn of_bytes(&mut self, bytes: u64) {
+        let lines = self.0.get("lines").copied().unwrap_or(0.0);
+        self.set("bytes_per_line", bytes as f64 / lines.max(1.0));
     }
 
     /// From perf's lines `47,,syscalls:sys_enter_futex,…`.

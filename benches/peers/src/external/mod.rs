@@ -1,7 +1,11 @@
 //! The loggers that are programs of their own: built and started here, told and asked as our own children are.
 
+mod cpp;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+pub use cpp::{PEERS as PEERS_IN_CPP, fetch_sources};
 
 /// The program that runs a peer's jobs.
 pub struct Program {
@@ -9,26 +13,37 @@ pub struct Program {
     /// Before the job's.
     arguments: Vec<String>,
     pub version: String,
+    /// Its file is no text: the program makes the lines, told to `read` it.
+    pub is_binary: bool,
 }
 
 impl Program {
-    pub fn command(&self) -> Command {
+    /// In this directory, as some loggers make files of their own.
+    pub fn command(&self, directory: &Path) -> Command {
         let mut command = Command::new(&self.path);
-        command.args(&self.arguments);
+        command.current_dir(directory).args(&self.arguments);
         command
+    }
+
+    /// The lines of its file.
+    pub fn lines(&self, file: &Path) -> Result<Vec<u8>, String> {
+        if self.is_binary {
+            let directory = file.parent().ok_or("a file lies in a directory")?;
+            return output_of(self.command(directory).arg("read").arg(file));
+        }
+        std::fs::read(file).map_err(|error| error.to_string())
     }
 
     /// Ourselves, for a logger in Rust.
     pub fn child(peer: &str) -> Result<Program, String> {
         let path = std::env::current_exe().map_err(|error| error.to_string())?;
         let version = version_of_crate(if peer == "floor" { "rtrb" } else { crate_of(peer) });
-        Ok(Program { path, arguments: vec!["child".into(), peer.into()], version })
+        Ok(Program { path, arguments: vec!["child".into(), peer.into()], version, is_binary: false })
     }
 
     /// treering's own program for many fields and callsites, which takes a while to build.
     pub fn scaling() -> Result<Program, String> {
-        let us = std::env::current_exe().map_err(|error| error.to_string())?;
-        let target = us.ancestors().nth(2).ok_or("it is not in a target directory")?;
+        let target = target();
         let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/scaling/Cargo.toml");
         let mut cargo = Command::new("cargo");
         cargo.args([
@@ -40,28 +55,9 @@ impl Program {
             manifest,
             "--target-dir",
         ]);
-        said_by(cargo.arg(target))?;
+        said_by(cargo.arg(&target))?;
         let path = target.join("release/treering-peers-scaling");
-        Ok(Program { path, arguments: Vec::new(), version: version_of_crate("treering") })
-    }
-
-    /// spdlog in C++, if there is a compiler and the library.
-    pub fn spdlog(directory: &Path) -> Result<Program, String> {
-        let (source, path) = (directory.join("spdlog.cpp"), directory.join("spdlog"));
-        std::fs::write(&source, include_str!("spdlog.cpp")).map_err(|error| error.to_string())?;
-        let flags = [
-            "-std=c++20",
-            "-O2",
-            "-DNDEBUG",
-            "-DSPDLOG_SHARED_LIB",
-            "-DSPDLOG_COMPILED_LIB",
-            "-DSPDLOG_FMT_EXTERNAL",
-        ];
-        let mut compiler = Command::new("g++");
-        compiler.args(flags).arg(&source).arg("-o").arg(&path).args(["-lspdlog", "-lfmt", "-lpthread"]);
-        said_by(&mut compiler)?;
-        let version = said_by(Command::new(&path).arg("version"))?;
-        Ok(Program { path, arguments: Vec::new(), version })
+        Ok(Program { path, arguments: Vec::new(), version: version_of_crate("treering"), is_binary: false })
     }
 
     /// Python's pair.
@@ -70,19 +66,30 @@ impl Program {
         std::fs::write(&script, include_str!("queue_listener.py")).map_err(|error| error.to_string())?;
         let version = said_by(Command::new("python3").arg("--version"))?;
         let version = version.trim_start_matches("Python ").to_owned();
-        Ok(Program { path: "python3".into(), arguments: vec![script.display().to_string()], version })
+        let arguments = vec![script.display().to_string()];
+        Ok(Program { path: "python3".into(), arguments, version, is_binary: false })
     }
 }
 
+/// Where cargo builds us.
+pub fn target() -> PathBuf {
+    std::env::current_exe().ok().and_then(|exe| Some(exe.ancestors().nth(2)?.to_owned())).unwrap_or_default()
+}
+
 /// What a command prints, or why it failed.
-fn said_by(command: &mut Command) -> Result<String, String> {
+fn output_of(command: &mut Command) -> Result<Vec<u8>, String> {
     let name = command.get_program().display().to_string();
     let output = command.output().map_err(|error| format!("{name}: {error}"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         return Err(format!("{name}: {}", said.lines().next().unwrap_or("no word")));
     }
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    Ok(output.stdout)
+}
+
+/// The words that a command prints.
+fn said_by(command: &mut Command) -> Result<String, String> {
+    Ok(String::from_utf8_lossy(&output_of(command)?).trim().to_owned())
 }
 
 fn crate_of(peer: &str) -> &str {
