@@ -228,3 +228,12 @@ impl Source {
         }
     }
 }
+
+#[test]
+fn who_has_no_source_is_told_how_to_get_it() {
+    const NOBODYS: Source =
+        Source { name: "nobody's", version: "1", url: "", commit: "", headers: "include", objects: &[] };
+    let logger = Logger { sources: &[&NOBODYS], ..QUILL };
+    let reason = logger.build().unwrap_err();
+    assert!(reason.contains("nobody's") && reason.contains("-- sources"), "{reason}");
+}

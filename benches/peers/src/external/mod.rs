@@ -106,3 +106,17 @@ fn version_of_crate(name: &str) -> String {
     let version = package.and_then(|package| package.split("version = \"").nth(1)?.split('"').next());
     version.unwrap_or("?").to_owned()
 }
+
+#[test]
+fn a_binary_file_is_read_by_the_program_that_wrote_it() {
+    let program = |path: &str, is_binary| Program {
+        path: path.into(),
+        arguments: vec!["first".into()],
+        version: String::new(),
+        is_binary,
+    };
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/empty.json");
+    let said = format!("first read {}\n", file.display());
+    assert_eq!(program("echo", true).lines(&file), Ok(said.into_bytes()));
+    assert_eq!(program("echo", false).lines(&file), Ok(include_bytes!("../empty.json").to_vec()));
+}

@@ -92,7 +92,8 @@ const SECTIONS: &[Section] = &[
     Section {
         case: "burst_fields_1",
         title: "Four fields",
-        about: "As above. ftlog, inqjet, log4rs and spdlog have no fields in their lines; there they are in the message.",
+        about: "As above. ftlog, inqjet, log4rs and those in C++ have no fields in their lines; there they are in the \
+                message.",
         columns: BURSTS,
         better: Better::Less,
         also: &[("the 99th percentile of its calls", "call_p99")],
@@ -127,7 +128,9 @@ const SECTIONS: &[Section] = &[
         title: "A call each millisecond",
         about: "The thread sleeps in between, so the processor may, too. After a record treering's listener looks for more \
                 for 100 ms, with naps of up to a millisecond, before it parks: callers wake nobody, and that is its processor \
-                time. Naps get shorter where they find records, so that it looks about twice for each of these.",
+                time. Naps get shorter where they find records, so that it looks about twice for each of these. The threads \
+                of fmtlog and xtr never sleep, NanoLog's sleeps for a microsecond: what they save their callers, a processor \
+                pays that does nothing else. quill's sleeps 100 µs.",
         columns: SINGLE,
         better: Better::Less,
         also: &[("the processor time of the process", "cpu_ns_per_record")],
@@ -146,7 +149,10 @@ const SECTIONS: &[Section] = &[
         title: "To the last byte in the file, one thread",
         about: "From the first call until the logger has ended; calls wait for room. Each line is counted. Python makes a \
                 twentieth of the calls. Who waits for room and misses lines all the same gave up at the end: the guard of \
-                `tracing-appender` waits for its thread for a second, and says nothing.",
+                `tracing-appender` waits for its thread for a second, and says nothing. Calls of quill never wait, as its \
+                rings grow: see its memory. NanoLog writes no text: its file has the arguments in binary, of which a program of \
+                its own makes the lines later, when somebody wants to read them; they are counted, and their making is not \
+                timed. What compares with it is [treering's binary file](binary-file.md).",
         columns: THROUGHPUT,
         better: Better::More,
         also: &[],
@@ -162,8 +168,8 @@ const SECTIONS: &[Section] = &[
     Section {
         case: "overload",
         title: "More than can be written",
-        about: "Two threads that call without a pause, and a logger set up to lose what finds no room (log4rs cannot: it \
-                writes in the call). The difference is what was offered, less the lines, less what the logger says it lost: \
+        about: "Two threads that call without a pause, and a logger set up to lose what finds no room (log4rs and NanoLog cannot: \
+                the one writes in the call, the other's calls wait). The difference is what was offered, less the lines, less what the logger says it lost: \
                 above zero it was lost without a word, below zero the logger says more than it lost. Who says nothing a \
                 program could read has no third figure. A logger whose calls are faster offers more a second, and loses more.",
         columns: OVERLOAD,
@@ -175,7 +181,8 @@ const SECTIONS: &[Section] = &[
         title: "From the call to the file",
         about: "A call each 5 ms, whose argument is its time; a reader that never sleeps looks when its line can be read. \
                 treering trades this for the caller's time: its listener sleeps 50 µs and more between two looks. spdlog and \
-                spdlog-rs keep lines in a buffer until it is full, slog writes each as several pieces.",
+                spdlog-rs keep lines in a buffer until it is full, fmtlog for three seconds or 8 KiB, slog writes each as \
+                several pieces. NanoLog's file has no lines to look for.",
         columns: DELAY,
         better: Better::Less,
         also: &[],
@@ -272,6 +279,8 @@ round, its median and quartiles: what the machine did to both is out of it.
 timer; p99.9 of a round is of few samples.
 - Every line of every file is counted, and compared with what was offered and with what the logger says it lost.
 - Lines are not equally long: each logger writes its own layout, with time, level, target and message.
+- Those in C++ are built as their own makefiles do it: quill, fmtlog and NanoLog with `-O3`, xtr also with `-march=native` \
+and across its files, spdlog as Debian has it; those in Rust as `cargo build --release` does.
 - The floor is a bare ring (rtrb): the same bytes and a time stamp, neither levels nor filters nor books nor a file.
 - One machine, and its virtual processors: expect other figures on yours, and the same order.
 
