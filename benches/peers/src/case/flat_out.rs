@@ -12,18 +12,19 @@ use crate::peer::Peer;
 
 pub fn run<P: Peer>(job: &Job, file: &Path) {
     let peer = P::start(file, job.full, job.bytes);
-    let ready = Barrier::new(job.threads as usize + 1);
-    let began = thread::scope(|scope| {
-        for _ in 0..job.threads {
-            scope.spawn(|| {
-                let text = text(job);
-                peer.enter();
-                ready.wait();
-                with_calls(&peer, job, &text, Rush(job.calls));
-            });
-        }
+    let ready = Barrier::new(job.threads as usize);
+    let of_one_thread = || {
+        let text = text(job);
+        peer.enter();
         ready.wait();
-        Instant::now()
+        let began = Instant::now();
+        with_calls(&peer, job, &text, Rush(job.calls));
+        began
+    };
+    let began = thread::scope(|scope| {
+        let threads: Vec<_> = (0..job.threads).map(|_| scope.spawn(of_one_thread)).collect();
+        let begun = threads.into_iter().map(|thread| thread.join().expect("it does not panic"));
+        begun.min().expect("there is a thread")
     });
     let called = began.elapsed();
     say(peer.stop());
