@@ -484,6 +484,41 @@ fn a_lane_that_is_removed_while_it_stands_still_holds_up_only_who_waits_for_that
     assert_eq!((report.handlers["each"].delivered, report.handlers.iter().count()), (16, 1));
 }
 
+/// Stands before a gate when it is dropped.
+struct Lingers(Gate);
+
+impl Handler for Lingers {
+    fn handle(&mut self, _: &Batch<'_>) -> Result<(), HandlerError> {
+        Ok(())
+    }
+}
+
+impl Drop for Lingers {
+    fn drop(&mut self) {
+        self.0.pass();
+    }
+}
+
+#[test]
+fn a_handler_counts_as_removed_when_it_was_dropped() {
+    const SHORT: Duration = Duration::from_millis(100);
+    for on_lane in [true, false] {
+        let gate = Gate::closed();
+        let (lingers, builder) = (Lingers(gate.clone()).named("lingers"), treering::builder());
+        let builder = if on_lane { builder.handler(lingers.lane()) } else { builder.handler(lingers) };
+        let (_logger, guard) = start(builder);
+        thread::scope(|scope| {
+            let removal = scope.spawn(|| guard.handlers().remove("lingers", SHORT));
+            gate.wait_for_guest();
+            assert!(removal.join().unwrap().unwrap_err().is_timeout(), "it is there still");
+        });
+        gate.open();
+        guard.flush(SOON).unwrap();
+        assert!(guard.handlers().remove("lingers", SOON).unwrap_err().is_config());
+        guard.stop(SOON).unwrap().assert_balanced();
+    }
+}
+
 #[test]
 fn a_handler_that_logs_on_its_lane_does_not_go_round_for_ever() {
     // In a process of its own, as what is nested is counted for the whole process.

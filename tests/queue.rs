@@ -2,18 +2,18 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
 use memory::{limit_memory, mapped_bytes};
-use support::{eventually, in_child, own_thread_id, text};
+use support::{each, eventually, in_child, own_thread_id, text};
 use treering::format::Pattern;
 use treering::handler::{Batch, Capture, FlightRecorder, FlushPolicy, Handler, HandlerError, QueueHandler};
 use treering::queue::{
     Channel, Deadline, Dequeue, DequeueError, Dequeued, Enqueue, EnqueueError, Frames, Locked,
 };
 use treering::record::{Draft, Timestamp};
-use treering::{Level, Listener, Listening, Logger, Prepared, Wait, builder, error, info, warn};
+use treering::{Error, Level, Listener, Listening, Logger, Prepared, Wait, builder, error, info, warn};
 
 #[path = "support/memory.rs"]
 mod memory;
@@ -310,6 +310,37 @@ fn a_flush_delivers_what_was_enqueued_before_it() {
 #[test]
 fn a_flush_of_a_listener_without_a_thread_does_the_work() {
     flush_delivers(Listener::manual);
+}
+
+#[test]
+fn a_handler_cannot_wait_for_the_listener_that_calls_it() {
+    const SHORT: Duration = Duration::from_millis(100); // an error comes at once
+    for has_thread in [true, false] {
+        let (slot, answers) = (Arc::<OnceLock<Listening>>::default(), Arc::new(Mutex::new(Vec::new())));
+        let (own, sink) = (slot.clone(), answers.clone());
+        let asks = each(move |_| {
+            let own = own.get().unwrap();
+            let mut answers = vec![own.flush(SHORT).err(), own.wait(SHORT).err()];
+            if !has_thread {
+                answers.push(own.poll().err());
+            }
+            answers.push(own.stop(SHORT).err());
+            *sink.lock().unwrap() = answers;
+        });
+        let queue = queue();
+        let (logger, guard) = builder().handler(QueueHandler::new(queue.clone())).start().unwrap();
+        let listener = Listener::new(queue).handler(asks);
+        let listening = slot.get_or_init(|| if has_thread { listener.start().unwrap() } else { listener.manual() });
+        info!(logger: logger, "asks");
+        guard.stop(LONG).unwrap().assert_balanced();
+        let report = listening.wait(LONG).expect("the stop began, though its caller could not wait for it");
+        report.assert_balanced();
+        assert_eq!(report.dispatched, 1);
+        let answers = answers.lock().unwrap();
+        assert_eq!(answers.len(), if has_thread { 3 } else { 4 });
+        let is_refused = |answer: &Option<Error>| answer.as_ref().is_some_and(Error::is_on_listener_thread);
+        assert!(answers.iter().all(is_refused), "{answers:?}");
+    }
 }
 
 #[test]

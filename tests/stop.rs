@@ -569,13 +569,13 @@ fn an_engine_without_a_thread_keeps_the_deadline_of_its_stop() {
 
 #[test]
 fn the_thread_that_polls_does_not_wait_for_itself_to_make_room() {
-    let (logger, guard, capture) = manual(4096, Overflow::block(LONG));
+    let (logger, guard, capture) = manual(4096, Overflow::block(SOON));
     guard.poll().unwrap();
     let start = Instant::now();
     for n in 0..1_000 {
         info!(logger: logger, "{n}");
+        assert!(start.elapsed() < SOON, "it waited");
     }
-    assert!(start.elapsed() < LONG / 2);
     let report = guard.stop(SOON).unwrap();
     report.assert_balanced();
     assert!(report.dropped > 0 && report.dispatched > 0);

@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::clock;
-use crate::handler::{Batch, Capture, HandlerError};
+use crate::handler::{Batch, Capture, HandlerError, QueueHandler};
+use crate::intake::Listener;
 use crate::listener::testing::{Bug, plant};
+use crate::queue::Locked;
 use crate::sync::Mutex;
 use std::future::Future;
 use std::pin::Pin;
@@ -210,4 +212,41 @@ fn the_second_bug_ends_an_engine_without_a_thread_too() {
     assert!(report.abandoned > 0);
     info!(logger: logger, "too late");
     assert_eq!(guard.stats().late, report.late + 1);
+}
+
+#[test]
+fn a_bug_on_a_lane_ends_that_lane_and_costs_the_records_of_its_handler_alone() {
+    let (faults, builder) = collecting();
+    let capture = Capture::new();
+    let builder = builder.handler(plants(&[Bug::Called], || ()).lane()).handler(capture.clone());
+    let (logger, guard) = builder.start().unwrap();
+    info!(logger: logger, "{}", 0_u64);
+    guard.flush(LONG).unwrap();
+    info!(logger: logger, "{}", 1_u64);
+    guard.flush(LONG).unwrap();
+    let report = guard.stop(LONG).unwrap();
+    report.assert_balanced();
+    assert_eq!(numbers(&capture), [0, 1]);
+    let acts = &report.handlers["acts"];
+    assert_eq!((acts.offered, acts.failed, report.listener_panics), (2, 2, 1), "{report:#?}");
+    let told = "a bug in treering: the lane of handler acts panicked and ends here: a bug at Called";
+    assert_eq!(*faults.lock(), [told]);
+}
+
+#[test]
+fn a_bug_in_a_queues_listener_ends_it_and_releases_who_waits() {
+    let (faults, sink) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Locked::bounded(1 << 20)));
+    let (logger, guard) = builder().handler(QueueHandler::new(sink.clone())).start().unwrap();
+    (0..3_u64).for_each(|n| info!(logger: logger, "{n}"));
+    guard.stop(LONG).unwrap().assert_balanced();
+    let told = faults.clone();
+    let listener = Listener::new(sink).handler(plants(&[Bug::Called], || ()));
+    let listening = listener.error_hook(move |fault| told.lock().push(fault.to_owned())).start().unwrap();
+    listening.flush(LONG).unwrap_err();
+    let report = listening.stop(LONG).unwrap();
+    report.assert_balanced();
+    let acts = &report.handlers["acts"];
+    assert_eq!((acts.delivered, report.is_lossless()), (0, false), "{report:#?}");
+    let told = "a bug in treering: a queue's listener panicked and ends here: a bug at Called";
+    assert_eq!(faults.lock()[0], told);
 }
