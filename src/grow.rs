@@ -36,8 +36,12 @@ impl<T: Linked> List<T> {
     pub(crate) fn push(&self, item: &'static T) {
         let mut newest = self.newest.load();
         loop {
+            #[cfg(not(treering_mutant = "linked_late"))]
             item.next().set(newest);
             match self.newest.replace(newest, item) {
+                #[cfg(treering_mutant = "linked_late")]
+                Ok(()) => return item.next().set(newest),
+                #[cfg(not(treering_mutant = "linked_late"))]
                 Ok(()) => return,
                 #[cfg(treering_mutant = "push_once")]
                 Err(_) => return,

@@ -199,6 +199,11 @@ impl Engine {
         self.written.look(|pages| pages.told_lost.clone())
     }
 
+    /// The books at this moment.
+    pub fn report(&self) -> Report {
+        self.core.report()
+    }
+
     /// The report that `stop` would have returned, once the model's threads were joined.
     pub fn settle(&self, mut listening: Listening) -> Report {
         listening.listener.count_late();

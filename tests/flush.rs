@@ -672,5 +672,8 @@ fn who_flushes_or_stops_does_not_wait_for_a_listener_that_polls_seldom() {
         guard.flush(SOON).unwrap();
         std::thread::sleep(Duration::from_millis(10));
     }
-    guard.stop(SOON).unwrap();
+    info!(logger: logger, "on its way");
+    let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
+    assert!(report.is_lossless(), "the stop gave up: {report}");
 }

@@ -155,17 +155,19 @@ fn threads_together_keep_to_the_limit_and_the_sum_is_exact() {
     const THREADS: u64 = 4;
     const CALLS: u64 = 1_000_000; // or the threads hardly meet
     let (records, told) = records(|logger| {
+        let every = || info!(logger: logger, every: 40_000, "every");
         std::thread::scope(|scope| {
             for _ in 0..THREADS {
                 scope.spawn(|| {
                     for _ in 0..CALLS {
-                        info!(logger: logger, every: 40_000, "every");
+                        every();
                         info!(logger: logger, at_most: (50, LONG_WINDOW), "at most");
                         info!(logger: logger, once: true, "once");
                     }
                 });
             }
         });
+        every(); // passes, if none of the others was forgotten
     });
     let sum = |message: &str| {
         let mine = records.iter().filter(|record| record.message() == message);
@@ -174,9 +176,9 @@ fn threads_together_keep_to_the_limit_and_the_sum_is_exact() {
     };
     let rest: u64 = told.iter().map(|record| number(record, "suppressed")).sum();
     let (every, at_most, once) = (sum("every"), sum("at most"), sum("once"));
-    assert_eq!((every.0, at_most.0, once.0), (THREADS * CALLS / 40_000, 50, 1));
+    assert_eq!((every.0, at_most.0, once.0), (THREADS * CALLS / 40_000 + 1, 50, 1));
     let all = every.0 + every.1 + at_most.0 + at_most.1 + once.0 + once.1 + rest;
-    assert_eq!(all, 3 * THREADS * CALLS, "each call is a record, or told of once");
+    assert_eq!(all, 3 * THREADS * CALLS + 1, "each call is a record, or told of once");
 }
 
 /// A limit is the callsite's. Calls that an engine's filter refuses are none of its business.

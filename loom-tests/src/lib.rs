@@ -15,37 +15,31 @@ use treering::Report;
 /// Branches in one execution. Loom's own limit, 1,000, is meant for smaller models; an endless loop still meets this.
 const BRANCHES_MAX: usize = 20_000;
 
-/// Checks a model in every order of events with at most `preemptions` of them forced upon a thread that could go on
-/// (`None`: every order there is), and prints a line for the table.
+/// Every order there is, whatever the number of preemptions.
+pub const ALL: usize = usize::MAX;
+
+/// Checks a model in every order of events with at most so many preemptions forced upon a thread that could go on, and
+/// prints a line for the table: `bounds` are those of a usual run and of a full one.
 ///
-/// `TREERING_MODELS_FURTHER` is added to the bound, `LOOM_MAX_PREEMPTIONS` overrides it.
+/// A full run, in which `TREERING_MODELS_FULL` is set, takes each model as far as memory and half an hour of two cores let
+/// it; how far that is was tried, see README.md. `LOOM_MAX_PREEMPTIONS` overrides both.
 ///
 /// # Panics
 /// If the model fails; also if there was a single execution, which means that loom saw nothing to order, and if the
 /// environment bounds executions or time, at which loom would stop without a word.
-pub fn model(name: &str, preemptions: impl Into<Option<usize>>, run: impl Fn() + Send + Sync + 'static) {
-    let further: usize =
-        std::env::var("TREERING_MODELS_FURTHER").map_or(0, |further| further.parse().unwrap());
-    check(name, preemptions.into().map(|bound| bound + further), run);
-}
-
-/// As [`model`], but not further: one preemption more takes too long for the full run.
-///
-/// # Panics
-/// As [`model`].
-pub fn model_up_to(name: &str, preemptions: usize, run: impl Fn() + Send + Sync + 'static) {
-    check(name, Some(preemptions), run);
-}
-
-fn check(name: &str, bound: Option<usize>, run: impl Fn() + Send + Sync + 'static) {
+pub fn model(name: &str, bounds: [usize; 2], run: impl Fn() + Send + Sync + 'static) {
+    let [usual, full] = bounds;
+    assert!(usual <= full, "{name}: a full run goes as far as a usual one");
+    let is_full = std::env::var_os("TREERING_MODELS_FULL").is_some();
+    let bound = if is_full { full } else { usual };
     let mut builder = loom::model::Builder::new();
     assert!(
         builder.max_permutations.is_none() && builder.max_duration.is_none(),
         "LOOM_MAX_PERMUTATIONS and LOOM_MAX_DURATION end a model before it is checked, silently"
     );
     builder.max_branches = builder.max_branches.max(BRANCHES_MAX);
-    builder.preemption_bound = builder.preemption_bound.or(bound);
-    let bound = builder.preemption_bound.map_or("none".into(), |bound| bound.to_string());
+    builder.preemption_bound = builder.preemption_bound.or((bound != ALL).then_some(bound));
+    let bound = builder.preemption_bound.map_or("all".into(), |bound| bound.to_string());
     let is_replay = builder.checkpoint_file.is_some();
 
     static EXECUTIONS: AtomicUsize = AtomicUsize::new(0);

@@ -6,44 +6,55 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
 use treering::internals::Gate;
-use treering_loom_tests::model;
+use treering_loom_tests::{ALL, model};
 
 #[test]
 fn a_call_after_a_reload_obeys_it_though_the_callsite_was_registered_meanwhile() {
-    model("a_call_after_a_reload_obeys_it_though_the_callsite_was_registered_meanwhile", None, || {
-        first_runs_against_a_reload(false);
+    model("a_call_after_a_reload_obeys_it_though_the_callsite_was_registered_meanwhile", [ALL, ALL], || {
+        first_runs_against_a_reload(false, false);
+    });
+}
+
+#[test]
+fn a_call_after_a_reload_that_lets_it_through_is_enabled() {
+    model("a_call_after_a_reload_that_lets_it_through_is_enabled", [ALL, ALL], || {
+        first_runs_against_a_reload(false, true);
     });
 }
 
 #[test]
 fn a_call_that_names_its_engine_obeys_a_reload_as_well() {
     // Another engine wants the call's records, so its gate stays open, and the verdict decides.
-    model("a_call_that_names_its_engine_obeys_a_reload_as_well", 3, || first_runs_against_a_reload(true));
+    model("a_call_that_names_its_engine_obeys_a_reload_as_well", [3, 6], || {
+        first_runs_against_a_reload(true, false)
+    });
 }
 
-fn first_runs_against_a_reload(names_engine: bool) {
-    let gate = Gate::new(names_engine, true);
+/// `allowed`: by the filter that is loaded; by the one before the opposite was so.
+fn first_runs_against_a_reload(names_engine: bool, allowed: bool) {
+    let gate = Gate::new(names_engine, !allowed);
     let has_reloaded = Arc::new(AtomicBool::new(false));
     let calling = {
         let (gate, has_reloaded) = (gate.clone(), has_reloaded.clone());
         thread::spawn(move || {
             for _ in 0..2 {
                 let is_later = has_reloaded.load(Ordering::Acquire);
-                assert!(!(gate.call() && is_later), "it began after the reload had returned");
+                let obeys = gate.call() == allowed;
+                assert!(obeys || !is_later, "it began after the reload had returned");
             }
         })
     };
     let reloading = {
         let gate = gate.clone();
         thread::spawn(move || {
-            gate.reload(false);
+            gate.reload(allowed);
             has_reloaded.store(true, Ordering::Release);
-            assert!(!gate.call());
+            assert_eq!(gate.call(), allowed);
         })
     };
     calling.join().unwrap();
     reloading.join().unwrap();
-    assert!(!gate.call());
+    assert_eq!(gate.call(), allowed);
     gate.reload(true);
     assert!(gate.call() && gate.is_resolved(), "the call leaves its id behind");
     gate.leave();

@@ -9,11 +9,11 @@ use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::sync::{Condvar, Mutex};
 use loom::thread;
 use treering::internals::{Engine, Wait};
-use treering_loom_tests::{assert_settled, model};
+use treering_loom_tests::{ALL, assert_settled, model};
 
 #[test]
 fn a_flush_brings_out_what_its_own_thread_logged() {
-    model("a_flush_brings_out_what_its_own_thread_logged", 3, || {
+    model("a_flush_brings_out_what_its_own_thread_logged", [3, 4], || {
         let (engine, mut listening) = Engine::new(16, 2, Wait::Adaptive);
         let mut caller = engine.caller(1);
         caller.register();
@@ -33,7 +33,7 @@ fn a_flush_brings_out_what_its_own_thread_logged() {
 
 #[test]
 fn a_flush_brings_out_what_another_thread_logged_before_it() {
-    model("a_flush_brings_out_what_another_thread_logged_before_it", 2, || {
+    model("a_flush_brings_out_what_another_thread_logged_before_it", [2, 3], || {
         let (engine, mut listening) = Engine::new(16, 2, Wait::Adaptive);
         let has_logged = Arc::new(AtomicBool::new(false));
         let mut caller = engine.caller(1);
@@ -63,7 +63,7 @@ fn a_flush_brings_out_what_another_thread_logged_before_it() {
 
 #[test]
 fn a_flush_that_races_with_stop_returns() {
-    model("a_flush_that_races_with_stop_returns", 2, || {
+    model("a_flush_that_races_with_stop_returns", [2, 3], || {
         let (engine, mut listening) = Engine::new(16, 2, Wait::Adaptive);
         let mut caller = engine.caller(1);
         caller.register();
@@ -119,7 +119,7 @@ fn flush_as_task(engine: &Engine) {
 
 #[test]
 fn a_task_that_waits_for_a_flush_is_woken() {
-    model("a_task_that_waits_for_a_flush_is_woken", 2, || {
+    model("a_task_that_waits_for_a_flush_is_woken", [2, 4], || {
         let (engine, mut listening) = Engine::new(16, 2, Wait::Adaptive);
         let mut caller = engine.caller(1);
         caller.register();
@@ -139,7 +139,7 @@ fn a_task_that_waits_for_a_flush_is_woken() {
 
 #[test]
 fn a_task_that_waits_for_a_flush_is_woken_by_a_stop() {
-    model("a_task_that_waits_for_a_flush_is_woken_by_a_stop", 3, || {
+    model("a_task_that_waits_for_a_flush_is_woken_by_a_stop", [ALL, ALL], || {
         let (engine, mut listening) = Engine::new(16, 2, Wait::Adaptive);
         let waiting = {
             let engine = engine.clone();
@@ -154,15 +154,21 @@ fn a_task_that_waits_for_a_flush_is_woken_by_a_stop() {
 
 #[test]
 fn who_waits_is_released_when_a_stop_gives_up() {
-    model("who_waits_is_released_when_a_stop_gives_up", 3, || {
-        // Nobody takes a turn.
-        let (engine, listening) = Engine::new(16, 2, Wait::Adaptive);
+    model("who_waits_is_released_when_a_stop_gives_up", [3, 4], || {
+        let (engine, mut listening) = Engine::new(16, 2, Wait::Adaptive);
+        let mut caller = engine.caller(1);
+        caller.register();
+        listening.turn(); // it knows the ring, and takes no turn after this
+        caller.log(1);
         let waiting = [Engine::flush, flush_as_task].map(|flush| {
             let engine = engine.clone();
-            thread::spawn(move || flush(&engine))
+            thread::spawn(move || {
+                flush(&engine);
+                assert_eq!(engine.report().abandoned, 1, "the books are closed before anybody is told");
+            })
         });
         engine.give_up();
         waiting.into_iter().for_each(|waiting| waiting.join().unwrap());
-        assert_settled(&engine.settle(listening), 0, &[]);
+        assert_settled(&engine.settle(listening), 1, &[]);
     });
 }

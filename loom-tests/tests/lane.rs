@@ -11,7 +11,7 @@ use treering_loom_tests::{assert_settled, model};
 
 #[test]
 fn a_flush_brings_out_what_is_in_a_lane() {
-    model("a_flush_brings_out_what_is_in_a_lane", 2, || {
+    model("a_flush_brings_out_what_is_in_a_lane", [2, 3], || {
         let (engine, mut listening, lane) = Engine::with_lane(16, 2, Wait::Adaptive, LaneOptions::new());
         let mut caller = engine.caller(1);
         caller.register();
@@ -34,7 +34,7 @@ fn a_flush_brings_out_what_is_in_a_lane() {
 
 #[test]
 fn what_is_in_a_lane_is_written_when_stop_returns() {
-    model("what_is_in_a_lane_is_written_when_stop_returns", 2, || {
+    model("what_is_in_a_lane_is_written_when_stop_returns", [2, 3], || {
         let (engine, mut listening, lane) = Engine::with_lane(16, 2, Wait::Adaptive, LaneOptions::new());
         let mut caller = engine.caller(1);
         caller.register();
@@ -57,7 +57,7 @@ fn what_is_in_a_lane_is_written_when_stop_returns() {
 
 #[test]
 fn a_lane_hands_out_what_is_put_in_though_nobody_flushes() {
-    model("a_lane_hands_out_what_is_put_in_though_nobody_flushes", 2, || {
+    model("a_lane_hands_out_what_is_put_in_though_nobody_flushes", [2, 6], || {
         let (engine, mut listening, lane) = Engine::with_lane(16, 2, Wait::Adaptive, LaneOptions::new());
         let mut caller = engine.caller(1);
         caller.register();
@@ -76,7 +76,7 @@ fn a_lane_hands_out_what_is_put_in_though_nobody_flushes() {
 
 #[test]
 fn a_listener_that_waits_for_room_in_a_lane_goes_on_when_there_is_some() {
-    model("a_listener_that_waits_for_room_in_a_lane_goes_on_when_there_is_some", 2, || {
+    model("a_listener_that_waits_for_room_in_a_lane_goes_on_when_there_is_some", [2, 5], || {
         // Room for one record.
         let options = LaneOptions::new().capacity(1).wait_for_room(Duration::MAX);
         let (engine, mut listening, lane) = Engine::with_lane(16, 2, Wait::Adaptive, options);

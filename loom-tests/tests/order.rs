@@ -11,12 +11,12 @@ use treering_loom_tests::{assert_settled, model};
 
 #[test]
 fn a_cause_is_written_before_its_effect() {
-    model("a_cause_is_written_before_its_effect", 2, || causality([1, 2]));
+    model("a_cause_is_written_before_its_effect", [2, 3], || causality([1, 2]));
 }
 
 #[test]
 fn a_cause_is_written_before_its_effect_though_the_effects_ring_is_read_first() {
-    model("a_cause_is_written_before_its_effect_though_the_effects_ring_is_read_first", 2, || {
+    model("a_cause_is_written_before_its_effect_though_the_effects_ring_is_read_first", [2, 3], || {
         causality([2, 1])
     });
 }
@@ -58,7 +58,7 @@ fn causality(order: [u32; 2]) {
 
 #[test]
 fn records_come_out_in_order_around_the_end_of_a_small_ring() {
-    model("records_come_out_in_order_around_the_end_of_a_small_ring", 2, || {
+    model("records_come_out_in_order_around_the_end_of_a_small_ring", [2, 3], || {
         // Two records and a rest that is too short for a third: it needs a pad, or finds no room.
         let (engine, mut listening) = Engine::new(8, 1, Wait::Adaptive);
         let mut caller = engine.caller(1);

@@ -10,7 +10,7 @@ use treering_loom_tests::model;
 
 #[test]
 fn a_sleeper_in_a_channel_sees_what_each_wake_was_for() {
-    model("a_sleeper_in_a_channel_sees_what_each_wake_was_for", 2, || {
+    model("a_sleeper_in_a_channel_sees_what_each_wake_was_for", [2, 5], || {
         let channel = Arc::new(WakeChannel::new());
         let asked = Arc::new([AtomicU32::new(0), AtomicU32::new(0)]);
         let wakers = [0, 1].map(|waker| {

@@ -4,11 +4,11 @@
 
 use loom::thread;
 use treering::internals::{Engine, Fate, Wait};
-use treering_loom_tests::{assert_settled, model, model_up_to};
+use treering_loom_tests::{ALL, assert_settled, model};
 
 #[test]
 fn a_ring_that_is_registered_while_the_engine_stops_is_drained_or_refused() {
-    model("a_ring_that_is_registered_while_the_engine_stops_is_drained_or_refused", 2, || {
+    model("a_ring_that_is_registered_while_the_engine_stops_is_drained_or_refused", [2, 3], || {
         let (engine, mut listening) = Engine::new(16, 2, Wait::Adaptive);
         let mut caller = engine.caller(1);
         let registering = thread::spawn(move || caller.log(1));
@@ -29,7 +29,7 @@ fn a_ring_that_is_registered_while_the_engine_stops_is_drained_or_refused() {
 
 #[test]
 fn what_a_thread_logged_before_its_end_is_written() {
-    model("what_a_thread_logged_before_its_end_is_written", 2, || {
+    model("what_a_thread_logged_before_its_end_is_written", [2, 3], || {
         let (engine, mut listening) = Engine::new(16, 1, Wait::Adaptive);
         let mut caller = engine.caller(1);
         let ending = {
@@ -50,7 +50,7 @@ fn what_a_thread_logged_before_its_end_is_written() {
 
 #[test]
 fn a_ring_goes_to_the_next_thread_only_when_it_is_drained() {
-    model_up_to("a_ring_goes_to_the_next_thread_only_when_it_is_drained", 2, || {
+    model("a_ring_goes_to_the_next_thread_only_when_it_is_drained", [2, 2], || {
         // One ring: the second thread gets the first one's, or a place in the one that is shared.
         let (engine, mut listening) = Engine::new(16, 1, Wait::Adaptive);
         let (mut first, mut second) = (engine.caller(1), engine.caller(2));
@@ -72,7 +72,7 @@ fn a_ring_goes_to_the_next_thread_only_when_it_is_drained() {
 
 #[test]
 fn a_ring_that_was_left_waits_for_its_next_thread_though_nobody_logs() {
-    model("a_ring_that_was_left_waits_for_its_next_thread_though_nobody_logs", 3, || {
+    model("a_ring_that_was_left_waits_for_its_next_thread_though_nobody_logs", [3, 5], || {
         let (engine, mut listening) = Engine::new(16, 1, Wait::Adaptive);
         let (mut first, mut second) = (engine.caller(1), engine.caller(2));
         first.register();
@@ -90,7 +90,7 @@ fn a_ring_that_was_left_waits_for_its_next_thread_though_nobody_logs() {
 
 #[test]
 fn after_a_stop_no_ring_is_given_to_anyone() {
-    model("after_a_stop_no_ring_is_given_to_anyone", None, || {
+    model("after_a_stop_no_ring_is_given_to_anyone", [ALL, ALL], || {
         let (engine, mut listening) = Engine::new(16, 1, Wait::Adaptive);
         let (mut first, mut second) = (engine.caller(1), engine.caller(2));
         first.register();

@@ -5,11 +5,11 @@
 use loom::thread;
 use treering::Overflow;
 use treering::internals::{Engine, Fate, Wait};
-use treering_loom_tests::{assert_settled, model};
+use treering_loom_tests::{ALL, assert_settled, model};
 
 #[test]
 fn a_caller_that_waits_for_room_goes_on_when_there_is_some() {
-    model("a_caller_that_waits_for_room_goes_on_when_there_is_some", 3, || {
+    model("a_caller_that_waits_for_room_goes_on_when_there_is_some", [3, 4], || {
         // Two records fill the ring.
         let (engine, mut listening) = Engine::with_policy(8, 1, Wait::Adaptive, Overflow::block_forever());
         let mut caller = engine.caller(1);
@@ -25,7 +25,7 @@ fn a_caller_that_waits_for_room_goes_on_when_there_is_some() {
 
 #[test]
 fn a_caller_that_waits_where_others_drop_the_oldest_goes_on_when_there_is_room() {
-    model("a_caller_that_waits_where_others_drop_the_oldest_goes_on_when_there_is_room", 2, || {
+    model("a_caller_that_waits_where_others_drop_the_oldest_goes_on_when_there_is_room", [2, 5], || {
         let (engine, mut listening) = Engine::with_both(8, 1, Wait::Adaptive);
         let mut caller = engine.caller(1);
         caller.register();
@@ -40,7 +40,7 @@ fn a_caller_that_waits_where_others_drop_the_oldest_goes_on_when_there_is_room()
 
 #[test]
 fn a_caller_that_waits_for_room_is_released_by_a_stop() {
-    model("a_caller_that_waits_for_room_is_released_by_a_stop", None, || {
+    model("a_caller_that_waits_for_room_is_released_by_a_stop", [ALL, ALL], || {
         let (engine, mut listening) = Engine::with_policy(8, 1, Wait::Adaptive, Overflow::block_forever());
         let mut caller = engine.caller(1);
         caller.register();

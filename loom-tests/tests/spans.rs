@@ -12,7 +12,7 @@ const SPAN: u64 = 1;
 
 #[test]
 fn a_record_is_in_the_span_that_another_thread_opens_and_closes() {
-    model("a_record_is_in_the_span_that_another_thread_opens_and_closes", 2, || {
+    model("a_record_is_in_the_span_that_another_thread_opens_and_closes", [2, 3], || {
         let (engine, mut listening) = Engine::new(16, 2, Wait::Adaptive);
         let [mut around, mut inside] = [1, 2].map(|thread| {
             let mut caller = engine.caller(thread);
@@ -60,7 +60,7 @@ fn a_record_is_in_the_span_that_another_thread_opens_and_closes() {
 
 #[test]
 fn whoever_logs_in_a_context_does_so_after_it_was_told() {
-    model("whoever_logs_in_a_context_does_so_after_it_was_told", 1, || {
+    model("whoever_logs_in_a_context_does_so_after_it_was_told", [1, 2], || {
         let (engine, mut listening) = Engine::new(16, 2, Wait::Adaptive);
         let (outer, inner) = (1, 2);
         let around = Context::new(outer, None);

@@ -4,16 +4,16 @@
 
 use loom::thread;
 use treering::internals::{Engine, Wait};
-use treering_loom_tests::{assert_settled, model};
+use treering_loom_tests::{ALL, assert_settled, model};
 
 #[test]
 fn a_parked_listener_writes_what_is_logged() {
-    model("a_parked_listener_writes_what_is_logged", 4, || a_parked_listener(Wait::Adaptive));
+    model("a_parked_listener_writes_what_is_logged", [4, 5], || a_parked_listener(Wait::Adaptive));
 }
 
 #[test]
 fn a_listener_that_lets_its_producers_fence_writes_what_is_logged() {
-    model("a_listener_that_lets_its_producers_fence_writes_what_is_logged", 3, || {
+    model("a_listener_that_lets_its_producers_fence_writes_what_is_logged", [3, 4], || {
         a_parked_listener(Wait::Park)
     });
 }
@@ -34,7 +34,7 @@ fn a_parked_listener(wait: Wait) {
 
 #[test]
 fn a_parked_listener_notices_threads_that_log_for_the_first_time() {
-    model("a_parked_listener_notices_threads_that_log_for_the_first_time", 2, || {
+    model("a_parked_listener_notices_threads_that_log_for_the_first_time", [2, 3], || {
         let (engine, mut listening) = Engine::new(16, 2, Wait::Adaptive);
         let logging = [1, 2].map(|thread| {
             let mut caller = engine.caller(thread);
@@ -48,7 +48,7 @@ fn a_parked_listener_notices_threads_that_log_for_the_first_time() {
 
 #[test]
 fn a_listener_does_not_park_through_its_stop() {
-    model("a_listener_does_not_park_through_its_stop", None, || {
+    model("a_listener_does_not_park_through_its_stop", [ALL, ALL], || {
         let (engine, mut listening) = Engine::new(16, 2, Wait::Adaptive);
         let stopping = {
             let engine = engine.clone();

@@ -120,7 +120,13 @@ impl Dictionary {
     pub(crate) fn link(&self, callsite: &'static Callsite) -> bool {
         let mut book = self.book.lock();
         book.ids_of(callsite);
-        book.judge(callsite, &[]) != DISABLED
+        let gate = book.judge(callsite, &[]);
+        #[cfg(treering_mutant = "link_outside_lock")]
+        {
+            drop(book);
+            callsite.gate.store(gate, Ordering::Relaxed);
+        }
+        gate != DISABLED
     }
 
     /// The cold path of a call: links the callsite, finds or adds its instance, judges it, and leaves the new

@@ -253,3 +253,33 @@ impl Control {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+
+    /// What comes between the round and the nap, for which there is no time in a test of an engine.
+    #[test]
+    fn no_nap_begins_when_something_was_asked_or_the_engine_closes() {
+        const LONG: Duration = Duration::from_secs(20);
+        let start = clock::now();
+        let control = Control::new();
+        let ticket = control.draw(None);
+        control.nap(LONG, ticket - 1);
+        control.close();
+        control.nap(LONG, ticket);
+        assert!(clock::now() - start < LONG, "it slept");
+    }
+
+    /// Lanes that end may drop their parts of two rounds in any order.
+    #[test]
+    fn an_answer_to_an_older_ticket_takes_none_back() {
+        let control = Control::new();
+        let [older, newer] = [control.draw(None), control.draw(None)];
+        for ticket in [newer, older] {
+            assert!(control.answer(ticket, true).is_empty());
+            assert!(control.has_done(newer) && control.has_emptied(newer));
+        }
+    }
+}

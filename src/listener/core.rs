@@ -101,6 +101,8 @@ impl Core {
     /// What is not settled by now never will be.
     pub(crate) fn give_up(&self) {
         if self.origin.is_here() {
+            #[cfg(treering_mutant = "release_before_books")]
+            self.wake(self.control.give_up());
             self.books.give_up(|| self.sum(None).pending);
             self.wake(self.control.give_up());
         }

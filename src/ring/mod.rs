@@ -257,11 +257,14 @@ impl Producer {
         let Some(to) = room.first(words) else { return Err(Refused::NoRoom) };
         to[0] = header(words, id, flags_of(payload));
         // Before the stamp, which waits for loads: what has to come from far comes at the same time.
+        #[cfg(not(treering_mutant = "placed_after_commit"))]
         self.counters.placed.add_one(level);
         // After the reservation: a record that waited for room has the time at which it found it.
         to[1] = self.shared.ticker.stamp();
         write(payload, &mut to[HEADER_WORDS..]);
         room.commit(words);
+        #[cfg(treering_mutant = "placed_after_commit")]
+        self.counters.placed.add_one(level);
         Ok(self.shared.state.after_commit())
     }
 
