@@ -322,33 +322,42 @@ const COUNTED: [(&str, &str, f64); 15] = [
 
 #[test]
 fn a_call_takes_few_instructions() {
-    let profile = |calls: u32| {
-        let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("callgrind.{calls}"));
-        let valgrind = Command::new("valgrind")
-            .args(["--tool=callgrind", "--compress-strings=no"])
-            .arg(format!("--callgrind-out-file={}", file.display()))
-            .arg(program())
-            .args(["count", &calls.to_string()])
-            .output();
-        match valgrind {
-            Ok(output) => {
-                assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-                Some(std::fs::read_to_string(file).unwrap())
-            }
-            Err(error) => {
-                support::not_tried(&format!("valgrind: {error}"));
-                None
-            }
-        }
-    };
     // The difference leaves out the first run of each callsite, but for some instructions, as its hash is seeded anew in each
     // process: in tenths of an instruction these are not seen.
-    let (Some(less), Some(more)) = (profile(1_000), profile(3_000)) else { return };
+    let (Some(less), Some(more)) = (profile("count", 1_000), profile("count", 3_000)) else { return };
     for (name, function, of_the_loop) in COUNTED {
         let difference = inclusive(&more, function) - inclusive(&less, function);
         budget::check(name, (difference as f64 / 200.0).round() / 10.0 - of_the_loop);
     }
     assert!(inclusive(&more, "counted") > 3_000 * 20, "the calls were not counted");
+}
+
+#[test]
+fn a_line_takes_the_listener_few_instructions() {
+    let (Some(less), Some(more)) = (profile("listen", 10_000), profile("listen", 30_000)) else { return };
+    let difference = inclusive(&more, "listened") - inclusive(&less, "listened");
+    budget::check("instructions/listener_line", (difference as f64 / 20_000.0).round());
+}
+
+/// What callgrind says of the program; `None`, and a line that says so, if it is not installed.
+fn profile(command: &str, times: u32) -> Option<String> {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("callgrind.{command}.{times}"));
+    let valgrind = Command::new("valgrind")
+        .args(["--tool=callgrind", "--compress-strings=no"])
+        .arg(format!("--callgrind-out-file={}", file.display()))
+        .arg(program())
+        .args([command, &times.to_string()])
+        .output();
+    match valgrind {
+        Ok(output) => {
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            Some(std::fs::read_to_string(file).unwrap())
+        }
+        Err(error) => {
+            support::not_tried(&format!("valgrind: {error}"));
+            None
+        }
+    }
 }
 
 /// Instructions of a function and of all that it calls, in a profile of callgrind's.

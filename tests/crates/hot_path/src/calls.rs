@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use treering::{Context, Encode, Logger, debug, info};
+use treering::{Context, Encode, Guard, Logger, debug, info};
 
 use crate::common::floor;
 
@@ -65,6 +65,21 @@ pub fn counted_disabled(calls: u64, b: u64, c: f64) {
     for call in 0..calls {
         debug!("{} {} {}", call, b, c);
     }
+}
+
+/// Orders of many sizes, as benches/throughput has them.
+#[inline(never)]
+pub fn filled(records: u64) {
+    for i in 0..records {
+        info!("filled {} of {} at {}", i, records, i as f64 * 0.25);
+    }
+}
+
+/// All that the listener does for what was logged.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn listened(guard: &Guard) {
+    guard.flush(Duration::from_secs(60)).expect("the engine runs");
 }
 
 /// The same to an engine by name.

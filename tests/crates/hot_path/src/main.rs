@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! hot-path count CALLS     so many calls in each of the `counted…`, for callgrind
+//! hot-path listen RECORDS  so many of three numbers into lines of `Text`, handed out in `listened`, for callgrind;
+//!                          prints the nanoseconds that each took
 //! hot-path sealed          1,000 calls of each kind, of a thread that may make no system call
 //! hot-path sealed write    the same, and then one: the process is killed
 //! hot-path steady          a call each millisecond for 2 s; prints how often one wakes the listener
@@ -12,6 +14,8 @@ mod calls;
 mod common;
 mod sealed;
 
+use std::time::Instant;
+
 use treering::{Guard, Wait, handler};
 
 fn main() {
@@ -19,6 +23,7 @@ fn main() {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["count", calls] => count(calls.parse().expect("a number of calls")),
+        ["listen", records] => listen(records.parse().expect("a number of records")),
         ["sealed"] => sealed::thousand_calls(false),
         ["sealed", "write"] => sealed::thousand_calls(true),
         ["steady"] => sealed::steady_traffic(),
@@ -31,6 +36,21 @@ fn main() {
 fn start(wait: Wait) -> Guard {
     let handler = handler::Capture::new();
     treering::builder().ring_capacity(4 << 20).wait(wait).handler(handler).init().expect("the engine starts")
+}
+
+/// What the listener does, on this thread. The lines go nowhere, so that no disk is measured.
+fn listen(records: u64) {
+    let file = handler::File::append("/dev/null").expect("it is there");
+    let builder = treering::builder().ring_capacity(8 << 20).wait(Wait::Manual);
+    let guard = builder.handler(file).init().expect("the engine starts");
+    calls::filled(1_000);
+    calls::listened(&guard); // buffers have their sizes
+    calls::filled(records);
+    let began = Instant::now();
+    calls::listened(&guard);
+    println!("{:.1}", began.elapsed().as_nanos() as f64 / records as f64);
+    let report = guard.stats();
+    assert_eq!((report.dispatched, report.dropped), (1_000 + records, 0), "{report}");
 }
 
 /// Without a listener's thread: callgrind counts the instructions of all threads together.
