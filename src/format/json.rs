@@ -380,6 +380,12 @@ impl MessageWriter for Message<'_> {
         self.0.push(text);
         Ok(())
     }
+
+    #[inline]
+    fn number(&mut self, digits: &str) -> fmt::Result {
+        self.0.0.extend_from_slice(digits.as_bytes());
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -92,4 +92,10 @@ impl MessageWriter for Message<'_> {
         Escaped(self.0).push(text);
         Ok(())
     }
+
+    #[inline]
+    fn number(&mut self, digits: &str) -> fmt::Result {
+        self.0.extend_from_slice(digits.as_bytes());
+        Ok(())
+    }
 }

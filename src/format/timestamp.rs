@@ -7,7 +7,7 @@ use std::fmt;
 
 use super::directive::{Directive, Moment};
 use super::time::{Precision, Time, Zone};
-use crate::record::Timestamp;
+use crate::record::{Timestamp, eight_digits};
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
@@ -84,19 +84,6 @@ impl Clockface {
             directives.iter().for_each(|directive| directive.push(&moment, text));
         }
     }
-}
-
-/// The digits of a number below 10⁸: halved into four, two and one digits a lane, all lanes of a word at once. The
-/// first digit is in the lowest byte. The factors are reciprocals, exact for lanes of that many digits.
-#[inline]
-fn eight_digits(number: u32) -> [u8; 8] {
-    debug_assert!(number < 100_000_000);
-    let fours = u64::from(number / 10_000) | u64::from(number % 10_000) << 32;
-    let hundreds = ((fours * 10_486) >> 20) & 0x7f_0000_007f;
-    let twos = hundreds | (fours - 100 * hundreds) << 16;
-    let tens = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
-    let ones = tens | (twos - 10 * tens) << 8;
-    (ones | 0x3030_3030_3030_3030).to_le_bytes()
 }
 
 /// What was set and nothing of the last stamp: keys of formats are made of it.

@@ -1,6 +1,10 @@
 //! Floats as std prints them, in a part of its time. What is rare is left to std: infinities, exponents, many digits.
 
+#![allow(unsafe_code, reason = "digits are text")]
+
 use std::fmt::{self, Debug, Display, Write};
+
+use super::digits::eight_digits;
 
 /// `10.pow(DIGITS_MAX)` times a mantissa of 53 bits has at most 117 bits.
 const DIGITS_MAX: usize = 19;
@@ -9,48 +13,106 @@ const MAX_INTEGER: f64 = (1_u64 << f64::MANTISSA_DIGITS) as f64;
 
 /// `f32` and `f64`.
 pub(crate) trait Float: zmij::Float + Display + Debug {
+    /// So many millionths have no more digits than there is a float of its own for each number with so many, which are
+    /// [`f64::DIGITS`] and [`f32::DIGITS`]; nor do so many ones have more than eight.
+    const MILLIONTHS_MAX: f64;
+
     /// Every `f32` is an `f64`.
     fn widened(self) -> f64;
 }
 
 impl Float for f32 {
+    const MILLIONTHS_MAX: f64 = 1e6;
+
     fn widened(self) -> f64 {
         self.into()
     }
 }
 
 impl Float for f64 {
+    const MILLIONTHS_MAX: f64 = 1e14;
+
     fn widened(self) -> f64 {
         self
     }
 }
 
-/// As `{}` does.
-pub(super) fn print_display(value: impl Float, out: &mut dyn Write) -> fmt::Result {
-    match plain_digits(value, &mut zmij::Buffer::new()) {
-        Some(digits) => out.write_str(digits.strip_suffix(".0").unwrap_or(digits)),
-        None => write!(out, "{value}"),
+/// Room for the digits of one value.
+pub(crate) struct Buffer {
+    short: [u8; SHORT_BYTES],
+    shortest: zmij::Buffer,
+}
+
+impl Buffer {
+    #[inline]
+    pub(crate) fn new() -> Self {
+        Buffer { short: [0; SHORT_BYTES], shortest: zmij::Buffer::new() }
     }
+}
+
+/// As `{}` does, but for what is left to std.
+pub(super) fn display(value: impl Float, buffer: &mut Buffer) -> Option<&str> {
+    plain_digits(value, buffer).map(|digits| digits.strip_suffix(".0").unwrap_or(digits))
 }
 
 /// As `{:?}` does: the shortest text that is read back as the same, never that of an integer.
 pub(crate) fn print_debug(value: impl Float, out: &mut dyn Write) -> fmt::Result {
-    match plain_digits(value, &mut zmij::Buffer::new()) {
+    match plain_digits(value, &mut Buffer::new()) {
         Some(digits) => out.write_str(digits),
         None => write!(out, "{value:?}"),
     }
 }
 
 /// The fewest digits that tell it from its neighbours, with a point, unless that is for std.
-fn plain_digits(value: impl Float, buffer: &mut zmij::Buffer) -> Option<&str> {
+fn plain_digits(value: impl Float, Buffer { short, shortest }: &mut Buffer) -> Option<&str> {
     let wide = value.widened();
     // Where `{:?}` changes to exponents.
-    let is_plain = wide == 0.0 || (1e-4..1e16).contains(&wide.abs());
-    let digits = is_plain.then(|| buffer.format_finite(value)).filter(|digits| !digits.contains('e'))?;
+    if wide != 0.0 && !(1e-4..1e16).contains(&wide.abs()) {
+        return None;
+    }
+    if let Some(digits) = short_digits(value, short) {
+        return Some(digits);
+    }
+    let digits = Some(shortest.format_finite(value)).filter(|digits| !digits.contains('e'))?;
     let decimals = digits.len() - digits.find('.')? - 1;
     // In the middle between two texts std takes the one that is further from zero, zmij the even one. Who stands there has
     // one decimal more than they have; and as many decimals as bits behind the point.
     (fraction_bits(wide) != decimals as u32 + 1).then_some(digits)
+}
+
+/// A sign, eight digits, a point, eight digits.
+const SHORT_BYTES: usize = 18;
+
+/// The digits of a value that is a whole number of millionths, as mostly are those that people count or measure: prices,
+/// percentages, seconds. There are so few of them that no other number with as few is read as this value: no fewer would do.
+fn short_digits<F: Float>(value: F, text: &mut [u8; SHORT_BYTES]) -> Option<&str> {
+    const MILLION: f64 = 1e6;
+    let wide = value.widened();
+    let millionths = wide.abs() * MILLION;
+    if millionths >= F::MILLIONTHS_MAX {
+        return None;
+    }
+    let millionths = (millionths + 0.5) as i64;
+    // The quotient of two whole numbers is rounded as the text of it is when it is read.
+    if millionths as f64 / MILLION != wide.abs() {
+        return None;
+    }
+    let millionths = millionths as u64;
+    let whole = eight_digits((millionths / 1_000_000) as u32);
+    let fraction = eight_digits((millionths % 1_000_000) as u32 * 100);
+    text[1..9].copy_from_slice(&whole);
+    text[9] = b'.';
+    text[10..].copy_from_slice(&fraction);
+    // All but the last zero before the point, and the first behind it, are left out.
+    let zeros = |digits: [u8; 8]| u64::from_le_bytes(digits) ^ u64::from_le_bytes(*b"00000000");
+    let mut start = 1 + (zeros(whole).trailing_zeros() / 8).min(7) as usize;
+    let end = SHORT_BYTES - (zeros(fraction).leading_zeros() / 8).min(7) as usize;
+    if wide.is_sign_negative() {
+        start -= 1;
+        text[start] = b'-';
+    }
+    // SAFETY: a sign, digits and a point, all of them ASCII.
+    Some(unsafe { std::str::from_utf8_unchecked(&text[start..end]) })
 }
 
 /// The bits behind the point, up to the last that is set, of a normal number or 0.
@@ -130,6 +192,10 @@ mod tests {
         text
     }
 
+    fn displayed(value: impl Float) -> String {
+        display(value, &mut Buffer::new()).map_or_else(|| value.to_string(), str::to_owned)
+    }
+
     /// Any bits; prices; whole numbers and their halves, quarters, …, where rounding has to choose; powers of ten and their
     /// neighbours, where the layout changes.
     fn a_double() -> impl Strategy<Value = f64> {
@@ -153,7 +219,7 @@ mod tests {
 
         #[test]
         fn doubles_print_as_std(value in a_double()) {
-            prop_assert_eq!(printed(|out| print_display(value, out)), format!("{}", value));
+            prop_assert_eq!(displayed(value), format!("{}", value));
             prop_assert_eq!(printed(|out| print_debug(value, out)), format!("{:?}", value));
             for precision in 0..=DIGITS_MAX + 1 {
                 let fixed = printed(|out| print_fixed(value, precision, out).unwrap_or_else(|| write!(out, "{value:.precision$}")));
@@ -163,7 +229,7 @@ mod tests {
 
         #[test]
         fn singles_print_as_std(value in prop_oneof![any::<u32>().prop_map(f32::from_bits), a_double().prop_map(|value| value as f32)]) {
-            prop_assert_eq!(printed(|out| print_display(value, out)), format!("{}", value));
+            prop_assert_eq!(displayed(value), format!("{}", value));
             prop_assert_eq!(printed(|out| print_debug(value, out)), format!("{:?}", value));
         }
     }
@@ -171,8 +237,11 @@ mod tests {
     #[test]
     fn what_is_common_is_not_left_to_std() {
         for value in [0.0, -1.5, 12.25, 1e15, 0.001] {
-            assert!(plain_digits(value, &mut zmij::Buffer::new()).is_some(), "{value}");
+            assert!(plain_digits(value, &mut Buffer::new()).is_some(), "{value}");
             assert!(print_fixed(value, 2, &mut String::new()).is_some(), "{value}");
+        }
+        for value in [0.0, -0.0, 1.0, -1.5, 101.37, 1.08345, 0.0001, 99_999_999.999999] {
+            assert!(short_digits(value, &mut [0; SHORT_BYTES]).is_some(), "{value}");
         }
         assert!(print_fixed(1e17, 2, &mut String::new()).is_none());
         assert!(print_fixed(f64::NAN, 2, &mut String::new()).is_none());

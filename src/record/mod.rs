@@ -6,6 +6,7 @@
 //! words give values or an error, never a panic, and nothing is allocated by a length that stands in the input.
 
 mod decode;
+mod digits;
 pub(crate) mod encode;
 pub(crate) mod float;
 pub(crate) mod portable;
@@ -19,6 +20,7 @@ mod tests;
 pub(crate) mod told;
 
 pub use decode::{Chain, DecodeError, Elements, List, Optional, Struct, Text, Tuple, Value, Values};
+pub(crate) use digits::eight_digits;
 pub use encode::Encode;
 pub use portable::{Decoder, Draft, PortableError};
 pub(crate) use render::MessageWriter;
@@ -130,6 +132,7 @@ impl<'a> Record<'a> {
     }
 
     /// The fields, in the order they were written.
+    #[inline]
     pub fn fields(&self) -> Fields<'a> {
         Fields { fields: self.entry.metadata.fields.iter(), values: self.values() }
     }
@@ -145,6 +148,7 @@ impl<'a> Record<'a> {
     }
 
     /// All arguments, those of the message and those of the fields, in the order of the argument list.
+    #[inline]
     pub fn values(&self) -> Values<'a> {
         Values::new(self.entry.types, self.arguments, self.truncated)
     }
@@ -215,6 +219,7 @@ pub struct Fields<'a> {
 impl<'a> Iterator for Fields<'a> {
     type Item = FieldValue<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<FieldValue<'a>> {
         let Field { name, argument, style } = *self.fields.next()?;
         let value = self.values.seek(argument).unwrap_or(Value::Missing);

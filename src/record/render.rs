@@ -13,6 +13,7 @@
 use std::fmt::{self, Binary, Debug, Display, LowerExp, LowerHex, Octal, UpperExp, UpperHex, Write};
 
 use super::decode::{Chain, Struct, Text, Value, Values};
+use super::digits::Digits;
 use super::float::{self, Float};
 use super::secret::REDACTED;
 use super::{FieldValue, Message, Record};
@@ -37,6 +38,11 @@ pub(crate) trait MessageWriter {
 
     /// A part of an argument; one argument may come in several parts.
     fn argument(&mut self, text: &str) -> fmt::Result;
+
+    /// An argument of digits, signs, points and letters of English: nobody can do harm with it.
+    fn number(&mut self, digits: &str) -> fmt::Result {
+        self.argument(digits)
+    }
 }
 
 impl Record<'_> {
@@ -44,16 +50,18 @@ impl Record<'_> {
     pub(crate) fn write_message(&self, out: &mut impl MessageWriter) -> fmt::Result {
         let mut values = self.values();
         let mut left = TEXT_BYTES_MAX + size_of_val(self.arguments) * TEXT_PER_RECORD_BYTE;
+        let mut digits = Digits::new();
         for piece in self.entry.metadata.pieces {
             match piece {
                 Piece::Literal(text) => out.literal(text)?,
                 Piece::Argument(position, spec) => {
                     let value = values.seek(*position).unwrap_or(Value::Missing);
-                    let out = &mut ArgumentOf(out);
-                    if is_plain(spec) {
-                        print_plain(&value, out)?;
+                    if !is_plain(spec) {
+                        print_bounded(&value, &Shape::of(spec, &values), &mut left, &mut ArgumentOf(out))?;
+                    } else if let Some(digits) = digits.of(&value) {
+                        out.number(digits)?;
                     } else {
-                        print_bounded(&value, &Shape::of(spec, &values), &mut left, out)?;
+                        print_plain(&value, &mut ArgumentOf(out))?;
                     }
                 }
             }
@@ -228,19 +236,12 @@ pub(super) fn print_argument(
     if is_plain(spec) { print_plain(value, out) } else { print(value, &Shape::of(spec, values), out) }
 }
 
-/// Prints `{}`, without std's machinery where that is long.
+/// Prints `{}`.
 fn print_plain(value: &Value<'_>, out: &mut dyn Write) -> fmt::Result {
+    if let Some(digits) = Digits::new().of(value) {
+        return out.write_str(digits);
+    }
     match *value {
-        Value::U8(value) => out.write_str(itoa::Buffer::new().format(value)),
-        Value::U16(value) => out.write_str(itoa::Buffer::new().format(value)),
-        Value::U32(value) => out.write_str(itoa::Buffer::new().format(value)),
-        Value::U64(value) => out.write_str(itoa::Buffer::new().format(value)),
-        Value::I8(value) => out.write_str(itoa::Buffer::new().format(value)),
-        Value::I16(value) => out.write_str(itoa::Buffer::new().format(value)),
-        Value::I32(value) => out.write_str(itoa::Buffer::new().format(value)),
-        Value::I64(value) => out.write_str(itoa::Buffer::new().format(value)),
-        Value::F32(value) => float::print_display(value, out),
-        Value::F64(value) => float::print_display(value, out),
         Value::Str(text) => {
             out.write_str(text.as_str())?;
             mark_cut(text.missing(), " bytes", out)

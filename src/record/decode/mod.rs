@@ -209,11 +209,13 @@ pub struct Values<'a> {
     /// How many arguments were read, and the words after them.
     at: usize,
     rest: &'a [u64],
-    /// What ended the reading: where one argument cannot be read nobody knows where the next one begins.
+    /// What ended the reading: where one argument cannot be read nobody knows where the next one begins. Nothing is left
+    /// to read then.
     failed: Option<DecodeError>,
 }
 
 impl<'a> Values<'a> {
+    #[inline]
     pub(crate) fn new(types: &'a [&'a Type<'a>], words: &'a [u64], truncated: bool) -> Self {
         Values { types, words, truncated, at: 0, rest: words, failed: None }
     }
@@ -224,31 +226,52 @@ impl<'a> Values<'a> {
     }
 
     /// The argument at a position. Going forward costs what lies between, going back starts anew.
+    #[inline]
     pub(crate) fn seek(&mut self, position: usize) -> Option<Value<'a>> {
+        if position != self.at {
+            self.go_to(position);
+        }
+        self.next()
+    }
+
+    #[inline(never)]
+    fn go_to(&mut self, position: usize) {
         if position < self.at {
             *self = Values::new(self.types, self.words, self.truncated);
         }
-        self.nth(position - self.at)
+        while self.at < position && self.next().is_some() {}
+    }
+
+    /// An argument that is not just a word.
+    fn next_of(&mut self, kind: &'a Type<'a>) -> Value<'a> {
+        if let Some(error) = self.failed {
+            return Value::Undecodable(error);
+        }
+        if self.truncated && self.rest.is_empty() {
+            return Value::Missing;
+        }
+        read(kind, &mut self.rest, 0).unwrap_or_else(|error| {
+            self.failed = Some(error);
+            self.rest = &[];
+            Value::Undecodable(error)
+        })
     }
 }
 
 impl<'a> Iterator for Values<'a> {
     type Item = Value<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Value<'a>> {
-        let kind = self.types.get(self.at)?;
+        let kind = *self.types.get(self.at)?;
         self.at += 1;
-        if let Some(error) = self.failed {
-            return Some(Value::Undecodable(error));
+        if let [word, rest @ ..] = self.rest
+            && let Some(value) = of_word(kind, *word)
+        {
+            self.rest = rest;
+            return Some(value);
         }
-        if self.truncated && self.rest.is_empty() {
-            return Some(Value::Missing);
-        }
-        let value = read_or_mark(kind, &mut self.rest);
-        if let Value::Undecodable(error) = value {
-            self.failed = Some(error);
-        }
-        Some(value)
+        Some(self.next_of(kind))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -304,6 +327,17 @@ fn read_nested<'a>(
     if depth == MAX_DEPTH { Err(DecodeError::Type) } else { read(kind, words, depth + 1) }
 }
 
+/// A value that is a word, whatever its bits: that of most numbers.
+#[inline]
+fn of_word<'a>(kind: &Type<'_>, word: u64) -> Option<Value<'a>> {
+    Some(match kind {
+        Type::U64 => Value::U64(word),
+        Type::I64 => Value::I64(word as i64),
+        Type::F64 => Value::F64(f64::from_bits(word)),
+        _ => return None,
+    })
+}
+
 /// Takes a value of a type from the beginning of `words`.
 fn read<'a>(kind: &'a Type<'a>, words: &mut &'a [u64], depth: usize) -> Result<Value<'a>, DecodeError> {
     Ok(match kind {
@@ -312,15 +346,13 @@ fn read<'a>(kind: &'a Type<'a>, words: &mut &'a [u64], depth: usize) -> Result<V
         Type::U8 => Value::U8(small(words)?),
         Type::U16 => Value::U16(small(words)?),
         Type::U32 => Value::U32(small(words)?),
-        Type::U64 => Value::U64(word(words)?),
+        Type::U64 | Type::I64 | Type::F64 => of_word(kind, word(words)?).ok_or(DecodeError::Type)?,
         Type::U128 => Value::U128(double(words)?),
         Type::I8 => Value::I8(signed(words)?),
         Type::I16 => Value::I16(signed(words)?),
         Type::I32 => Value::I32(signed(words)?),
-        Type::I64 => Value::I64(word(words)? as i64),
         Type::I128 => Value::I128(double(words)? as i128),
         Type::F32 => Value::F32(f32::from_bits(small(words)?)),
-        Type::F64 => Value::F64(f64::from_bits(word(words)?)),
         Type::Unit => zero(words).map(|()| Value::Unit)?,
         Type::Redacted => zero(words).map(|()| Value::Redacted)?,
         Type::Str => Value::Str(Text::read(words)?),
