@@ -131,6 +131,18 @@ pub(super) enum Precision {
     Nanos,
 }
 
+impl Precision {
+    /// How many stand behind the point.
+    pub(super) fn digits(self) -> usize {
+        match self {
+            Precision::Seconds => 0,
+            Precision::Millis => 3,
+            Precision::Micros => 6,
+            Precision::Nanos => 9,
+        }
+    }
+}
+
 /// Where a clock hangs.
 #[derive(Clone, Debug)]
 pub(crate) enum Zone {

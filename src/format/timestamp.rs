@@ -14,12 +14,14 @@ const NANOS_PER_SECOND: u64 = 1_000_000_000;
 /// Writes stamps, and remembers what stands around the fraction in the second of the last one.
 pub(super) struct Clockface {
     zone: Zone,
-    /// Before the fraction, and after it.
-    directives: [Vec<Directive>; 2],
+    directives: Vec<Directive>,
+    /// That of the fraction, of which there is one at most.
     precision: Precision,
-    /// The second that the texts show; no stamp reaches the initial value.
+    /// The second that the text shows; no stamp reaches the initial value.
     second: u64,
-    texts: [Vec<u8>; 2],
+    /// With zeros for the fraction.
+    text: Vec<u8>,
+    fraction_at: usize,
 }
 
 impl Clockface {
@@ -30,18 +32,17 @@ impl Clockface {
 
     /// As the directives say; not more than one of them is a fraction.
     pub(super) fn of(directives: &[Directive], zone: Zone) -> Self {
-        let fraction = directives.iter().enumerate().find_map(|(position, directive)| match directive {
-            Directive::Fraction(precision) => Some((position, *precision)),
+        let fraction = directives.iter().find_map(|directive| match directive {
+            Directive::Fraction(precision) => Some(*precision),
             _ => None,
         });
-        let (position, precision) = fraction.unwrap_or((directives.len(), Precision::Seconds));
-        let (before, after) = directives.split_at(position);
         Clockface {
             zone,
-            directives: [before.to_vec(), after.to_vec()],
-            precision,
+            directives: directives.to_vec(),
+            precision: fraction.unwrap_or(Precision::Seconds),
             second: u64::MAX,
-            texts: [Vec::new(), Vec::new()],
+            text: Vec::new(),
+            fraction_at: 0,
         }
     }
 
@@ -59,29 +60,34 @@ impl Clockface {
             self.turn(second);
         }
         let nanos = (time.as_nanos() % NANOS_PER_SECOND) as u32;
-        // In pieces that are made in registers: bytes that were stored one by one would have to reach the cache
-        // before they could be copied on as a whole.
+        // The digits are stored where they shall be: in a text that was copied on behind them, they would have to reach the
+        // cache before they could be read as a part of it.
+        let at = out.len() + self.fraction_at;
+        out.extend_from_slice(&self.text);
+        let fraction = &mut out[at..];
         let digits = eight_digits(nanos / 10);
-        out.extend_from_slice(&self.texts[0]);
         match self.precision {
             Precision::Seconds => {}
-            Precision::Millis => out.extend_from_slice(&digits[..3]),
-            Precision::Micros => out.extend_from_slice(&digits[..6]),
+            Precision::Millis => fraction[..3].copy_from_slice(&digits[..3]),
+            Precision::Micros => fraction[..6].copy_from_slice(&digits[..6]),
             Precision::Nanos => {
-                out.extend_from_slice(&digits);
-                out.push(b'0' + (nanos % 10) as u8);
+                fraction[..8].copy_from_slice(&digits);
+                fraction[8] = b'0' + (nanos % 10) as u8;
             }
         }
-        out.extend_from_slice(&self.texts[1]);
     }
 
     #[cold]
     fn turn(&mut self, second: u64) {
         self.second = second;
         let moment = Moment::new(second, &self.zone);
-        for (directives, text) in self.directives.iter().zip(&mut self.texts) {
-            text.clear();
-            directives.iter().for_each(|directive| directive.push(&moment, text));
+        self.text.clear();
+        for directive in &self.directives {
+            if let Directive::Fraction(precision) = directive {
+                self.fraction_at = self.text.len();
+                self.text.resize(self.fraction_at + precision.digits(), b'0');
+            }
+            directive.push(&moment, &mut self.text);
         }
     }
 }
@@ -89,7 +95,7 @@ impl Clockface {
 /// What was set and nothing of the last stamp: keys of formats are made of it.
 impl fmt::Debug for Clockface {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Clockface { zone, directives, precision, second: _, texts: _ } = self;
+        let Clockface { zone, directives, precision, second: _, text: _, fraction_at: _ } = self;
         write!(f, "Clockface({zone:?}, {directives:?}, {precision:?})")
     }
 }
