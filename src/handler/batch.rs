@@ -231,6 +231,9 @@ pub struct Records<'a> {
 impl<'a> Iterator for Records<'a> {
     type Item = Record<'a>;
 
+    // A record is nine words: returned by a function of its own they would be copied once more, and read before they have
+    // reached the cache.
+    #[inline(always)]
     fn next(&mut self) -> Option<Record<'a>> {
         let Batch { contents, chosen, cursor, within } = self.batch;
         let Some(position) = chosen.get(self.at) else {

@@ -109,9 +109,13 @@ impl<H: Handler> Selects for H {
         while let Some(item) = contents.items.get(*at) {
             let position = *at as u32;
             *at += 1;
-            let mut is_wanted = || {
-                let record = contents.record(item);
-                filter.as_mut().is_none_or(|filter| filter(&record)) && self.accepts(&record)
+            let mut is_wanted = || match filter.as_mut() {
+                // By itself, so that of a record at which nobody looks nothing is made.
+                None => self.accepts(&contents.record(item)),
+                Some(filter) => {
+                    let record = contents.record(item);
+                    filter(&record) && self.accepts(&record)
+                }
             };
             if item.own || (max_level.allows(item.entry.metadata.level) && is_wanted()) {
                 chosen.push(position);
