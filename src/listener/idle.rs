@@ -17,9 +17,9 @@ use crate::clock;
 #[non_exhaustive]
 pub enum Wait {
     /// Looks every few microseconds while rings fill quickly, some ten thousand times a second while there is traffic, and
-    /// about twice for each record where those come one by one: naps get longer, up to a millisecond, where there was
-    /// nothing, and shorter where there was something. Parks after 100 ms of silence. The default. Only the first call after
-    /// that pays for a wake (one system call).
+    /// once for two or three records where those come one by one: naps get longer, up to a millisecond, where there was one
+    /// record or none, and shorter where there were many. Parks after 100 ms of silence. The default. Only the first call
+    /// after that pays for a wake (one system call).
     ///
     /// Before it parks the listener interrupts each core that runs a thread of this process, by `membarrier`, at
     /// most ten times a second. Where that is felt, choose [`Spin`](Wait::Spin) or [`Poll`](Wait::Poll).
@@ -72,6 +72,10 @@ const SPIN_MAX: Duration = none_under_loom(Duration::from_micros(50));
 const NAP_MIN: Duration = none_under_loom(Duration::from_micros(50));
 /// The longest nap.
 const NAP_MAX: Duration = Duration::from_millis(1);
+/// A look that found fewer records came too soon: what a record costs that has one of its own is the wake-up.
+const FEW: usize = 2;
+/// One that found so many came late.
+const MANY: usize = 2 * FEW;
 /// Without a record for this long, the listener parks.
 const PARK_AFTER: Duration = none_under_loom(Duration::from_millis(100));
 /// The longest sleep: losses of silent threads are told of, and the clock is looked after, about this often.
@@ -91,8 +95,8 @@ pub(crate) enum Step {
 }
 
 /// Remembers how long there was nothing to do, and how long to sleep: each nap is twice as long as the one before if that
-/// found nothing, half as long if it found records. So a listener whose records come one by one sleeps about as long as
-/// it takes the next one to come, and half of its looks find one.
+/// found [`FEW`] records, half as long if it found [`MANY`]. So a listener whose records come one by one sleeps until there
+/// are two or three, if that takes no longer than the longest nap.
 #[derive(Debug)]
 pub(crate) struct Idle {
     wait: Wait,
@@ -113,18 +117,28 @@ impl Idle {
         self.wait == Wait::Manual
     }
 
-    /// The round found records, or holds some back. `is_urgent`: so many that a ring could fill up in a sleep, or none
-    /// that is not ready in a moment.
-    pub(crate) fn busy(&mut self, is_urgent: bool) -> Step {
+    /// The round found so many records, or holds some back. `is_urgent`: so many that a ring could fill up in a sleep, or
+    /// none that is not ready in a moment.
+    pub(crate) fn busy(&mut self, records: usize, is_urgent: bool) -> Step {
         self.last_record = clock::now();
-        self.nap = if is_urgent { NAP_MIN } else { NAP_MIN.max(self.nap / 2) };
+        match records {
+            _ if is_urgent => self.nap = NAP_MIN,
+            ..FEW => self.nap_longer(),
+            FEW..MANY => {}
+            MANY.. => self.nap = NAP_MIN.max(self.nap / 2),
+        }
         match self.wait {
             Wait::Poll(interval) => Step::Nap(interval),
             Wait::Spin => Step::Spin(LOOK_INTERVAL),
             _ if is_urgent || NAP_MIN.is_zero() => Step::Spin(LOOK_INTERVAL),
-            _ if self.nap == NAP_MIN => Step::Doze(NAP_MIN),
-            Wait::Adaptive | Wait::Park | Wait::Manual => Step::Nap(self.nap),
+            Wait::Park => Step::Doze(NAP_MIN),
+            Wait::Adaptive | Wait::Manual if self.nap == NAP_MIN => Step::Doze(NAP_MIN),
+            Wait::Adaptive | Wait::Manual => Step::Nap(self.nap),
         }
+    }
+
+    fn nap_longer(&mut self) {
+        self.nap = NAP_MAX.min(self.nap * 2);
     }
 
     /// The round found nothing.
@@ -137,11 +151,13 @@ impl Idle {
             Wait::Spin => Step::Spin(LOOK_INTERVAL),
             Wait::Adaptive | Wait::Park if silence < SPIN_MAX => Step::Spin(LOOK_INTERVAL),
             Wait::Adaptive if silence < PARK_AFTER || just_parked => {
-                self.nap = NAP_MAX.min(self.nap * 2);
+                self.nap_longer();
                 Step::Nap(self.nap)
             }
             Wait::Adaptive | Wait::Park | Wait::Manual => {
                 self.last_park = Some(now);
+                // What ends a silence may be the first of many.
+                self.nap = NAP_MIN;
                 Step::Park
             }
         }
@@ -169,8 +185,8 @@ mod tests {
     #[test]
     fn under_silence_the_listener_spins_then_naps_longer_and_longer_then_parks() {
         let mut idle = Idle::new(Wait::Adaptive);
-        assert_eq!(idle.busy(true), Step::Spin(LOOK_INTERVAL));
-        assert_eq!(idle.busy(false), Step::Doze(NAP_MIN));
+        assert_eq!(idle.busy(0, true), Step::Spin(LOOK_INTERVAL));
+        assert_eq!(idle.busy(MANY, false), Step::Doze(NAP_MIN));
         assert_eq!(idle.empty(), Step::Spin(LOOK_INTERVAL));
         idle.last_record -= SPIN_MAX;
         let naps: Vec<_> = (0..7).map(|_| idle.empty()).collect();
@@ -179,48 +195,69 @@ mod tests {
         assert_eq!(naps[6], Step::Nap(NAP_MAX));
         idle.last_record -= PARK_AFTER;
         assert_eq!(idle.empty(), Step::Park);
+        assert_eq!(
+            idle.busy(1, false),
+            Step::Nap(NAP_MIN * 2),
+            "after a silence naps begin with the shortest"
+        );
     }
 
     #[test]
-    fn naps_get_shorter_while_records_come_and_at_once_where_rings_fill() {
+    fn naps_get_shorter_while_many_records_come_and_at_once_where_rings_fill() {
         let mut idle = Idle::new(Wait::Adaptive);
         idle.nap = NAP_MAX;
-        assert_eq!(idle.busy(false), Step::Nap(NAP_MAX / 2));
-        assert_eq!(idle.busy(false), Step::Nap(NAP_MAX / 4));
-        assert_eq!(idle.busy(true), Step::Spin(LOOK_INTERVAL));
-        assert_eq!(idle.busy(false), Step::Doze(NAP_MIN));
+        assert_eq!(idle.busy(MANY, false), Step::Nap(NAP_MAX / 2));
+        assert_eq!(idle.busy(MANY, false), Step::Nap(NAP_MAX / 4));
+        assert_eq!(idle.busy(FEW, false), Step::Nap(NAP_MAX / 4));
+        assert_eq!(idle.busy(FEW - 1, false), Step::Nap(NAP_MAX / 2));
+        assert_eq!(idle.busy(1, true), Step::Spin(LOOK_INTERVAL));
+        assert_eq!(idle.busy(MANY, false), Step::Doze(NAP_MIN));
     }
 
-    /// How often the listener looks for each of 1,000 records, and how long these wait on average, if a sleep lasts
-    /// `late` longer than it should.
-    fn looks_and_delay(interval: Duration, late: Duration) -> (f64, Duration) {
+    #[test]
+    fn who_parks_after_each_record_does_not_nap_longer_before() {
+        let mut idle = Idle::new(Wait::Park);
+        for _ in 0..10 {
+            assert_eq!(idle.busy(1, false), Step::Doze(NAP_MIN));
+        }
+    }
+
+    /// How often the listener looks for each of 1,000 records, and how long these wait on average and at most, if a sleep
+    /// lasts `late` longer than it should.
+    fn looks_and_delays(interval: Duration, late: Duration) -> (f64, Duration, Duration) {
         const RECORDS: u32 = 1_000;
         let mut idle = Idle::new(Wait::Adaptive);
-        let (mut now, mut looks, mut waited, mut taken) = (Duration::ZERO, 0, Duration::ZERO, 0);
+        let (mut now, mut looks, mut taken) = (Duration::ZERO, 0, 0);
+        let (mut waited, mut longest) = (Duration::ZERO, Duration::ZERO);
         while taken < RECORDS {
             looks += 1;
-            let mut is_empty = true;
+            let taken_before = taken;
             while taken < RECORDS && interval * taken <= now {
-                waited += now - interval * taken;
+                let delay = now - interval * taken;
+                (waited, longest) = (waited + delay, longest.max(delay));
                 taken += 1;
-                is_empty = false;
             }
             idle.last_record = clock::now() - SPIN_MAX;
-            now += match if is_empty { idle.empty() } else { idle.busy(false) } {
+            let found = (taken - taken_before) as usize;
+            now += match if found == 0 { idle.empty() } else { idle.busy(found, false) } {
                 Step::Doze(sleep) | Step::Nap(sleep) => sleep + late,
                 step => panic!("{step:?}"),
             };
         }
-        (f64::from(looks) / f64::from(RECORDS), waited / RECORDS)
+        (f64::from(looks) / f64::from(RECORDS), waited / RECORDS, longest)
     }
 
     #[test]
-    fn records_that_come_one_by_one_cost_two_looks_and_wait_less_than_half_their_interval() {
-        for micros in [300, 500, 700, 1_000, 1_300, 2_000] {
+    fn records_that_come_one_by_one_are_taken_together_and_wait_for_a_nap_at_most() {
+        let late = Duration::from_micros(60);
+        for (micros, looks_max) in
+            [(100, 0.5), (300, 0.5), (500, 0.55), (700, 0.7), (1_000, 1.0), (1_300, 1.3), (2_000, 2.0)]
+        {
             let interval = Duration::from_micros(micros);
-            let (looks, delay) = looks_and_delay(interval, Duration::from_micros(60));
-            assert!(looks < 2.5, "{looks} for each record at {interval:?}");
-            assert!(delay < interval / 2, "{delay:?} at {interval:?}");
+            let (looks, delay, longest) = looks_and_delays(interval, late);
+            assert!(looks < looks_max, "{looks} for each record at {interval:?}");
+            assert!(delay < NAP_MAX * 6 / 10, "{delay:?} at {interval:?}");
+            assert!(longest <= NAP_MAX + late, "{longest:?} at {interval:?}");
         }
     }
 

@@ -169,7 +169,7 @@ impl Listener {
             Turn::Busy(records) => {
                 // What was too young is old enough in a moment.
                 let is_urgent = records == 0 || self.core.transport.is_crowded(self.inlets.fullest_words());
-                Some(self.idle.busy(is_urgent))
+                Some(self.idle.busy(records, is_urgent))
             }
             Turn::Empty => Some(self.idle.empty()),
         }
