@@ -338,7 +338,7 @@ fn an_error_that_was_cut_keeps_its_first_messages() {
 #[test]
 fn words_that_are_no_value_are_marked_and_end_the_reading() {
     let pieces = [Piece::Argument(0, Spec::DISPLAY), Piece::Literal(" "), Piece::Argument(1, Spec::DISPLAY)];
-    let mut owned = message(&pieces, (true, (5_u8, ())));
+    let mut owned = message(&pieces, (true, (5_u64, ())));
     owned.words[0] = 2;
     assert_eq!(
         owned.record().message().to_string(),
