@@ -145,7 +145,7 @@ pub(crate) fn total(counts: &ByLevel) -> u64 {
     counts.iter().sum()
 }
 
-fn add_levels(sum: &mut ByLevel, more: &ByLevel) {
+pub(crate) fn add_levels(sum: &mut ByLevel, more: &ByLevel) {
     sum.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
 }
 

@@ -165,6 +165,95 @@ fn what_finds_no_room_is_counted_and_the_handler_is_told() {
 }
 
 #[test]
+fn of_batches_that_find_no_room_at_all_the_handler_is_told_what_it_would_have_got() {
+    let gate = Gate::closed();
+    let (handler, received) = receiver(Duration::ZERO, Some(gate.clone()));
+    let healthy = Capture::new();
+    let hooked = Arc::<Mutex<Vec<Loss>>>::default();
+    let losses = hooked.clone();
+    let lane = LaneOptions::new().capacity(10_000);
+    let builder = treering::builder()
+        .filter("debug")
+        .wait(Wait::Manual)
+        .error_hook(|_| {})
+        .on_drop(move |loss| losses.lock().unwrap().push(loss.clone()))
+        .handler(healthy.clone())
+        .handler(handler.named("each").level(Level::Info).lane_with(lane));
+    let (logger, guard) = start(builder);
+    let counts = || {
+        let each = &guard.stats().handlers["each"];
+        assert_balanced(each);
+        [each.offered, each.filtered, each.queued, each.failed, each.overflowed]
+    };
+    info!(logger: logger, "{}", 0_u64);
+    guard.poll().unwrap();
+    gate.wait_for_guest();
+    (1..=500_u64).for_each(|n| error!(logger: logger, "{n}"));
+    guard.poll().unwrap();
+    let [offered, _, fitted, failed, overflowed] = counts();
+    assert!(fitted > 10 && failed == overflowed && fitted + failed == 500 && offered == 501);
+    for _ in 0..3 {
+        debug!(logger: logger, "{}", 501_u64);
+        info!(logger: logger, "{}", 502_u64);
+        error!(logger: logger, "{}", 503_u64);
+        warn!(logger: logger, "{}", 504_u64);
+        debug!(logger: logger, "{}", 505_u64);
+        guard.poll().unwrap();
+    }
+    assert_eq!(counts(), [516, 6, fitted, failed + 9, failed + 9]);
+    gate.open();
+    let report = guard.stop(SOON).unwrap();
+    report.assert_balanced();
+    let hooked = hooked.lock().unwrap();
+    let [loss] = &hooked[..] else { panic!("one gap: {hooked:?}") };
+    assert_eq!((loss.records, loss.by_level), (failed + 9, [failed + 3, 3, 3, 0, 0]));
+    let all = healthy.records();
+    let time_of = |at: usize| all[at].time();
+    assert_eq!((loss.from, loss.until), (time_of(1 + fitted as usize), time_of(all.len() - 2)));
+    let (each, received) = (&report.handlers["each"], received.lock().unwrap());
+    assert_eq!((each.delivered, received.lost_in_lane), (fitted + 2, loss.by_level), "{each}");
+}
+
+#[test]
+fn what_a_quarantined_handler_is_spared_is_what_it_would_have_got() {
+    for has_filter in [false, true] {
+        let lines = Arc::<Mutex<Vec<String>>>::default();
+        let sink = lines.clone();
+        let calls = Arc::<AtomicU64>::default();
+        let counted = calls.clone();
+        let handler = each(move |_| assert!(counted.fetch_add(1, Ordering::SeqCst) >= 10, "at first"));
+        let handler = handler.level(Level::Info);
+        let handler = if has_filter { handler.filter(|record| number(record) != 1) } else { handler };
+        let builder = treering::builder()
+            .filter("debug")
+            .wait(Wait::Manual)
+            .error_hook(move |line| sink.lock().unwrap().push(line.to_owned()))
+            .handler(handler.lane());
+        let (logger, guard) = start(builder);
+        let mut rounds = 0;
+        eventually("it works again", || {
+            rounds += 1;
+            debug!(logger: logger, "{}", 0_u64);
+            info!(logger: logger, "{}", 1_u64);
+            warn!(logger: logger, "{}", 2_u64);
+            guard.poll().unwrap();
+            assert_balanced(&guard.stats().handlers["each"]);
+            calls.load(Ordering::SeqCst) > 10
+        });
+        let report = guard.stop(SOON).unwrap();
+        report.assert_balanced();
+        let each = &report.handlers["each"];
+        let filtered = if has_filter { 2 } else { 1 };
+        assert_eq!((each.offered, each.filtered), (rounds * 3, rounds * filtered), "{each}");
+        assert_eq!((each.failed, each.overflowed), (10 + each.skipped, 0), "{each}");
+        assert!(each.skipped > 0, "{each}");
+        let end = format!("handler each works again; {} records were skipped", each.skipped);
+        let lines = lines.lock().unwrap();
+        assert!(lines.contains(&end), "{end}: {lines:#?}");
+    }
+}
+
+#[test]
 fn on_drop_hears_of_each_loss_that_a_handler_on_a_lane_is_told_of() {
     let (handler, received) = receiver(Duration::from_micros(20), None);
     let hooked = Arc::<Mutex<Vec<u64>>>::default();

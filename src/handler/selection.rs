@@ -55,6 +55,12 @@ impl Selection {
         told
     }
 
+    /// Nobody has to know which it gets, as it is called with none: only so many do not pass its level.
+    pub(crate) fn count(&mut self, filtered: u64) {
+        self.chosen.clear();
+        (self.filtered, self.failed) = (filtered, 0);
+    }
+
     /// Whether a record of this level is among them, or a more severe one.
     pub(crate) fn reaches(&self, contents: Contents<'_>, level: LevelFilter) -> bool {
         self.chosen.iter().any(|at| level.allows(contents.items[*at as usize].entry.metadata.level))

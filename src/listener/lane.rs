@@ -205,14 +205,14 @@ impl Lane {
         }
     }
 
-    /// So many records are not put in, as the handler is quarantined; `false` if it is not. They are skipped.
-    pub(super) fn spare(&self, records: u64) -> bool {
-        let mut state = self.state.lock();
-        let rests = state.rests_until.is_some_and(|until| clock::now() < until);
-        if rests {
-            state.spared += records;
-        }
-        rests
+    /// Whether the handler is quarantined, and its back-off has not passed.
+    pub(super) fn rests(&self) -> bool {
+        self.state.lock().rests_until.is_some_and(|until| clock::now() < until)
+    }
+
+    /// So many records are not put in, as the handler rests. They are skipped.
+    pub(super) fn spare(&self, records: u64) {
+        self.state.lock().spared += records;
     }
 
     /// Puts the records in that `fill` gives; `false` if its thread does no more, and they are lost.

@@ -14,10 +14,11 @@ use crate::level::{Level, LevelFilter};
 use crate::overflow::{Loss, Reason};
 use crate::own;
 use crate::record::Thread;
-use crate::stats::{ByLevel, HandlerCounters, add, take_off};
+use crate::stats::{ByLevel, HandlerCounters, add, add_levels, take_off, total};
 use crate::sync::Arc;
 
 use super::books::{Books, GivenUp};
+use super::census::{Census, passes};
 use super::change::Request;
 use super::core::Answer;
 use super::lane::{Lane, Order, Parcel};
@@ -34,6 +35,8 @@ pub(super) struct Lanes {
     leaving: Vec<Arc<Lane>>,
     /// From the engine's start on.
     spawn: Option<Spawn>,
+    /// Of the batch in hand.
+    census: Census,
     /// What is handed out are echoes.
     pub(super) echoing: bool,
     /// Losses that handlers were told of, for who wants to know beside the stream.
@@ -95,7 +98,12 @@ impl Lanes {
 
     /// Asks which of these records each handler gets.
     pub(super) fn select(&mut self, contents: Contents<'_>, books: &Books, faults: &Faults) {
-        self.entrances.iter_mut().for_each(|entrance| entrance.front.select(contents, books, faults));
+        if self.entrances.is_empty() {
+            return;
+        }
+        self.census = Census::of(contents);
+        let census = &self.census;
+        self.entrances.iter_mut().for_each(|entrance| entrance.select(contents, census, books, faults));
     }
 
     /// Under the book lock: of so many records, what was selected is on its way.
@@ -110,14 +118,19 @@ impl Lanes {
         books: &Books,
         faults: &Faults,
     ) -> Result<(), GivenUp> {
-        if self.entrances.is_empty() {
-            return Ok(());
-        }
-        let (echoes, arena) = (self.echoing, Bump::new());
-        let packed = packed(contents, &arena);
-        self.entrances
-            .iter_mut()
-            .try_for_each(|entrance| entrance.send(contents, packed, echoes, &mut self.told, books, faults))
+        let Lanes { entrances, census, told, echoing, .. } = self;
+        let arena = Bump::new();
+        let takes_some = entrances.iter().any(|entrance| entrance.unsent > 0);
+        let packed = if takes_some { packed(contents, &arena) } else { contents };
+        entrances.iter_mut().try_for_each(|entrance| {
+            match entrance.way {
+                Way::In => entrance.send(contents, packed, *echoing, told, books)?,
+                Way::Spared => entrance.lane.spare(entrance.front.in_hand as u64),
+                Way::Full => entrance.lose(contents, census),
+            }
+            entrance.tell_hook(faults);
+            Ok(())
+        })
     }
 
     /// After a panic of the listener's own, under the book lock: what is not in the lanes never will be.
@@ -184,7 +197,9 @@ struct Entrance {
     front: Runner,
     options: LaneOptions,
     lane: Arc<Lane>,
-    /// Which of the records in hand find room.
+    /// What becomes of the records in hand.
+    way: Way,
+    /// Which of them find room.
     admitted: Vec<u32>,
     /// Records that are counted as queued and are not in the lane yet.
     unsent: u64,
@@ -192,6 +207,17 @@ struct Entrance {
     lost: Option<Lost>,
     /// The error hook was told that the lane is full, which was never empty since.
     is_known_full: bool,
+}
+
+/// What becomes of records that a handler on a lane gets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Way {
+    /// As many as find room go in.
+    In,
+    /// None goes in, as the handler is quarantined.
+    Spared,
+    /// None goes in, as there is no room for the smallest.
+    Full,
 }
 
 impl Entrance {
@@ -203,6 +229,7 @@ impl Entrance {
             front: Runner::new(front, counters),
             options,
             lane,
+            way: Way::In,
             admitted: Vec::new(),
             unsent: 0,
             lost: None,
@@ -219,16 +246,55 @@ impl Entrance {
         spawn(format!("lane-{}", self.name().replace('\0', "?")), self.lane.clone())
     }
 
+    /// Asks which of these records the handler gets. If none goes in it is enough to know how many, unless a filter is to be
+    /// asked of each.
+    fn select(&mut self, contents: Contents<'_>, census: &Census, books: &Books, faults: &Faults) {
+        let has_filter = self.front.handler.filter.is_some();
+        let waits = !self.options.wait_for_room.is_zero();
+        self.way = if self.lane.rests() {
+            Way::Spared
+        } else if !waits && !has_filter && !self.has_room_for_any(census) {
+            Way::Full
+        } else {
+            Way::In
+        };
+        if self.way == Way::In || has_filter {
+            self.front.select(contents, books, faults);
+        } else {
+            self.front.count(contents.items.len(), census, faults);
+        }
+    }
+
+    /// Whether there may be room for one record of the batch.
+    fn has_room_for_any(&self, census: &Census) -> bool {
+        let bytes_min = Parcel::bytes_of(census.words_min);
+        census.most_severe().is_some_and(|level| self.lane.takes(self.lane.used(), bytes_min, level))
+    }
+
     fn offer(&mut self, records: usize) {
         let Runner { counters, selection, in_hand, .. } = &self.front;
+        let in_hand = *in_hand as u64;
         add(&counters.offered, records as u64);
         add(&counters.filtered, selection.filtered);
         add(&counters.failed, selection.failed);
-        add(&counters.queued, *in_hand as u64);
-        self.unsent = *in_hand as u64;
+        // Failed first: whoever sees a record skipped or overflowed must see it failed.
+        match self.way {
+            Way::In => {
+                add(&counters.queued, in_hand);
+                self.unsent = in_hand;
+            }
+            Way::Spared => {
+                add(&counters.failed, in_hand);
+                add(&counters.skipped, in_hand);
+            }
+            Way::Full => {
+                add(&counters.failed, in_hand);
+                add(&counters.overflowed, in_hand);
+            }
+        }
     }
 
-    /// `packed`: the same records as they can be kept.
+    /// Puts them in, as many as find room. `packed`: the same records as they can be kept.
     fn send(
         &mut self,
         contents: Contents<'_>,
@@ -236,11 +302,7 @@ impl Entrance {
         echoes: bool,
         all_told: &mut Vec<Loss>,
         books: &Books,
-        faults: &Faults,
     ) -> Result<(), GivenUp> {
-        if self.unsent > 0 && self.lane.spare(self.unsent) {
-            return books.settle(|| self.count_spared());
-        }
         let patience = self.options.wait_for_room;
         let mut waits = !patience.is_zero();
         self.is_known_full &= self.lane.used() > 0;
@@ -269,8 +331,19 @@ impl Entrance {
                 waits = self.lane.wait_for_room(Deadline::after(patience), books)?;
             }
         }
-        self.tell_hook(faults);
         Ok(())
+    }
+
+    /// All are lost. They are counted already.
+    fn lose(&mut self, contents: Contents<'_>, census: &Census) {
+        let Entrance { front, lost, .. } = self;
+        let mut wanted = contents.items.iter().filter(|item| passes(item, front.max_level));
+        let Some(first) = wanted.next() else { return };
+        let last = wanted.next_back().unwrap_or(first);
+        let name = &front.counters.name;
+        let lost = lost.get_or_insert_with(|| Lost::new(name, first, &contents.threads[first.thread]));
+        lost.add(&census.passing(front.max_level));
+        lost.end_with(last, contents.threads);
     }
 
     /// Which of the records in hand find room, from `at` on, which goes along. If it `waits` it stops at the first that finds
@@ -302,18 +375,16 @@ impl Entrance {
                 break;
             } else {
                 let thread = &contents.threads[item.thread];
-                let Lost { loss, .. } =
-                    lost.get_or_insert_with(|| Lost::new(&front.counters.name, item, thread));
-                loss.by_level[item.entry.metadata.level.index()] += 1;
-                loss.records += 1;
+                let lost = lost.get_or_insert_with(|| Lost::new(&front.counters.name, item, thread));
+                lost.loss.by_level[item.entry.metadata.level.index()] += 1;
+                lost.loss.records += 1;
                 overflowed += 1;
                 last = Some(item);
             }
             *at += 1;
         }
         if let (Some(lost), Some(last)) = (lost, last) {
-            (lost.loss.until, lost.stamp) = (last.time, last.stamp);
-            lost.thread = contents.threads[last.thread].clone();
+            lost.end_with(last, contents.threads);
             books.settle(|| self.count_overflowed(overflowed))?;
         }
         Ok(told)
@@ -370,13 +441,6 @@ impl Entrance {
         self.unsent -= records;
     }
 
-    /// Its handler is quarantined.
-    fn count_spared(&mut self) {
-        let records = self.unsent;
-        self.fail_unsent();
-        add(&self.front.counters.skipped, records);
-    }
-
     fn fail_unsent(&mut self) {
         let unsent = std::mem::take(&mut self.unsent);
         take_off(&self.front.counters.queued, unsent);
@@ -412,6 +476,17 @@ impl Lost {
             handler: Some(handler.to_owned()),
         };
         Lost { loss, stamp: item.stamp, thread: thread.clone() }
+    }
+
+    fn add(&mut self, by_level: &ByLevel) {
+        add_levels(&mut self.loss.by_level, by_level);
+        self.loss.records += total(by_level);
+    }
+
+    /// This is the last of them, so far.
+    fn end_with(&mut self, last: &Item<'_>, threads: &[Arc<Thread>]) {
+        (self.loss.until, self.stamp) = (last.time, last.stamp);
+        self.thread = threads[last.thread].clone();
     }
 
     fn push_to(&self, parcel: &mut Parcel) {

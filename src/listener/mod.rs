@@ -8,6 +8,7 @@
 //! borrows it, so that a thread started anew goes on with it.
 
 mod books;
+mod census;
 mod change;
 mod control;
 mod core;

@@ -12,10 +12,11 @@ use crate::handler::{
     call_handler, informed,
 };
 use crate::level::LevelFilter;
-use crate::stats::{HandlerCounters, add, take_off};
+use crate::stats::{HandlerCounters, add, take_off, total};
 use crate::sync::{Arc, Ordering};
 
 use super::books::{Books, GivenUp};
+use super::census::Census;
 use super::pulse::Calling;
 #[cfg(test)]
 use super::testing;
@@ -27,7 +28,7 @@ pub(super) struct Runner {
     /// It is called on a thread of its own.
     is_on_lane: bool,
     /// Its level when it was asked last.
-    max_level: LevelFilter,
+    pub(super) max_level: LevelFilter,
     /// What it gets of the batch in hand, and how many of these are not settled yet.
     pub(super) selection: Selection,
     pub(super) in_hand: usize,
@@ -85,18 +86,28 @@ impl Runner {
     /// Asks which records of a batch it gets. A handler that cannot say its level keeps the one that it said before.
     pub(super) fn select(&mut self, contents: Contents<'_>, books: &Books, faults: &Faults) {
         let _calling = self.calling(books);
-        let name = &self.counters.name;
-        match guarded(|| self.handler.max_level()) {
-            Ok(max_level) => self.max_level = max_level,
-            Err(text) => self.tell_of_level(&text, faults),
-        }
+        self.learn_level(faults);
         if let Some(text) = self.selection.make(&mut self.handler, contents, self.max_level) {
-            let cost = self.selection.failed;
+            let (name, cost) = (&self.counters.name, self.selection.failed);
             faults.report(format_args!(
                 "handler {name} panicked when it was asked what it accepts, which cost {cost} records: {text}"
             ));
         }
         self.in_hand = self.selection.len();
+    }
+
+    /// As [`select`](Self::select), of so many records, where nothing is asked of each: how many it gets, not which.
+    pub(super) fn count(&mut self, records: usize, census: &Census, faults: &Faults) {
+        self.learn_level(faults);
+        self.in_hand = total(&census.passing(self.max_level)) as usize;
+        self.selection.count((records - self.in_hand) as u64);
+    }
+
+    fn learn_level(&mut self, faults: &Faults) {
+        match guarded(|| self.handler.max_level()) {
+            Ok(max_level) => self.max_level = max_level,
+            Err(text) => self.tell_of_level(&text, faults),
+        }
     }
 
     /// Under the book lock: the batch is this handler's now.
