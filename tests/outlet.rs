@@ -329,22 +329,21 @@ fn each_level_has_its_policy() {
 fn who_waits_goes_on_when_there_is_room_also_after_a_flush_of_its_own() {
     let paused =
         Paused::new(treering::builder().overflow(Overflow::block_forever()), Channel::bounded(FIT as usize));
-    let logged = AtomicU64::new(0);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            paused.guard.flush(SOON).unwrap(); // must not make it the thread that everybody waits for
-            for n in 0..10 * FIT {
-                paused.info([n]);
-                logged.fetch_add(1, Ordering::Relaxed);
-            }
-        });
-        eventually("the queue is full", || logged.load(Ordering::Relaxed) == FIT);
-        std::thread::sleep(Duration::from_millis(50));
-        assert_eq!(logged.load(Ordering::Relaxed), FIT, "it waits");
-        eventually("all found room", || {
-            paused.listening.poll().unwrap();
-            logged.load(Ordering::Relaxed) == 10 * FIT
-        });
+    let logged = Arc::<AtomicU64>::default();
+    let (own, flushing) = (paused.logger.clone(), logged.clone());
+    std::thread::spawn(move || {
+        own.flush(SOON).unwrap(); // must not make it the thread that everybody waits for
+        for n in 0..10 * FIT {
+            info!(logger: own, "{n}");
+            flushing.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    eventually("the queue is full", || logged.load(Ordering::Relaxed) == FIT);
+    std::thread::sleep(Duration::from_millis(50));
+    assert_eq!(logged.load(Ordering::Relaxed), FIT, "it waits");
+    eventually("all found room", || {
+        paused.listening.poll().unwrap();
+        logged.load(Ordering::Relaxed) == 10 * FIT
     });
     let received = paused.finish([0, 0, 10 * FIT, 0, 0]);
     assert!(received.numbers.iter().copied().eq(0..10 * FIT));
@@ -353,6 +352,34 @@ fn who_waits_goes_on_when_there_is_room_also_after_a_flush_of_its_own() {
 /// So many callers wait for room.
 const CALLERS: u64 = 64;
 
+/// Threads that log a record each, where there is no room. Who is never woken must not hold up the test: it says so, and ends.
+struct Callers {
+    begun: Arc<AtomicU64>,
+    returned: Arc<AtomicU64>,
+}
+
+impl Callers {
+    fn of(paused: &Paused) -> Self {
+        let callers = Callers { begun: Arc::default(), returned: Arc::default() };
+        for n in 1..=CALLERS {
+            let (logger, begun, returned) =
+                (paused.logger.clone(), callers.begun.clone(), callers.returned.clone());
+            std::thread::spawn(move || {
+                begun.fetch_add(1, Ordering::Relaxed);
+                info!(logger: logger, "{n}");
+                returned.fetch_add(1, Ordering::Relaxed);
+            });
+        }
+        eventually("all have begun", || callers.begun.load(Ordering::Relaxed) == CALLERS);
+        callers
+    }
+
+    #[track_caller]
+    fn all_return(&self) {
+        eventually("all callers return", || self.returned.load(Ordering::Relaxed) == CALLERS);
+    }
+}
+
 #[test]
 fn callers_that_wait_hardly_use_the_processor_and_a_stop_releases_them_all() {
     let test = "callers_that_wait_hardly_use_the_processor_and_a_stop_releases_them_all";
@@ -360,23 +387,15 @@ fn callers_that_wait_hardly_use_the_processor_and_a_stop_releases_them_all() {
         let paused =
             Paused::new(treering::builder().overflow(Overflow::block_forever()), Channel::bounded(1));
         paused.info([0]);
-        let waiting = AtomicU64::new(0);
-        std::thread::scope(|scope| {
-            for _ in 0..CALLERS {
-                scope.spawn(|| {
-                    waiting.fetch_add(1, Ordering::Relaxed);
-                    paused.info([1]);
-                });
-            }
-            eventually("all have begun", || waiting.load(Ordering::Relaxed) == CALLERS);
-            std::thread::sleep(Duration::from_millis(200));
-            let before = processor_time();
-            std::thread::sleep(Duration::from_secs(1));
-            let used = processor_time() - before;
-            eprintln!("{CALLERS} callers that wait used {used:.1?} in 1 s");
-            assert!(used < Duration::from_millis(200), "{used:?}");
-            paused.guard.stop(SOON).unwrap();
-        });
+        let callers = Callers::of(&paused);
+        std::thread::sleep(Duration::from_millis(200));
+        let before = processor_time();
+        std::thread::sleep(Duration::from_secs(1));
+        let used = processor_time() - before;
+        eprintln!("{CALLERS} callers that wait used {used:.1?} in 1 s");
+        assert!(used < Duration::from_millis(200), "{used:?}");
+        paused.guard.stop(SOON).unwrap();
+        callers.all_return();
         let report = paused.guard.stats();
         report.assert_balanced();
         assert_eq!((report.late, report.dispatched), (CALLERS, 1));
@@ -392,18 +411,9 @@ fn of_callers_that_wait(policy: Overflow, then: impl FnOnce(&Paused, &Channel)) 
     let queue = Arc::new(Channel::bounded(1));
     let paused = Paused::new(treering::builder().overflow(policy), queue.clone());
     paused.info([0]);
-    let waiting = AtomicU64::new(0);
-    std::thread::scope(|scope| {
-        for n in 1..=CALLERS {
-            let (paused, waiting) = (&paused, &waiting);
-            scope.spawn(move || {
-                waiting.fetch_add(1, Ordering::Relaxed);
-                paused.info([n]);
-            });
-        }
-        eventually("all have begun", || waiting.load(Ordering::Relaxed) == CALLERS);
-        then(&paused, &queue);
-    });
+    let callers = Callers::of(&paused);
+    then(&paused, &queue);
+    callers.all_return();
     while paused.listening.poll().is_ok_and(|records| records > 0) {}
     let report = paused.guard.stop(SOON).unwrap();
     report.assert_balanced();
@@ -514,7 +524,8 @@ fn who_waits_comes_before_who_does_not() {
         eventually("it waits", || rooms.asked.load(Ordering::Relaxed) > before + 2);
         rooms.free.store(1, Ordering::Relaxed);
         info!(logger: logger, "{round}"); // would be faster
-        eventually("it had the room", || guard.stats().dispatched == round + 1);
+        eventually("one had the room", || guard.stats().dispatched == round + 1);
+        assert_eq!(guard.stats().dropped, round + 1, "who does not wait took it");
     }
     waits.join().unwrap();
     let report = guard.stop(SOON).unwrap();
@@ -673,11 +684,17 @@ fn an_error_hook_that_logs_where_its_thread_had_waited_goes_on() {
 #[test]
 fn a_thread_that_polls_the_listener_does_not_wait_for_the_room_that_it_has_to_make() {
     let since = Instant::now();
-    let asked = Overflow::custom(|_: &Full<'_>| unreachable!("it is not asked"));
-    for policy in [Overflow::block(SOON), asked] {
+    let asked = Arc::<AtomicU64>::default();
+    let counted = asked.clone();
+    let counts = Overflow::custom(move |_: &Full<'_>| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        Decision::Drop
+    });
+    for policy in [counts, Overflow::block(SOON)] {
         let paused = Paused::new(treering::builder().overflow(policy), Channel::bounded(FIT as usize));
         assert_eq!(paused.listening.poll().unwrap(), 0);
         paused.info(0..FIT + 1);
+        assert_eq!(asked.load(Ordering::Relaxed), 0, "how long it waits is no question");
         assert_eq!(paused.dropped(Reason::Full), 1);
         paused.finish([0, 0, FIT + 1, 0, 0]);
     }

@@ -89,41 +89,78 @@ impl Drop for InFront<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::mpsc::channel;
+    use crate::sync::Arc;
+    use std::sync::mpsc::{Receiver, Sender, channel};
     use std::time::Duration;
 
     const NOW: Duration = Duration::ZERO;
+    /// Who sleeps longer is not woken at all.
+    const SOON: Duration = Duration::from_secs(10);
+
+    /// A thread that waits in the line without an end. It says whether it had the place in front, and leaves it when the sender
+    /// is dropped. As it may never be woken, nobody waits for it without an end.
+    fn sleeper(line: &Arc<Line>) -> (Sender<()>, Receiver<bool>) {
+        let before = line.length.load(Ordering::Relaxed);
+        let ((leave, left), (say, said)) = (channel::<()>(), channel());
+        let own = line.clone();
+        std::thread::spawn(move || {
+            let front = own.wait(Deadline::after(Duration::MAX));
+            let _ = say.send(front.is_some());
+            let _ = left.recv();
+        });
+        while line.length.load(Ordering::Relaxed) == before {
+            std::thread::yield_now();
+        }
+        (leave, said)
+    }
+
+    #[track_caller]
+    fn had_front(said: &Receiver<bool>) -> bool {
+        said.recv_timeout(SOON).expect("who sleeps in the line was not woken")
+    }
 
     #[test]
     fn who_comes_anew_does_not_take_the_place_that_another_is_woken_for() {
         for _ in 0..100 {
-            let line = Line::new();
+            let line = Arc::new(Line::new());
             let front = line.wait(Deadline::after(NOW)).expect("nobody is there");
-            let (leave, left) = channel::<()>();
-            std::thread::scope(|scope| {
-                let line = &line;
-                let sleeper = scope.spawn(move || {
-                    let front = line.wait(Deadline::after(Duration::MAX));
-                    let _ = left.recv();
-                    front.is_some()
-                });
-                while line.length.load(Ordering::Relaxed) < 2 {
-                    std::thread::yield_now();
-                }
-                drop(front);
-                let taken = line.wait(Deadline::after(NOW)).is_some();
-                drop(leave);
-                assert!(sleeper.join().unwrap() && !taken);
-            });
+            let (leave, said) = sleeper(&line);
+            drop(front);
+            let taken = line.wait(Deadline::after(NOW)).is_some();
+            assert!(had_front(&said) && !taken);
+            drop(leave);
+            assert!(line.wait(Deadline::after(SOON)).is_some(), "it is free again");
             assert!(!line.is_waited_in());
-            assert!(line.wait(Deadline::after(NOW)).is_some(), "it is free again");
         }
+    }
+
+    #[test]
+    fn those_who_sleep_come_to_the_front_one_after_the_other() {
+        let line = Arc::new(Line::new());
+        let front = line.wait(Deadline::after(NOW)).expect("nobody is there");
+        let (leave, said): (Vec<_>, Vec<_>) = (0..3).map(|_| sleeper(&line)).unzip();
+        assert!(said.iter().all(|said| said.try_recv().is_err()), "there is one in front");
+        drop((front, leave));
+        assert!(said.iter().all(had_front));
+    }
+
+    #[test]
+    fn a_close_wakes_who_sleeps_though_the_one_in_front_stays() {
+        let line = Arc::new(Line::new());
+        let _front = line.wait(Deadline::after(NOW)).expect("nobody is there");
+        let sleepers = [sleeper(&line), sleeper(&line)];
+        line.close();
+        for (_, said) in &sleepers {
+            assert!(!had_front(said), "there was one place in front");
+        }
+        assert!(line.wait(Deadline::after(SOON)).is_none(), "nobody sleeps here any more");
     }
 
     #[test]
     fn who_has_no_time_left_leaves_the_line() {
         let line = Line::new();
         let front = line.wait(Deadline::after(NOW)).unwrap();
+        assert!(line.is_waited_in());
         assert!(line.wait(Deadline::after(Duration::from_millis(1))).is_none());
         drop(front);
         assert!(!line.is_waited_in() && line.wait(Deadline::after(NOW)).is_some());
