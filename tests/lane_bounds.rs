@@ -1,11 +1,11 @@
 //! What handlers on lanes may cost the one that has none, and the callers: in a process of their own, two engines take turns.
 //!
 //! Both write a file; the second has on lanes, beside it, a handler that stands still, one that panics, and a file on a full
-//! disk. The aim is that the file keeps 95 % of its rate, and that the 99th percentile of a call is at most 1.2 times as high. On two
-//! cores, which the lanes' threads share with all others, the rate was 0.94 to 1.0 of that without them, from run to run; what
-//! fails here is a regression, such as a lane that is waited for. A machine
-//! with other work makes of a single round what it likes, so what counts is the median of all rounds; while that does not hold,
-//! there are more of them, for a minute. `cargo bench --bench lanes` tells the figures.
+//! disk. The file keeps 95 % of its rate, and the 99th percentile of a call is at most 1.2 times as high. A machine with other
+//! work makes of a single round what it likes. So the rates that are compared are those of good rounds, in which the threads
+//! had the processors: each engine's ninth of ten. Of percentiles of calls it is the median of all rounds. While one does not
+//! hold there are more rounds, for a minute. `cargo bench --bench lanes` tells the figures, and tests/hot_path.rs counts
+//! the listener's instructions.
 
 #![allow(clippy::print_stderr, reason = "tests tell their figures")]
 
@@ -18,12 +18,12 @@ use support::{Gate, LONG, each};
 use treering::handler::{File, Handler};
 use treering::{Builder, Guard, Logger, Overflow, info};
 
-const RATE_MIN: f64 = 0.85;
+const RATE_MIN: f64 = 0.95;
 const P99_MAX: f64 = 1.2;
 
 /// So many rounds are added for so long: a machine may favour one of the two engines' threads for seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 25;
 /// Records of a round at full rate, and the longest that a round waits for them.
 const RECORDS: u64 = 20_000;
 const ROUND_MAX: Duration = Duration::from_millis(500);
@@ -89,31 +89,50 @@ impl Engine {
     }
 }
 
-/// How many times as much the second engine has, in each of some rounds, by turns.
-fn ratios(engines: &mut [Engine; 2], measure: fn(&mut Engine) -> f64) -> impl Iterator<Item = f64> {
-    (0..ROUNDS).map(move |round| {
+/// What was measured of both engines, by turns, a round each.
+type Rounds = Vec<[f64; 2]>;
+
+fn measure(engines: &mut [Engine; 2], one: fn(&mut Engine) -> f64, rounds: &mut Rounds) {
+    for round in 0..ROUNDS {
         let mut measured = [0.0; 2];
         for at in [round % 2, 1 - round % 2] {
-            measured[at] = measure(&mut engines[at]);
+            measured[at] = one(&mut engines[at]);
         }
-        measured[1] / measured[0]
-    })
+        rounds.push(measured);
+    }
 }
 
-/// Whether the median of all rounds holds, sooner or later.
+/// The ninth of ten of these.
+fn good(of: impl Iterator<Item = f64>) -> f64 {
+    let mut all: Vec<_> = of.collect();
+    all.sort_by(f64::total_cmp);
+    all[(all.len() - 1) * 9 / 10]
+}
+
+fn ratio_of_good_rounds(rounds: &Rounds) -> f64 {
+    good(rounds.iter().map(|round| round[1])) / good(rounds.iter().map(|round| round[0]))
+}
+
+fn median_ratio(rounds: &Rounds) -> f64 {
+    let mut all: Vec<_> = rounds.iter().map(|[alone, beside]| beside / alone).collect();
+    all.sort_by(f64::total_cmp);
+    all[all.len() / 2]
+}
+
+/// Whether it holds, sooner or later.
 fn holds(
     engines: &mut [Engine; 2],
     what: &str,
-    measure: fn(&mut Engine) -> f64,
+    one: fn(&mut Engine) -> f64,
+    ratio: fn(&Rounds) -> f64,
     is_held: fn(f64) -> bool,
 ) -> bool {
-    let (since, mut all) = (Instant::now(), Vec::new());
+    let (since, mut rounds) = (Instant::now(), Rounds::new());
     while since.elapsed() < PATIENCE {
-        all.extend(ratios(engines, measure));
-        all.sort_by(f64::total_cmp);
-        let median = all[all.len() / 2];
-        eprintln!("{what}: {median:.3} of that without them, in {} rounds", all.len());
-        if is_held(median) {
+        measure(engines, one, &mut rounds);
+        let ratio = ratio(&rounds);
+        eprintln!("{what}: {ratio:.3} of that without them, in {} rounds", rounds.len());
+        if is_held(ratio) {
             return true;
         }
     }
@@ -137,8 +156,8 @@ fn bad_handlers_on_lanes_cost_the_file_and_the_callers_next_to_nothing() {
         engine.rate();
         engine.rate();
     }
-    let rate = holds(&mut engines, "rate", Engine::rate, |ratio| ratio >= RATE_MIN);
-    let p99 = holds(&mut engines, "p99 of a call", Engine::p99, |ratio| ratio <= P99_MAX);
+    let rate = holds(&mut engines, "rate", Engine::rate, ratio_of_good_rounds, |ratio| ratio >= RATE_MIN);
+    let p99 = holds(&mut engines, "p99 of a call", Engine::p99, median_ratio, |ratio| ratio <= P99_MAX);
     let beside = engines[1].guard.stats();
     gate.open();
     for Engine { guard, .. } in engines {

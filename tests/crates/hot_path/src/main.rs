@@ -12,6 +12,7 @@
 mod calls;
 #[path = "../../../../benches/common/mod.rs"]
 mod common;
+mod lanes;
 mod sealed;
 
 use std::time::Instant;
@@ -86,4 +87,5 @@ fn count(calls: u64) {
     let floor = common::floor::Floor::start();
     calls::counted_floor(calls, 7, 12.5);
     drop(floor);
+    lanes::count(calls);
 }
