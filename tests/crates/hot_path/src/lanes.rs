@@ -40,7 +40,7 @@ impl Handler for Fails {
         if self.calls == FAILURES {
             sleep(SLOW);
         }
-        Err("as it must".into())
+        Err(HandlerError::new("as it must"))
     }
 }
 
