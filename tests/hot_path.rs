@@ -302,7 +302,7 @@ fn a_call_adds_little_code_to_its_function() {
 // ---- instructions
 
 /// The functions of `tests/crates/hot_path` that are counted, and the instructions of the loop around each call.
-const COUNTED: [(&str, &str, f64); 15] = [
+const COUNTED: [(&str, &str, f64); 19] = [
     ("instructions/disabled", "counted_disabled", 3.0),
     ("instructions/plain", "counted_plain", 3.0),
     ("instructions/one_number", "counted_one", 3.0),
@@ -317,6 +317,10 @@ const COUNTED: [(&str, &str, f64); 15] = [
     ("instructions/in_context", "counted_in_context", 3.0),
     ("instructions/named_engine_in_context", "counted_named_in_context", 3.0),
     ("instructions/enter_and_leave", "counted_enter", 2.0),
+    ("instructions/asked_twice", "counted_asked", 3.0),
+    ("instructions/event", "counted_event", 3.0),
+    ("instructions/disabled_event", "counted_disabled_event", 3.0),
+    ("instructions/span", "counted_span", 3.0),
     ("instructions/floor", "counted_floor", 3.0),
 ];
 

@@ -25,12 +25,12 @@ use crate::grow::{Linked, List, find_or_put};
 use crate::level::Level;
 use crate::logger::place::{self, busy};
 use crate::logger::{Logger, send};
+use crate::record::encode::made::{ARGUMENTS_MAX, Kinds};
 use crate::sync::{AtomicRef, AtomicUsize, Ordering};
 
 pub use crate::callsite::Style;
 pub use crate::logger::context::next_span;
-use crate::record::encode::made::{ARGUMENTS_MAX, Kinds};
-pub use crate::record::encode::made::{Kept, Made};
+pub use crate::record::encode::made::Made;
 pub use crate::record::scope::Says;
 
 /// Places and shapes that are kept: about a megabyte, if all are used.
@@ -65,10 +65,11 @@ pub fn refused_directive(text: &str, problem: &str) -> Error {
 }
 
 /// Lends the thread's scratch buffer to make a record in. Code of the user's that logs meanwhile gets another one.
-pub fn make<R>(says: Option<Says>, work: impl FnOnce(&mut Made<'_>) -> R) -> R {
-    let mut scratch = place::take_scratch();
-    let result = work(&mut Made::new(&mut scratch, says));
-    place::keep_scratch(scratch);
+#[inline]
+pub fn make<R>(says: Option<Says>, work: impl FnOnce(&mut Made) -> R) -> R {
+    let mut made = Made::new(place::take_scratch(), says);
+    let result = work(&mut made);
+    place::keep_scratch(made.into_buffer());
     result
 }
 
@@ -207,7 +208,7 @@ impl Site {
 
     /// The shape of arguments with these types that `is_it`.
     #[inline]
-    pub fn find(&self, made: &Made<'_>, is_it: impl Fn(&Shape) -> bool) -> Option<&'static Shape> {
+    pub fn find(&self, made: &Made, is_it: impl Fn(&Shape) -> bool) -> Option<&'static Shape> {
         self.shapes.iter().find(|shape| shape.kinds == made.kinds() && is_it(shape))
     }
 
@@ -216,7 +217,7 @@ impl Site {
     #[cold]
     pub fn add(
         &self,
-        made: &Made<'_>,
+        made: &Made,
         head: Head,
         fields: impl FnOnce() -> Vec<Named>,
         key: &Key,
@@ -265,7 +266,7 @@ impl Shape {
     fn new(
         at: Place<'static>,
         instance: bool,
-        made: &Made<'_>,
+        made: &Made,
         head: Head,
         fields: &[Named],
         key: &Key,
@@ -304,7 +305,7 @@ impl Shape {
 
     /// Sends to an engine, or to the process-wide one, if its filter wants it; what is [judged](Made::judge), and what changes or
     /// closes a span, whatever that says.
-    pub fn send(&self, to: Option<&Logger>, made: &Made<'_>) -> Sent {
+    pub fn send(&self, to: Option<&Logger>, made: &Made) -> Sent {
         let is_wanted = self.callsite.gate() != DISABLED
             && to.is_none_or(|logger| logger.engine.verdicts.allows(self.id));
         if !is_wanted && !made.is_judged() {
@@ -317,7 +318,7 @@ impl Shape {
         if is_placed { Sent::Placed } else { Sent::Lost }
     }
 
-    fn send_to_global(&self, made: &Made<'_>) -> bool {
+    fn send_to_global(&self, made: &Made) -> bool {
         let (id, level) = (self.id, self.callsite.level());
         match send::to_global(id, level, made) {
             Some(0) => true,
@@ -329,7 +330,7 @@ impl Shape {
         }
     }
 
-    fn send_to(&self, Logger { engine }: &Logger, made: &Made<'_>) -> bool {
+    fn send_to(&self, Logger { engine }: &Logger, made: &Made) -> bool {
         let (id, level) = (self.id, self.callsite.level());
         match send::to_instance(engine.number, id, level, made) {
             Some(0) => true,
@@ -365,7 +366,7 @@ impl Others {
         to: Option<&Logger>,
         at: &Place<'_>,
         says: Option<Says>,
-        begin: impl FnOnce(&mut Made<'_>),
+        begin: impl FnOnce(&mut Made),
         message: fmt::Arguments<'_>,
         fields: fmt::Arguments<'_>,
     ) {
@@ -384,7 +385,7 @@ impl Others {
         });
     }
 
-    fn shape(&self, level: Level, made: &Made<'_>) -> Option<&'static Shape> {
+    fn shape(&self, level: Level, made: &Made) -> Option<&'static Shape> {
         find_or_put(
             [&self.shapes[level.index()]],
             |_| true,

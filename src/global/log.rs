@@ -87,7 +87,7 @@ fn place_of<'a>(record: &log::Record<'a>) -> Place<'a> {
 }
 
 /// Formats the record and sends it; `false` if its key-values cannot be kept typed.
-fn send(site: &'static Site, record: &log::Record<'_>, made: &mut Made<'_>) -> bool {
+fn send(site: &'static Site, record: &log::Record<'_>, made: &mut Made) -> bool {
     made.text(*record.args());
     let pairs = record.key_values();
     if pairs.visit(&mut Values(made)).is_err() {
@@ -105,7 +105,7 @@ fn send(site: &'static Site, record: &log::Record<'_>, made: &mut Made<'_>) -> b
 }
 
 #[cold]
-fn add(site: &Site, pairs: &dyn Source, made: &Made<'_>) -> Option<&'static Shape> {
+fn add(site: &Site, pairs: &dyn Source, made: &Made) -> Option<&'static Shape> {
     // Code of the user's: before we are busy.
     let mut names = Names(Vec::new());
     pairs.visit(&mut names).ok()?;
@@ -117,9 +117,9 @@ fn add(site: &Site, pairs: &dyn Source, made: &Made<'_>) -> Option<&'static Shap
 }
 
 /// Puts values into a record.
-struct Values<'m, 'b>(&'m mut Made<'b>);
+struct Values<'m>(&'m mut Made);
 
-impl<'kvs> VisitSource<'kvs> for Values<'_, '_> {
+impl<'kvs> VisitSource<'kvs> for Values<'_> {
     fn visit_pair(&mut self, _: Key<'kvs>, value: kv::Value<'kvs>) -> Result<(), kv::Error> {
         value.visit(self)
     }
@@ -130,7 +130,7 @@ fn added(is_added: bool) -> Result<(), kv::Error> {
     if is_added { Ok(()) } else { Err(too_many()) }
 }
 
-impl<'v> VisitValue<'v> for Values<'_, '_> {
+impl<'v> VisitValue<'v> for Values<'_> {
     fn visit_any(&mut self, value: kv::Value<'_>) -> Result<(), kv::Error> {
         added(self.0.text(format_args!("{value}")))
     }

@@ -51,7 +51,7 @@ unsafe impl<A: Arguments> Payload for Encoded<'_, A> {
 
 #[expect(unsafe_code, reason = "passes an unsafe contract on")]
 // SAFETY: copies what was made before.
-unsafe impl Payload for Made<'_> {
+unsafe impl Payload for Made {
     #[inline]
     fn words(&self) -> usize {
         self.len_words()

@@ -8,27 +8,27 @@ use treering::front::{Key, Made, NO_KEY};
 
 /// Takes values with their types, and remembers whose they are. `OF_LOG`: what says where a record of `log` comes from is no
 /// field.
-pub(crate) struct Fields<'m, 'b, const OF_LOG: bool> {
-    made: &'m mut Made<'b>,
+pub(crate) struct Fields<'m, const OF_LOG: bool> {
+    made: &'m mut Made,
     /// Where each stands among the fields of its callsite.
     positions: Key,
 }
 
-impl<'m, 'b, const OF_LOG: bool> Fields<'m, 'b, OF_LOG> {
+impl<'m, const OF_LOG: bool> Fields<'m, OF_LOG> {
     #[inline]
-    pub(crate) fn new(made: &'m mut Made<'b>) -> Self {
+    pub(crate) fn new(made: &'m mut Made) -> Self {
         Fields { made, positions: *NO_KEY }
     }
 
     /// What was taken, and where each stands among the fields of its callsite.
     #[inline]
-    pub(crate) fn taken(&self) -> (&Made<'b>, &Key) {
+    pub(crate) fn taken(&self) -> (&Made, &Key) {
         (&*self.made, &self.positions)
     }
 
     /// The last thing it does is to add: so, where there is room, no register is saved for what follows.
     #[inline]
-    fn take(&mut self, field: &Field, add: impl FnOnce(&mut Made<'b>) -> bool) {
+    fn take(&mut self, field: &Field, add: impl FnOnce(&mut Made) -> bool) {
         if OF_LOG && field.name().starts_with("log.") {
             return;
         }
@@ -40,7 +40,7 @@ impl<'m, 'b, const OF_LOG: bool> Fields<'m, 'b, OF_LOG> {
     }
 }
 
-impl<const OF_LOG: bool> Visit for Fields<'_, '_, OF_LOG> {
+impl<const OF_LOG: bool> Visit for Fields<'_, OF_LOG> {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.take(field, |made| made.text(format_args!("{value:?}")));
     }

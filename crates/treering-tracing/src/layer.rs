@@ -110,7 +110,7 @@ impl Layer {
 
     /// Makes a record of which the engine's filter is asked, or not.
     #[inline]
-    fn make<R>(&self, says: Option<Says>, work: impl FnOnce(&mut Made<'_>) -> R) -> R {
+    fn make<R>(&self, says: Option<Says>, work: impl FnOnce(&mut Made) -> R) -> R {
         make(says, |made| {
             self.begin(made);
             work(made)
@@ -118,12 +118,13 @@ impl Layer {
     }
 
     #[inline]
-    fn begin(&self, made: &mut Made<'_>) {
+    fn begin(&self, made: &mut Made) {
         if self.is_judge {
             made.judge();
         }
     }
 
+    #[inline]
     fn is_enabled(&self, site: &Site) -> bool {
         self.is_judge || site.is_enabled()
     }
@@ -192,8 +193,8 @@ impl Layer {
                 std::mem::replace(&mut known.unsent, to)
             };
             // Nothing is locked while it is sent: an overflow policy may log.
-            let Some(mut open) = unsent(None) else { continue };
-            if open.shape.send(self.to.as_ref(), &open.record.made()) == Sent::Lost {
+            let Some(open) = unsent(None) else { continue };
+            if open.shape.send(self.to.as_ref(), &open.record) == Sent::Lost {
                 unsent(Some(open));
             } else {
                 self.unsent.fetch_sub(1, Ordering::Relaxed);
@@ -212,6 +213,7 @@ impl Layer {
     }
 
     /// Sends an event of a callsite, from the place where `site` is. `false` if there is no room for its shape.
+    #[inline]
     fn send_event(&self, known: &Known, site: &'static Site, says: Option<Says>, event: &Event<'_>) -> bool {
         self.make(says, |made| {
             if known.is_of_log {
@@ -231,7 +233,7 @@ impl Layer {
         &self,
         known: &Known,
         site: &'static Site,
-        fields: Fields<'_, '_, OF_LOG>,
+        fields: Fields<'_, OF_LOG>,
     ) -> bool {
         let (made, positions) = fields.taken();
         let shape = known.shape(site, made, positions);
@@ -245,7 +247,7 @@ impl Layer {
         let at = place(normalized.as_ref().unwrap_or_else(|| event.metadata()));
         let (message, fields) = (AsText { event, is_message: true }, AsText { event, is_message: false });
         let others = others_of(self.is_instance());
-        let begin = |made: &mut Made<'_>| self.begin(made);
+        let begin = |made: &mut Made| self.begin(made);
         others.send(self.to.as_ref(), &at, says, begin, format_args!("{message}"), format_args!("{fields}"));
     }
 
@@ -260,7 +262,7 @@ impl Layer {
             match shape.send(self.to.as_ref(), made) {
                 Sent::Placed => Some(None),
                 Sent::Unwanted => None,
-                Sent::Lost => Some(Some(Unsent { shape, record: made.keep() })),
+                Sent::Lost => Some(Some(Unsent { shape, record: made.clone() })),
             }
         })
     }
@@ -302,7 +304,7 @@ impl Layer {
     }
 
     /// Sends what a span says of itself while it is open.
-    fn tell(&self, known: &Known, says: Says, record: impl FnOnce(&mut Fields<'_, '_, false>)) {
+    fn tell(&self, known: &Known, says: Says, record: impl FnOnce(&mut Fields<'_, false>)) {
         self.make(Some(says), |made| {
             let mut fields = Fields::<false>::new(made);
             record(&mut fields);

@@ -51,12 +51,12 @@ impl Known {
 
     /// The shape of these arguments, whose fields stand at these positions of the callsite's; it is made if it is new.
     #[inline]
-    pub(crate) fn shape(&self, site: &Site, made: &Made<'_>, positions: &Key) -> Option<&'static Shape> {
+    pub(crate) fn shape(&self, site: &Site, made: &Made, positions: &Key) -> Option<&'static Shape> {
         site.find(made, |shape| shape.key() == positions).or_else(|| self.add(site, made, positions))
     }
 
     /// The shape of an event of a span's life: what happened, and of an end how long it was busy and idle.
-    pub(crate) fn life(&self, made: &Made<'_>) -> Option<&'static Shape> {
+    pub(crate) fn life(&self, made: &Made) -> Option<&'static Shape> {
         let of_end = [("time.busy", 1, Style::Display), ("time.idle", 2, Style::Display)];
         let fields = || of_end.into_iter().take(made.len() - 1).collect();
         let known = self.site.find(made, |shape| shape.key() == LIFE);
@@ -64,7 +64,7 @@ impl Known {
     }
 
     #[cold]
-    fn add(&self, site: &Site, made: &Made<'_>, key: &Key) -> Option<&'static Shape> {
+    fn add(&self, site: &Site, made: &Made, key: &Key) -> Option<&'static Shape> {
         let positions = &key[..made.len()];
         let is_message = |position: &u8| Some(usize::from(*position)) == self.message;
         let head = match positions.iter().position(is_message) {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use treering::front::{Kept, Shape};
+use treering::front::{Made, Shape};
 
 /// An open span, as one layer or several know it.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub(crate) struct Known {
 #[derive(Debug)]
 pub(crate) struct Unsent {
     pub(crate) shape: &'static Shape,
-    pub(crate) record: Kept,
+    pub(crate) record: Made,
 }
 
 /// How long a span was entered and how long it was not, so far.

@@ -52,6 +52,7 @@ impl Write for Scratch<'_> {
     }
 }
 
+#[inline]
 pub(super) fn append(scratch: &mut Vec<u8>, text: fmt::Arguments<'_>) {
     let mut scratch = Scratch(scratch);
     if scratch.write_fmt(text).is_err() {

@@ -8,7 +8,7 @@ use std::fmt;
 use std::mem::MaybeUninit;
 
 use super::eager::{append, append_chain};
-use super::{count_word, put_bytes_cut, storable};
+use super::{count_word, put_bytes, put_bytes_cut, storable};
 use crate::callsite::Type;
 use crate::record::scope::Says;
 
@@ -102,27 +102,40 @@ impl Kinds {
 /// Arguments as they will lie in a record, made in a buffer: whatever code of the user's it takes runs here.
 ///
 /// What adds one returns `false` if there are too many: then it is left out.
-#[derive(Debug)]
-pub struct Made<'a> {
+#[derive(Clone, Debug)]
+pub struct Made {
     /// Whole words.
-    bytes: &'a mut Vec<u8>,
-    says: Option<Says>,
-    /// How many of the words say that.
+    bytes: Vec<u8>,
+    /// How many of the words say something of spans.
     span_words: usize,
     kinds: Kinds,
     len: usize,
+    is_of_a_span: bool,
     is_judged: bool,
 }
 
-impl<'a> Made<'a> {
+impl Made {
     /// None yet. The buffer is empty.
     #[inline]
-    pub(crate) fn new(bytes: &'a mut Vec<u8>, says: Option<Says>) -> Self {
+    pub(crate) fn new(mut bytes: Vec<u8>, says: Option<Says>) -> Self {
         debug_assert!(bytes.is_empty());
         let (words, span_words) = says.map_or(([0; 2], 0), Says::words);
         bytes.extend_from_slice(words.map(u64::to_ne_bytes).as_flattened());
         bytes.truncate(span_words * 8);
-        Made { bytes, says, span_words, kinds: Kinds::default(), len: 0, is_judged: false }
+        Made {
+            bytes,
+            span_words,
+            kinds: Kinds::default(),
+            len: 0,
+            is_of_a_span: !matches!(says, None | Some(Says::In(_))),
+            is_judged: matches!(says, Some(Says::Records(_) | Says::Closes(_))),
+        }
+    }
+
+    /// The buffer, to be used again.
+    #[inline]
+    pub(crate) fn into_buffer(self) -> Vec<u8> {
+        self.bytes
     }
 
     /// How many there are.
@@ -199,15 +212,21 @@ impl<'a> Made<'a> {
     /// A string.
     #[inline]
     pub fn str(&mut self, value: &str) -> bool {
+        let stored = storable(value.len());
+        let len = 8 + stored.next_multiple_of(8);
         self.add(Kind::Str, |bytes| {
-            let (at, stored) = (bytes.len(), storable(value.len()));
-            bytes.extend_from_slice(&count_word(stored, value.len()).to_ne_bytes());
-            bytes.extend_from_slice(&value.as_bytes()[..stored]);
-            pad(bytes, at + 8 + stored);
+            bytes.reserve(len);
+            // SAFETY: the end of what is there is within the buffer.
+            let to = unsafe { bytes.as_mut_ptr().add(bytes.len()) };
+            // SAFETY: there is room for the count word and `stored` bytes, filled up to words.
+            unsafe { put_bytes(to.cast(), value.as_bytes(), stored) };
+            // SAFETY: so many bytes more were written.
+            unsafe { bytes.set_len(bytes.len() + len) };
         })
     }
 
     /// What only its own code can show. Runs that.
+    #[inline]
     pub fn text(&mut self, text: fmt::Arguments<'_>) -> bool {
         self.text_of(Kind::Text, |bytes| append(bytes, text))
     }
@@ -242,11 +261,7 @@ impl<'a> Made<'a> {
             let at = bytes.len();
             bytes.extend_from_slice(&[0; 8]);
             append(bytes);
-            let len = bytes.len() - at - 8;
-            let stored = storable(len);
-            bytes.truncate(at + 8 + stored);
-            pad(bytes, at + 8 + stored);
-            bytes[at..at + 8].copy_from_slice(&count_word(stored, len).to_ne_bytes());
+            close_text(bytes, at);
         })
     }
 
@@ -254,7 +269,7 @@ impl<'a> Made<'a> {
     fn add(&mut self, kind: Kind, append: impl FnOnce(&mut Vec<u8>)) -> bool {
         let has_room = self.len < ARGUMENTS_MAX;
         if has_room {
-            append(self.bytes);
+            append(&mut self.bytes);
             self.kinds.push(kind);
             self.len += 1;
         }
@@ -271,12 +286,12 @@ impl<'a> Made<'a> {
     /// the filter says now.
     #[inline]
     pub(crate) fn is_judged(&self) -> bool {
-        self.is_judged || matches!(self.says, Some(Says::Records(_) | Says::Closes(_)))
+        self.is_judged
     }
 
     /// Whether it opens, changes or closes a span.
     pub(crate) fn is_of_a_span(&self) -> bool {
-        !matches!(self.says, None | Some(Says::In(_)))
+        self.is_of_a_span
     }
 
     /// How many words say something of spans.
@@ -333,38 +348,18 @@ impl<'a> Made<'a> {
         }
         used
     }
-
-    /// A copy, to be sent later.
-    pub fn keep(&self) -> Kept {
-        Kept { bytes: self.bytes.clone(), says: self.says, kinds: self.kinds, is_judged: self.is_judged }
-    }
 }
 
-/// Arguments that were made and not sent.
-#[derive(Debug)]
-pub struct Kept {
-    bytes: Vec<u8>,
-    says: Option<Says>,
-    kinds: Kinds,
-    is_judged: bool,
-}
-
-impl Kept {
-    /// As they were.
-    pub fn made(&mut self) -> Made<'_> {
-        let Kept { bytes, says, kinds, is_judged } = self;
-        let span_words = says.map_or(0, |says| says.words().1);
-        let (says, kinds, is_judged) = (*says, *kinds, *is_judged);
-        Made { bytes, says, span_words, kinds, len: kinds.len(), is_judged }
-    }
-}
-
-/// Fills the last word up with zeros. `len` is that of the bytes.
+/// Fills the last word of a text up with zeros, and says at its beginning how long it is.
 #[inline]
-fn pad(bytes: &mut Vec<u8>, len: usize) {
+fn close_text(bytes: &mut Vec<u8>, at: usize) {
+    let len = bytes.len() - at - 8;
+    let stored = storable(len);
+    bytes.truncate(at + 8 + stored);
     // At most seven; a constant number of bytes is written fastest.
     bytes.extend_from_slice(&[0; 8]);
-    bytes.truncate(len.next_multiple_of(8));
+    bytes.truncate(at + 8 + stored.next_multiple_of(8));
+    bytes[at..at + 8].copy_from_slice(&count_word(stored, len).to_ne_bytes());
 }
 
 /// Copies words behind those that are used, if all of them fit.
@@ -382,7 +377,7 @@ fn copy(words: &[[u8; 8]], into: &mut [u64], used: &mut usize) -> bool {
 mod tests {
     use super::*;
 
-    fn fill(made: &mut Made<'_>) -> [bool; 11] {
+    fn fill(made: &mut Made) -> [bool; 11] {
         [
             made.u64(1),
             made.i64(-1),
@@ -400,8 +395,7 @@ mod tests {
 
     #[test]
     fn kinds_are_types_in_order_as_long_as_there_is_room() {
-        let mut scratch = Vec::new();
-        let mut made = Made::new(&mut scratch, None);
+        let mut made = Made::new(Vec::new(), None);
         assert!(made.is_empty());
         let added: Vec<_> = (0..3).flat_map(|_| fill(&mut made)).collect();
         assert_eq!(added.iter().filter(|added| **added).count(), ARGUMENTS_MAX);
@@ -417,8 +411,7 @@ mod tests {
 
     #[test]
     fn what_is_cut_is_a_beginning_of_the_whole() {
-        let mut scratch = Vec::new();
-        let mut made = Made::new(&mut scratch, Some(Says::Opens { id: 7, parent: 3 }));
+        let mut made = Made::new(Vec::new(), Some(Says::Opens { id: 7, parent: 3 }));
         fill(&mut made);
         let mut whole = vec![0; made.len_words()];
         assert_eq!(made.write_cut(&mut whole), whole.len());
@@ -433,6 +426,5 @@ mod tests {
             };
             assert_eq!((0..used).find(|at| !is_same(at)), None, "{words}");
         }
-        assert_eq!(made.keep().made().kinds(), made.kinds());
     }
 }

@@ -274,16 +274,18 @@ fn count_word(stored: usize, full: usize) -> u64 {
 /// Writes a count word and the first `stored` of `bytes`, padded with zeros to words.
 ///
 /// # Safety
-/// `stored` is at most the length of `bytes`; `to` is aligned and valid for `1 + stored.div_ceil(8)` words.
+/// `stored` is at most the length of `bytes`; `to` is valid for `1 + stored.div_ceil(8)` words, aligned or not.
 #[inline(always)]
 unsafe fn put_bytes(to: *mut u64, bytes: &[u8], stored: usize) -> *mut u64 {
     debug_assert!(stored <= bytes.len());
     // SAFETY: the count word or the last word of the bytes, both within what the caller vouches for.
     let last = unsafe { to.add(stored.div_ceil(8)) };
     // SAFETY: as above. For an empty string this is the count word's place, which is written next.
-    unsafe { last.write(0) };
+    unsafe { last.write_unaligned(0) };
     // SAFETY: the caller vouches for the count word.
-    let content = unsafe { put(to, count_word(stored, bytes.len())) };
+    unsafe { to.write_unaligned(count_word(stored, bytes.len())) };
+    // SAFETY: behind the count word, at most one past what the caller vouches for.
+    let content = unsafe { to.add(1) };
     // SAFETY: the caller vouches for both ends; a ring's reserved space and the user's bytes do not overlap.
     unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), content.cast::<u8>(), stored) };
     // SAFETY: one past the last word.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use treering::{Context, Encode, Guard, Logger, debug, info};
+use treering::{Context, Encode, Guard, Level, Logger, debug, info};
 
 use crate::common::floor;
 
@@ -124,6 +124,45 @@ pub fn counted_kept_back(calls: u64, b: u64, c: f64) {
 pub fn counted_log(calls: u64, b: u64) {
     for _ in 0..calls {
         log::info!(quantity = b; "order of {b}");
+    }
+}
+
+/// Whether a call would leave a record: yes, and no.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn counted_asked(calls: u64) -> u64 {
+    let mut yes = 0;
+    for _ in 0..calls {
+        yes += u64::from(treering::enabled!(Level::Info));
+        yes += u64::from(treering::enabled!(Level::Debug));
+    }
+    yes
+}
+
+/// An event of `tracing` with three fields.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn counted_event(calls: u64, quantity: u32) {
+    for call in 0..calls {
+        tracing::info!(order_id = call, quantity, venue = "XNAS", "filled");
+    }
+}
+
+/// The same with nobody listening.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn counted_disabled_event(calls: u64, quantity: u32) {
+    for call in 0..calls {
+        tracing::debug!(order_id = call, quantity, venue = "XNAS", "filled");
+    }
+}
+
+/// A span of `tracing` with a field that is opened, entered, left and closed.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn counted_span(calls: u64) {
+    for call in 0..calls {
+        tracing::info_span!("step", order_id = call).in_scope(|| ());
     }
 }
 

@@ -17,6 +17,7 @@ mod sealed;
 
 use std::time::Instant;
 
+use tracing_subscriber::prelude::*;
 use treering::{Guard, Wait, handler};
 
 fn main() {
@@ -69,15 +70,17 @@ fn count(calls: u64) {
     calls::counted_kept_back(calls, 7, 12.5);
     calls::counted_log(calls, 7);
     calls::counted_disabled(calls, 7, 12.5);
+    assert_eq!(calls::counted_asked(calls), calls);
     let context = treering::context!("request", id = 7);
     context.in_scope(|| {
         calls::three(1, 2, 3.0);
         calls::counted_in_context(calls, 7, 12.5);
     });
     calls::counted_enter(&context, calls);
+    count_tracing(calls);
     let report = guard.stats();
     // `three` beside the loops, and the one that is not kept back.
-    assert_eq!((report.submitted, report.dropped), (9 * calls + 4, 0), "{report}");
+    assert_eq!((report.submitted, report.dropped), (12 * calls + 8, 0), "{report}");
     let instance = treering::builder().ring_capacity(1 << 20).wait(Wait::Manual);
     let (logger, guard) = instance.handler(handler::Capture::new()).start().expect("a second engine starts");
     calls::counted_named(&logger, calls, 7, 12.5);
@@ -88,4 +91,14 @@ fn count(calls: u64) {
     calls::counted_floor(calls, 7, 12.5);
     drop(floor);
     lanes::count(calls);
+}
+
+/// Events in two spans, and spans.
+fn count_tracing(calls: u64) {
+    tracing_subscriber::registry().with(treering_tracing::layer()).init();
+    let _request = tracing::info_span!("request", id = 7, path = "/orders").entered();
+    let _query = tracing::info_span!("query", table = "orders").entered();
+    calls::counted_event(calls, 100);
+    calls::counted_disabled_event(calls, 100);
+    calls::counted_span(calls);
 }
