@@ -170,10 +170,11 @@ pub enum Head {
     Nothing,
 }
 
-/// What a front end tells shapes of equal types by: a byte for each argument, say.
-pub type Key = [u8; ARGUMENTS_MAX];
+/// What a front end tells shapes of equal types by: a byte for each argument, say. Words, which whoever fills them writes as
+/// a whole: bytes that were written one by one a moment ago are not read together until they are in the cache.
+pub type Key = [u64; ARGUMENTS_MAX / 8];
 /// Of front ends that tell them by something else, or have one for each list of types.
-pub const NO_KEY: &Key = &[0; ARGUMENTS_MAX];
+pub const NO_KEY: &Key = &[0; ARGUMENTS_MAX / 8];
 
 /// A field: its name, the position of its value among the arguments, and how that is printed.
 pub type Named = (&'static str, usize, Style);

@@ -10,14 +10,20 @@ use treering::front::{Key, Made, NO_KEY};
 /// field.
 pub(crate) struct Fields<'m, const OF_LOG: bool> {
     made: &'m mut Made,
-    /// Where each stands among the fields of its callsite.
+    /// Where each stands among the fields of its callsite: a byte each.
     positions: Key,
+    is_whole: bool,
+}
+
+/// The positions of the first so many arguments.
+pub(crate) fn positions(key: &Key, len: usize) -> impl Iterator<Item = usize> {
+    key.iter().flat_map(|word| word.to_le_bytes()).map(usize::from).take(len)
 }
 
 impl<'m, const OF_LOG: bool> Fields<'m, OF_LOG> {
     #[inline]
     pub(crate) fn new(made: &'m mut Made) -> Self {
-        Fields { made, positions: *NO_KEY }
+        Fields { made, positions: *NO_KEY, is_whole: true }
     }
 
     /// What was taken, and where each stands among the fields of its callsite.
@@ -26,16 +32,25 @@ impl<'m, const OF_LOG: bool> Fields<'m, OF_LOG> {
         (&*self.made, &self.positions)
     }
 
+    /// Whether there was room for all of them.
+    #[inline]
+    pub(crate) fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
     /// The last thing it does is to add: so, where there is room, no register is saved for what follows.
     #[inline]
     fn take(&mut self, field: &Field, add: impl FnOnce(&mut Made) -> bool) {
         if OF_LOG && field.name().starts_with("log.") {
             return;
         }
-        // Without a place there is no room for its value either.
-        if let Some(place) = self.positions.get_mut(self.made.len()) {
-            *place = field.index() as u8;
-            add(self.made);
+        let at = self.made.len();
+        match self.positions.get_mut(at / 8) {
+            Some(word) if field.index() <= usize::from(u8::MAX) => {
+                *word |= (field.index() as u64) << (at % 8 * 8);
+                add(self.made);
+            }
+            _ => self.is_whole = false,
         }
     }
 }

@@ -212,7 +212,8 @@ impl Layer {
         Site::at(&place(metadata.as_ref().unwrap_or_else(|| event.metadata())), self.is_instance())
     }
 
-    /// Sends an event of a callsite, from the place where `site` is. `false` if there is no room for its shape.
+    /// Sends an event of a callsite, from the place where `site` is. `false` if there is no room for its shape, or for all of its
+    /// fields.
     #[inline]
     fn send_event(&self, known: &Known, site: &'static Site, says: Option<Says>, event: &Event<'_>) -> bool {
         self.make(says, |made| {
@@ -235,6 +236,9 @@ impl Layer {
         site: &'static Site,
         fields: Fields<'_, OF_LOG>,
     ) -> bool {
+        if !fields.is_whole() {
+            return false;
+        }
         let (made, positions) = fields.taken();
         let shape = known.shape(site, made, positions);
         shape.map(|shape| shape.send(self.to.as_ref(), made)).is_some()

@@ -2,6 +2,7 @@
 
 use tracing_core::{Metadata, field::FieldSet};
 use treering::Level;
+use crate::fields::positions;
 use treering::front::{Head, Key, Made, Named, Others, Place, Shape, Site, Style, Table};
 
 /// Callsites of `tracing` that are told apart: programs have some hundreds. Each has a static of its own, so no input from
@@ -11,7 +12,7 @@ const CALLSITES_MAX: usize = 16 * 1024;
 /// For the process-wide engine, and for those that are named.
 static KNOWN: [Table<Known, CALLSITES_MAX>; 2] = [const { Table::new() }; 2];
 /// The key of shapes that are not told by positions of fields.
-const LIFE: &Key = &[u8::MAX; 32];
+const LIFE: &Key = &[u64::MAX; 4];
 static OTHERS: [Others; 2] = [others(false), others(true)];
 
 const fn others(instance: bool) -> Others {
@@ -52,7 +53,10 @@ impl Known {
     /// The shape of these arguments, whose fields stand at these positions of the callsite's; it is made if it is new.
     #[inline]
     pub(crate) fn shape(&self, site: &Site, made: &Made, positions: &Key) -> Option<&'static Shape> {
-        site.find(made, |shape| shape.key() == positions).or_else(|| self.add(site, made, positions))
+        // Word by word, of those that are used: eight arguments are few enough for one.
+        let words = made.len().div_ceil(8);
+        let is_it = |shape: &Shape| shape.key().iter().zip(positions).take(words).all(|(own, other)| own == other);
+        site.find(made, is_it).or_else(|| self.add(site, made, positions))
     }
 
     /// The shape of an event of a span's life: what happened, and of an end how long it was busy and idle.
@@ -65,20 +69,20 @@ impl Known {
 
     #[cold]
     fn add(&self, site: &Site, made: &Made, key: &Key) -> Option<&'static Shape> {
-        let positions = &key[..made.len()];
-        let is_message = |position: &u8| Some(usize::from(*position)) == self.message;
-        let head = match positions.iter().position(is_message) {
+        let positions = || positions(key, made.len());
+        let is_message = |position: usize| Some(position) == self.message;
+        let head = match positions().position(is_message) {
             Some(message) => Head::Message(message),
             None if self.metadata.is_span() => Head::Name(self.metadata.name()),
             None => Head::Nothing,
         };
         let names: Vec<_> = self.metadata.fields().iter().map(|field| field.name()).collect();
-        let named = |(at, position): (usize, &u8)| -> Named {
+        let named = |(at, position): (usize, usize)| -> Named {
             // `%` and `?` cannot be told apart here; text that is a literal already is not quoted again after `?`.
             let style = if made.is_text(at) { Style::Debug } else { Style::Value };
-            (names[usize::from(*position)], at, style)
+            (names[position], at, style)
         };
-        let fields = || positions.iter().enumerate().filter(|(_, at)| !is_message(at)).map(named).collect();
+        let fields = || positions().enumerate().filter(|(_, at)| !is_message(*at)).map(named).collect();
         site.add(made, head, fields, key)
     }
 }
