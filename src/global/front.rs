@@ -170,11 +170,10 @@ pub enum Head {
     Nothing,
 }
 
-/// What a front end tells shapes of equal types by: a byte for each argument, say. Words, which whoever fills them writes as
-/// a whole: bytes that were written one by one a moment ago are not read together until they are in the cache.
-pub type Key = [u64; ARGUMENTS_MAX / 8];
+/// What a front end tells shapes of equal types by: a byte for each argument, say.
+pub type Key = [u8; ARGUMENTS_MAX];
 /// Of front ends that tell them by something else, or have one for each list of types.
-pub const NO_KEY: &Key = &[0; ARGUMENTS_MAX / 8];
+pub const NO_KEY: &Key = &[0; ARGUMENTS_MAX];
 
 /// A field: its name, the position of its value among the arguments, and how that is printed.
 pub type Named = (&'static str, usize, Style);

@@ -10,14 +10,9 @@ use treering::front::{Key, Made, NO_KEY};
 /// field.
 pub(crate) struct Fields<'m, const OF_LOG: bool> {
     made: &'m mut Made,
-    /// Where each stands among the fields of its callsite: a byte each.
+    /// Where each stands among the fields of its callsite.
     positions: Key,
     is_whole: bool,
-}
-
-/// The positions of the first so many arguments.
-pub(crate) fn positions(key: &Key, len: usize) -> impl Iterator<Item = usize> {
-    key.iter().flat_map(|word| word.to_le_bytes()).map(usize::from).take(len)
 }
 
 impl<'m, const OF_LOG: bool> Fields<'m, OF_LOG> {
@@ -44,13 +39,12 @@ impl<'m, const OF_LOG: bool> Fields<'m, OF_LOG> {
         if OF_LOG && field.name().starts_with("log.") {
             return;
         }
-        let at = self.made.len();
-        match self.positions.get_mut(at / 8) {
-            Some(word) if field.index() <= usize::from(u8::MAX) => {
-                *word |= (field.index() as u64) << (at % 8 * 8);
+        match self.positions.get_mut(self.made.len()) {
+            Some(place) => {
+                *place = field.index() as u8;
                 add(self.made);
             }
-            _ => self.is_whole = false,
+            None => self.is_whole = false,
         }
     }
 }

@@ -220,11 +220,11 @@ impl Layer {
             if known.is_of_log {
                 let mut fields = Fields::<true>::new(made);
                 event.record(&mut fields);
-                self.send_taken(known, site, fields)
+                self.send_taken(known, site, &fields)
             } else {
                 let mut fields = Fields::<false>::new(made);
                 event.record(&mut fields);
-                self.send_taken(known, site, fields)
+                self.send_taken(known, site, &fields)
             }
         })
     }
@@ -234,7 +234,7 @@ impl Layer {
         &self,
         known: &Known,
         site: &'static Site,
-        fields: Fields<'_, OF_LOG>,
+        fields: &Fields<'_, OF_LOG>,
     ) -> bool {
         if !fields.is_whole() {
             return false;

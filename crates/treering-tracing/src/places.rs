@@ -2,17 +2,19 @@
 
 use tracing_core::{Metadata, field::FieldSet};
 use treering::Level;
-use crate::fields::positions;
 use treering::front::{Head, Key, Made, Named, Others, Place, Shape, Site, Style, Table};
 
 /// Callsites of `tracing` that are told apart: programs have some hundreds. Each has a static of its own, so no input from
 /// outside makes more of them.
 const CALLSITES_MAX: usize = 16 * 1024;
 
+/// Shapes tell fields apart by a byte; it leaves one out, for [`LIFE`].
+const FIELDS_MAX: usize = u8::MAX as usize;
+
 /// For the process-wide engine, and for those that are named.
 static KNOWN: [Table<Known, CALLSITES_MAX>; 2] = [const { Table::new() }; 2];
 /// The key of shapes that are not told by positions of fields.
-const LIFE: &Key = &[u64::MAX; 4];
+const LIFE: &Key = &[u8::MAX; 32];
 static OTHERS: [Others; 2] = [others(false), others(true)];
 
 const fn others(instance: bool) -> Others {
@@ -32,7 +34,7 @@ pub(crate) struct Known {
 }
 
 impl Known {
-    /// `None` if there is no room, or if the call interrupts treering itself.
+    /// `None` if there is no room, if it has more fields than a byte can tell apart, or if the call interrupts treering itself.
     #[inline]
     pub(crate) fn of(metadata: &'static Metadata<'static>, instance: bool) -> Option<&'static Known> {
         // Statics of this size lie some dozens of bytes apart; a multiplication spreads them.
@@ -44,6 +46,9 @@ impl Known {
     #[cold]
     fn new(metadata: &'static Metadata<'static>, instance: bool) -> Option<&'static Known> {
         let fields = metadata.fields();
+        if fields.len() > FIELDS_MAX {
+            return None;
+        }
         let is_of_log = metadata.target() == "log" && fields.field("log.target").is_some();
         let site = Site::new(place(metadata), instance)?;
         let message = if metadata.is_event() { position(fields, "message") } else { None };
@@ -53,9 +58,8 @@ impl Known {
     /// The shape of these arguments, whose fields stand at these positions of the callsite's; it is made if it is new.
     #[inline]
     pub(crate) fn shape(&self, site: &Site, made: &Made, positions: &Key) -> Option<&'static Shape> {
-        // Word by word, of those that are used: eight arguments are few enough for one.
-        let words = made.len().div_ceil(8);
-        let is_it = |shape: &Shape| shape.key().iter().zip(positions).take(words).all(|(own, other)| own == other);
+        // Byte by byte, as they were written a moment ago: until they are in the cache no wider load can have them.
+        let is_it = |shape: &Shape| shape.key().iter().zip(positions).take(made.len()).all(|(own, place)| own == place);
         site.find(made, is_it).or_else(|| self.add(site, made, positions))
     }
 
@@ -69,20 +73,20 @@ impl Known {
 
     #[cold]
     fn add(&self, site: &Site, made: &Made, key: &Key) -> Option<&'static Shape> {
-        let positions = || positions(key, made.len());
-        let is_message = |position: usize| Some(position) == self.message;
-        let head = match positions().position(is_message) {
+        let positions = &key[..made.len()];
+        let is_message = |position: &u8| Some(usize::from(*position)) == self.message;
+        let head = match positions.iter().position(is_message) {
             Some(message) => Head::Message(message),
             None if self.metadata.is_span() => Head::Name(self.metadata.name()),
             None => Head::Nothing,
         };
         let names: Vec<_> = self.metadata.fields().iter().map(|field| field.name()).collect();
-        let named = |(at, position): (usize, usize)| -> Named {
+        let named = |(at, position): (usize, &u8)| -> Named {
             // `%` and `?` cannot be told apart here; text that is a literal already is not quoted again after `?`.
             let style = if made.is_text(at) { Style::Debug } else { Style::Value };
-            (names[position], at, style)
+            (names[usize::from(*position)], at, style)
         };
-        let fields = || positions().enumerate().filter(|(_, at)| !is_message(*at)).map(named).collect();
+        let fields = || positions.iter().enumerate().filter(|(_, at)| !is_message(at)).map(named).collect();
         site.add(made, head, fields, key)
     }
 }

@@ -8,7 +8,7 @@ use std::backtrace::Backtrace;
 use std::error::Error;
 use std::fmt::{self, Debug, Display, Write};
 
-use super::{Argument, put_bytes, put_bytes_cut, storable};
+use super::{Argument, put_bytes, put_bytes_cut, storable, words_of};
 use crate::callsite::Type;
 
 /// How many messages of an error and its sources are kept; a longer chain ends in `…`.
@@ -125,7 +125,7 @@ macro_rules! eager {
 
             #[inline]
             fn words(&self) -> usize {
-                1 + storable(self.text.len).div_ceil(8)
+                1 + words_of(storable(self.text.len))
             }
 
             #[inline]

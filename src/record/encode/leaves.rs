@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Argument, Encode, Plain, put, put_bytes, put_bytes_cut, storable};
+use super::{Argument, Encode, Plain, put, put_bytes, put_bytes_cut, storable, words_of};
 use crate::callsite::Type;
 use crate::record::Secret;
 
@@ -214,7 +214,7 @@ unsafe impl Argument for Chars<'_> {
 
     #[inline(always)]
     fn words(&self) -> usize {
-        1 + storable(self.0.len()).div_ceil(8)
+        1 + words_of(storable(self.0.len()))
     }
 
     #[inline(always)]

@@ -5,10 +5,9 @@
 
 use std::error::Error;
 use std::fmt;
-use std::mem::MaybeUninit;
 
 use super::eager::{append, append_chain};
-use super::{count_word, put_bytes, put_bytes_cut, storable};
+use super::{count_word, put_bytes, put_bytes_cut, storable, words_of};
 use crate::callsite::Type;
 use crate::record::scope::Says;
 
@@ -68,7 +67,7 @@ impl Kind {
     fn bytes(self, first: u64) -> usize {
         match self {
             Kind::U128 | Kind::I128 => 16,
-            Kind::Str | Kind::Text | Kind::Error => 8 + (first as u32 as usize).next_multiple_of(8),
+            Kind::Str | Kind::Text | Kind::Error => 8 + 8 * words_of(first as u32 as usize),
             _ => 8,
         }
     }
@@ -213,15 +212,17 @@ impl Made {
     #[inline]
     pub fn str(&mut self, value: &str) -> bool {
         let stored = storable(value.len());
-        let len = 8 + stored.next_multiple_of(8);
+        let len = 8 * (1 + words_of(stored));
+        if self.bytes.capacity() - self.bytes.len() < len {
+            return self.str_slowly(value, len);
+        }
         self.add(Kind::Str, |bytes| {
-            bytes.reserve(len);
             // SAFETY: the end of what is there is within the buffer.
             let to = unsafe { bytes.as_mut_ptr().add(bytes.len()) };
-            // SAFETY: there is room for the count word and `stored` bytes, filled up to words.
-            unsafe { put_bytes(to.cast(), value.as_bytes(), stored) };
-            // SAFETY: so many bytes more were written.
+            // SAFETY: there is room for so many bytes more, which are written next.
             unsafe { bytes.set_len(bytes.len() + len) };
+            // SAFETY: `len` is that of the count word and of `stored` bytes, filled up to words.
+            unsafe { put_bytes(to.cast(), value.as_bytes(), stored) };
         })
     }
 
@@ -244,6 +245,14 @@ impl Made {
             return self.words_slowly(kind, words);
         }
         self.add(kind, |bytes| bytes.extend_from_slice(words.map(u64::to_ne_bytes).as_flattened()))
+    }
+
+    /// The buffer grows first, in tail position, too.
+    #[cold]
+    #[inline(never)]
+    fn str_slowly(&mut self, value: &str, len: usize) -> bool {
+        self.bytes.reserve(len);
+        self.str(value)
     }
 
     /// The buffer grows first. In tail position, so that those for whom it need not save no registers.
@@ -269,9 +278,10 @@ impl Made {
     fn add(&mut self, kind: Kind, append: impl FnOnce(&mut Vec<u8>)) -> bool {
         let has_room = self.len < ARGUMENTS_MAX;
         if has_room {
-            append(&mut self.bytes);
             self.kinds.push(kind);
             self.len += 1;
+            // Last, so that what needs no more than a copy is in tail position. If it panics nobody looks at the rest.
+            append(&mut self.bytes);
         }
         has_room
     }
@@ -309,15 +319,8 @@ impl Made {
     /// # Safety
     /// `to` is aligned and valid for writes of [`len_words`](Made::len_words) words.
     pub(crate) unsafe fn write(&self, to: *mut u64) {
-        // Word by word: most were written as words a moment ago, and a wider load would wait until those are in the cache.
-        // Volatile, or the compiler makes a call of wide copies of it.
-        // SAFETY: the caller vouches for so many words, which need not be initialised.
-        let places =
-            unsafe { std::slice::from_raw_parts_mut(to.cast::<MaybeUninit<u64>>(), self.len_words()) };
-        for (place, word) in places.iter_mut().zip(self.bytes.as_chunks().0) {
-            // SAFETY: it is the place of a word.
-            unsafe { place.as_mut_ptr().write_volatile(u64::from_ne_bytes(*word)) };
-        }
+        // SAFETY: the caller vouches for so many words; a ring and the buffer do not overlap.
+        unsafe { to.cast::<u8>().copy_from_nonoverlapping(self.bytes.as_ptr(), self.bytes.len()) };
     }
 
     /// Copies whole arguments as long as they fit, and of the next one, if it is text, what fits. Returns how many words.
@@ -355,10 +358,12 @@ impl Made {
 fn close_text(bytes: &mut Vec<u8>, at: usize) {
     let len = bytes.len() - at - 8;
     let stored = storable(len);
-    bytes.truncate(at + 8 + stored);
+    if stored < len {
+        bytes.truncate(at + 8 + stored);
+    }
     // At most seven; a constant number of bytes is written fastest.
     bytes.extend_from_slice(&[0; 8]);
-    bytes.truncate(at + 8 + stored.next_multiple_of(8));
+    bytes.truncate(at + 8 + 8 * words_of(stored));
     bytes[at..at + 8].copy_from_slice(&count_word(stored, len).to_ne_bytes());
 }
 

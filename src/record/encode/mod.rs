@@ -264,6 +264,13 @@ fn storable(len: usize) -> usize {
     len.min(u32::MAX as usize)
 }
 
+/// How many words so many bytes take.
+#[inline(always)]
+fn words_of(stored: usize) -> usize {
+    // Not `div_ceil`, which is prepared for a sum that overflows: `stored` has 32 bits.
+    (stored + 7) >> 3
+}
+
 /// The word before the bytes of a string or the elements of a list: how many are stored, and how many there were.
 #[inline(always)]
 fn count_word(stored: usize, full: usize) -> u64 {
@@ -274,12 +281,12 @@ fn count_word(stored: usize, full: usize) -> u64 {
 /// Writes a count word and the first `stored` of `bytes`, padded with zeros to words.
 ///
 /// # Safety
-/// `stored` is at most the length of `bytes`; `to` is valid for `1 + stored.div_ceil(8)` words, aligned or not.
+/// `stored` is at most the length of `bytes`; `to` is valid for `1 + words_of(stored)` words, aligned or not.
 #[inline(always)]
 unsafe fn put_bytes(to: *mut u64, bytes: &[u8], stored: usize) -> *mut u64 {
     debug_assert!(stored <= bytes.len());
     // SAFETY: the count word or the last word of the bytes, both within what the caller vouches for.
-    let last = unsafe { to.add(stored.div_ceil(8)) };
+    let last = unsafe { to.add(words_of(stored)) };
     // SAFETY: as above. For an empty string this is the count word's place, which is written next.
     unsafe { last.write_unaligned(0) };
     // SAFETY: the caller vouches for the count word.
@@ -299,7 +306,7 @@ unsafe fn put_bytes(to: *mut u64, bytes: &[u8], stored: usize) -> *mut u64 {
 /// `to` is aligned and valid for `1 + spare` words.
 unsafe fn put_bytes_cut(to: *mut u64, bytes: &[u8], spare: &mut usize) -> *mut u64 {
     let stored = storable(bytes.len()).min(spare.saturating_mul(8));
-    *spare -= stored.div_ceil(8);
+    *spare -= words_of(stored);
     // SAFETY: `stored` bytes take no more than the spare words.
     unsafe { put_bytes(to, bytes, stored) }
 }
