@@ -57,10 +57,11 @@ impl Known {
 
     /// The shape of these arguments, whose fields stand at these positions of the callsite's; it is made if it is new.
     #[inline]
-    pub(crate) fn shape(&self, site: &Site, made: &Made, positions: &Key) -> Option<&'static Shape> {
+    pub(crate) fn shape(&self, site: &Site, made: &Made, key: &Key) -> Option<&'static Shape> {
         // Byte by byte, as they were written a moment ago: until they are in the cache no wider load can have them.
-        let is_it = |shape: &Shape| shape.key().iter().zip(positions).take(made.len()).all(|(own, place)| own == place);
-        site.find(made, is_it).or_else(|| self.add(site, made, positions))
+        let (len, positions) = (made.len(), &key[..made.len()]);
+        let is_it = |shape: &Shape| shape.key()[..len].iter().zip(positions).all(|(own, place)| own == place);
+        site.find(made, is_it).or_else(|| self.add(site, made, key))
     }
 
     /// The shape of an event of a span's life: what happened, and of an end how long it was busy and idle.

@@ -148,10 +148,28 @@ fn a_layer_without_it_goes_by_the_engines_filter() {
     assert_eq!(capture.records().len(), 5 * TARGETS.len() * 2, "ERROR and WARN of each");
 }
 
+fn is_child() -> bool {
+    std::env::var_os("TREERING_CHILD").is_some()
+}
+
+/// What this test writes to stderr in a process of its own, with these directives in `RUST_LOG`.
+fn child(test: &str, directives: &str) -> String {
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", test, "--nocapture"]).env("TREERING_CHILD", "1").env("RUST_LOG", directives);
+    let output = child.output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{text}");
+    text
+}
+
+/// How many lines have all of these in them.
+fn count(text: &str, wanted: &[&str]) -> usize {
+    text.lines().filter(|line| wanted.iter().all(|part| line.contains(part))).count()
+}
+
 #[test]
 fn the_environment_is_read_once_for_all_and_what_is_wrong_with_it_is_told() {
-    const NAME: &str = "the_environment_is_read_once_for_all_and_what_is_wrong_with_it_is_told";
-    if std::env::var_os("TREERING_CHILD").is_some() {
+    if is_child() {
         tracing_subscriber::registry().with(treering_tracing::layer().with_env_filter()).init();
         let guard = treering::init().unwrap();
         treering::debug!("native in vain");
@@ -162,14 +180,11 @@ fn the_environment_is_read_once_for_all_and_what_is_wrong_with_it_is_told() {
         support::lossless(&guard);
         return;
     }
-    let directives = "info,[request{user=ann}]=debug,[request{user=ann]=debug,app=loud";
-    let mut child = Command::new(std::env::current_exe().unwrap());
-    child.args(["--exact", NAME, "--nocapture"]).env("TREERING_CHILD", "1").env("RUST_LOG", directives);
-    let output = child.output().unwrap();
-    let text = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success(), "{text}");
-    let count =
-        |wanted: &[&str]| text.lines().filter(|line| wanted.iter().all(|part| line.contains(part))).count();
+    let text = child(
+        "the_environment_is_read_once_for_all_and_what_is_wrong_with_it_is_told",
+        "info,[request{user=ann}]=debug,[request{user=ann]=debug,app=loud",
+    );
+    let count = |wanted: &[&str]| count(&text, wanted);
     assert_eq!((count(&["passed"]), count(&["in vain"])), (2, 0), "{text}");
     assert_eq!(count(&["request{user=ann}", "event passed"]), 1, "{text}");
     for wrong in ["`[request{user=ann]=debug`", "`app=loud`"] {
@@ -177,4 +192,40 @@ fn the_environment_is_read_once_for_all_and_what_is_wrong_with_it_is_told() {
         assert_eq!(count(&["treering::filter: RUST_LOG", wrong]), 1, "{text}");
     }
     assert_eq!(count(&["RUST_LOG"]), 4, "{text}");
+}
+
+/// By `LogTracer`, in place of treering's own feature `log`, which is built in here and stands back.
+#[test]
+fn records_of_log_go_by_directives_of_spans_if_they_come_as_events() {
+    if is_child() {
+        tracing_log::LogTracer::init().unwrap();
+        tracing_subscriber::registry().with(treering_tracing::layer().with_env_filter()).init();
+        let guard = treering::init().unwrap();
+        let in_span_of = |user: &str, message: &str| {
+            info_span!("request", user).in_scope(|| log::debug!(target: "app", "{message}"));
+        };
+        log::info!(target: "app", "in vain");
+        log::warn!(target: "app", "passed by level");
+        log::debug!(target: "app::db", "passed by target");
+        in_span_of("ann", "passed by span");
+        in_span_of("bob", "in vain");
+        treering_tracing::set_filter("off,[request{user=bob}]=debug").unwrap();
+        log::warn!(target: "app", "in vain");
+        in_span_of("ann", "in vain");
+        in_span_of("bob", "passed by another span");
+        support::lossless(&guard);
+        return;
+    }
+    let text = child(
+        "records_of_log_go_by_directives_of_spans_if_they_come_as_events",
+        "warn,app::db=debug,[request{user=ann}]=debug",
+    );
+    assert_eq!((count(&text, &["passed"]), count(&text, &["in vain"])), (4, 0), "{text}");
+    for line in ["app: passed by level", "app::db: passed by target"] {
+        assert_eq!(count(&text, &[line]), 1, "once: {text}");
+    }
+    for line in ["request{user=ann}: app: passed by span", "request{user=bob}: app: passed by another span"] {
+        assert_eq!(count(&text, &[line]), 1, "in its span: {text}");
+    }
+    assert_eq!(count(&text, &["treering: ", "`log`"]), 1, "who has `log` is told: {text}");
 }

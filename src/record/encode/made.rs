@@ -358,12 +358,16 @@ impl Made {
 fn close_text(bytes: &mut Vec<u8>, at: usize) {
     let len = bytes.len() - at - 8;
     let stored = storable(len);
-    if stored < len {
-        bytes.truncate(at + 8 + stored);
-    }
-    // At most seven; a constant number of bytes is written fastest.
-    bytes.extend_from_slice(&[0; 8]);
-    bytes.truncate(at + 8 + 8 * words_of(stored));
+    // At most seven zeros; a constant number of bytes is written fastest.
+    bytes.reserve(8);
+    // SAFETY: the text begins behind its count word, which lies within what is there.
+    let text = unsafe { bytes.as_mut_ptr().add(at + 8) };
+    // SAFETY: so much of the text is there.
+    let end = unsafe { text.add(stored) };
+    // SAFETY: there is room for a word behind what is there.
+    unsafe { end.cast::<u64>().write_unaligned(0) };
+    // SAFETY: the text and the zeros behind it were written, and are less than what there is room for.
+    unsafe { bytes.set_len(at + 8 + 8 * words_of(stored)) };
     bytes[at..at + 8].copy_from_slice(&count_word(stored, len).to_ne_bytes());
 }
 
