@@ -152,20 +152,24 @@ impl Layer {
         None
     }
 
-    /// The number of the span that an event is in, which the engine is told of now if it was not.
+    /// The number of the span around an event or a span, which the engine is told of now if it was not.
     #[inline]
-    fn number_around<S>(&self, event: &Event<'_>, context: &Context<'_, S>) -> Option<u64>
+    fn number_around<'a, S>(
+        &self,
+        is_contextual: bool,
+        around: impl Fn() -> Option<SpanRef<'a, S>>,
+    ) -> Option<u64>
     where
         S: Subscriber + for<'l> LookupSpan<'l>,
     {
-        let look_up = || self.number_of(context.event_span(event));
         // Relaxed: who is in a span that another thread opened was handed it, and with it this.
         if self.unsent.load(Ordering::Relaxed) > 0
-            && let Some(span) = context.event_span(event)
+            && let Some(span) = around()
         {
             self.send_again(&span);
         }
-        if event.is_contextual() { entered::number(self.number, look_up) } else { look_up() }
+        let look_up = || self.number_of(around());
+        if is_contextual { entered::number(self.number, look_up) } else { look_up() }
     }
 
     /// Sends the opens again that found no room, of this span and of those around it.
@@ -330,7 +334,8 @@ where
         if from.is_some_and(|(_, site)| !self.is_enabled(site)) {
             return;
         }
-        let says = self.number_around(event, &context).map(Says::In);
+        let around = || context.event_span(event);
+        let says = self.number_around(event.is_contextual(), around).map(Says::In);
         let is_typed = from.is_some_and(|(known, site)| self.send_event(known, site, says, event));
         if !is_typed {
             self.send_other(says, event);
@@ -343,9 +348,8 @@ where
             return;
         }
         let Some(span) = context.span(id) else { return };
-        let parent = span.parent();
-        self.catch_up(parent.as_ref());
-        let (parent, id) = (self.number_of(parent).unwrap_or(0), next_span());
+        let parent = self.number_around(attributes.is_contextual(), || span.parent()).unwrap_or(0);
+        let id = next_span();
         let Some(unsent) = self.open(known, Says::Opens { id, parent }, attributes) else { return };
         self.unsent.fetch_add(usize::from(unsent.is_some()), Ordering::Relaxed);
         let times = self.tells(FmtSpan::CLOSE).then(Times::begin);

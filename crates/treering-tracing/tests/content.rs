@@ -98,6 +98,33 @@ fn a_callsite_may_have_several_shapes() {
     assert_eq!(lines, [round(0), round(1)].concat());
 }
 
+/// More fields than a record keeps typed are text, as those of `log` are; a span has the first of them.
+#[test]
+fn fields_beyond_those_that_are_kept_typed_are_text() {
+    macro_rules! wide {
+        ($front:ident $(, $message:literal)?) => {
+            $front!(
+                f00 = 0, f01 = 1, f02 = 2, f03 = 3, f04 = 4, f05 = 5, f06 = 6, f07 = 7, f08 = 8, f09 = 9, f10 = 10,
+                f11 = 11, f12 = 12, f13 = 13, f14 = 14, f15 = 15, f16 = 16, f17 = 17, f18 = 18, f19 = 19, f20 = 20,
+                f21 = 21, f22 = 22, f23 = 23, f24 = 24, f25 = 25, f26 = 26, f27 = 27, f28 = 28, f29 = 29, f30 = 30,
+                f31 = 31, f32 = 32, $($message)?
+            )
+        };
+    }
+    macro_rules! wide_span {
+        ($($field:tt)*) => {
+            info_span!("wide", $($field)*)
+        };
+    }
+    let lines = text(|| wide!(info, "is said"));
+    let fields: Vec<_> = (0..33).map(|n| format!("f{n:02}={n}")).collect();
+    assert_eq!(lines.len(), 1);
+    assert!(lines[0].contains(" tracing: is said ") && lines[0].contains(&fields.join(" ")), "{lines:?}");
+    let lines = text(|| wide!(wide_span).in_scope(|| info!("in it")));
+    let shown = format!("wide{{{}}}", fields[..32].join(" "));
+    assert!(lines.len() == 1 && lines[0].contains(&shown), "{lines:?}");
+}
+
 #[test]
 fn spans_stand_before_the_target_with_their_fields() {
     let lines = text(|| {
