@@ -169,3 +169,16 @@ impl fmt::Debug for Routed {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::handler::{Capture, Handler};
+
+    #[test]
+    fn what_is_shown_of_it_says_its_name_and_whether_it_has_a_filter() {
+        let plain = format!("{:?}", Capture::new().named("all"));
+        let filtered = format!("{:?}", Capture::new().named("some").filter(|_| true));
+        assert!(plain.contains("\"all\"") && plain.contains("is_filtered: false"), "{plain}");
+        assert!(filtered.contains("\"some\"") && filtered.contains("is_filtered: true"), "{filtered}");
+    }
+}

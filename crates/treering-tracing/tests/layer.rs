@@ -11,9 +11,11 @@ use support::{SOON, captured, captured_by, engine, lossless, path, with};
 use tracing::{Span, debug, error, info, info_span, trace_span, warn};
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::{EnvFilter, Registry};
-use treering::handler::{Capture, Captured, FlightRecorder, Handler};
+use treering::format::Json;
+use treering::handler::{Capture, Captured, FlightRecorder, Handler, QueueHandler};
 use treering::overflow::Reason;
 use treering::prepare::{Change, Prepared};
+use treering::queue::{Enqueue, EnqueueError};
 use treering::{Level, Overflow, Record, Wait};
 use treering_tracing::Layer;
 
@@ -309,6 +311,28 @@ fn a_flight_recorder_keeps_the_spans() {
 }
 
 /// What a step changed, or what waits in a lane, keeps what was around it; the engine's own records have nothing around them.
+/// What travels by a queue has its spans where a format makes the frames; portable records have none.
+#[test]
+fn frames_that_a_format_makes_have_the_spans() {
+    #[derive(Default)]
+    struct Taken(Mutex<Vec<String>>);
+
+    impl Enqueue for Taken {
+        fn enqueue(&self, frame: &[u8]) -> Result<(), EnqueueError> {
+            self.0.lock().unwrap().push(String::from_utf8(frame.to_vec()).unwrap());
+            Ok(())
+        }
+    }
+
+    let taken = Arc::new(Taken::default());
+    let handler = QueueHandler::new(taken.clone()).format(Json::new());
+    let (logger, guard) = engine().handler(handler).start().unwrap();
+    with(logger, || info_span!("request", id = 7).in_scope(|| info!("served")));
+    lossless(&guard);
+    let frames = taken.0.lock().unwrap();
+    assert!(frames.len() == 1 && frames[0].contains(r#""spans":[{"name":"request","id":7}]"#), "{frames:?}");
+}
+
 #[test]
 fn changed_records_and_lanes_keep_the_spans() {
     let (plain, lane, kept) = (Capture::new(), Capture::new(), Capture::new().level(Level::Error));
