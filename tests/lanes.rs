@@ -52,6 +52,19 @@ fn assert_balanced(handler: &HandlerReport) {
 }
 
 #[test]
+fn a_batch_of_which_a_preparation_leaves_nothing_passes_lanes_by() {
+    let (logger, guard) =
+        start(lossless().prepare(|_| Prepared::Drop("all of it")).handler(Capture::new().lane()));
+    for n in 0..3_u64 {
+        info!(logger: logger, "{n}");
+        guard.flush(LONG).unwrap();
+    }
+    let report = guard.stop(LONG).unwrap();
+    report.assert_balanced();
+    assert_eq!((report.listener_panics, report.prepared_away["all of it"]), (0, 3), "{report}");
+}
+
+#[test]
 fn what_a_preparation_changed_comes_out_of_a_lane_as_of_no_lane() {
     let (here, there) = (Capture::new(), Capture::new());
     let builder = lossless().prepare(|record| match number(record) % 3 {

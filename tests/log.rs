@@ -165,6 +165,52 @@ fn a_long_message_is_cut_and_an_argument_that_logs_comes_first() {
 }
 
 /// After `init` and after the end, also in a second life of the engine.
+/// Key-values that survive a panic of what shows one of them.
+struct Survives;
+
+impl log::kv::Source for Survives {
+    fn visit<'kvs>(&'kvs self, visitor: &mut dyn log::kv::VisitSource<'kvs>) -> Result<(), log::kv::Error> {
+        let panics = log::kv::Value::from_debug(&Halfway);
+        let shown = std::panic::AssertUnwindSafe(|| visitor.visit_pair("halfway".into(), panics));
+        let _ = std::panic::catch_unwind(shown);
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct Value;
+
+/// Writes seven bytes, which are no whole word, and panics.
+struct Halfway;
+
+impl std::fmt::Debug for Halfway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("seven b")?;
+        std::panic::resume_unwind(Box::new(Value))
+    }
+}
+
+#[test]
+fn what_a_panic_left_behind_is_a_text_of_whole_words_and_harms_no_other_record() {
+    let (_turn, guard, capture) = engine("info");
+    for n in 0..300 {
+        info!("before {n}");
+        let record = log::Record::builder()
+            .level(log::Level::Info)
+            .target("halfway")
+            .key_values(&Survives)
+            .args(format_args!("survives"))
+            .build();
+        log::logger().log(&record);
+    }
+    let records = records(&guard, &capture);
+    assert_eq!(records.len(), 600);
+    for (n, pair) in records.chunks(2).enumerate() {
+        assert_eq!((pair[0].message(), pair[1].message()), (&*format!("before {n}"), "survives"));
+        assert_eq!(pair[1].field("halfway").unwrap().as_str(), Some("seven b"));
+    }
+}
+
 #[test]
 fn it_is_installed_once_and_follows_the_engine_that_runs() {
     for round in 0..2 {

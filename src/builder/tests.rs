@@ -2,10 +2,8 @@
 
 use super::*;
 use crate::clock;
-use crate::handler::{Batch, Capture, HandlerError, QueueHandler};
-use crate::intake::Listener;
+use crate::handler::{Batch, Capture, HandlerError};
 use crate::listener::testing::{Bug, plant};
-use crate::queue::Locked;
 use crate::sync::Mutex;
 use std::future::Future;
 use std::pin::Pin;
@@ -231,22 +229,4 @@ fn a_bug_on_a_lane_ends_that_lane_and_costs_the_records_of_its_handler_alone() {
     assert_eq!((acts.offered, acts.failed, report.listener_panics), (2, 2, 1), "{report:#?}");
     let told = "a bug in treering: the lane of handler acts panicked and ends here: a bug at Called";
     assert_eq!(*faults.lock(), [told]);
-}
-
-#[test]
-fn a_bug_in_a_queues_listener_ends_it_and_releases_who_waits() {
-    let (faults, sink) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Locked::bounded(1 << 20)));
-    let (logger, guard) = builder().handler(QueueHandler::new(sink.clone())).start().unwrap();
-    (0..3_u64).for_each(|n| info!(logger: logger, "{n}"));
-    guard.stop(LONG).unwrap().assert_balanced();
-    let told = faults.clone();
-    let listener = Listener::new(sink).handler(plants(&[Bug::Called], || ()));
-    let listening = listener.error_hook(move |fault| told.lock().push(fault.to_owned())).start().unwrap();
-    listening.flush(LONG).unwrap_err();
-    let report = listening.stop(LONG).unwrap();
-    report.assert_balanced();
-    let acts = &report.handlers["acts"];
-    assert_eq!((acts.delivered, report.is_lossless()), (0, false), "{report:#?}");
-    let told = "a bug in treering: a queue's listener panicked and ends here: a bug at Called";
-    assert_eq!(faults.lock()[0], told);
 }

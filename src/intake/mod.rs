@@ -10,6 +10,8 @@
 mod report;
 mod rounds;
 mod spans;
+#[cfg(test)]
+mod tests;
 mod translation;
 
 pub use report::IntakeReport;

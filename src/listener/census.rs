@@ -16,17 +16,18 @@ pub(super) struct Census {
     /// All others.
     others: ByLevel,
     /// Words of the smallest. What is of the batch counts as none: it is packed first, to be kept.
-    pub(super) words_min: usize,
+    words_min: Option<usize>,
 }
 
 impl Census {
     pub(super) fn of(contents: Contents<'_>) -> Self {
-        let mut census = Census { words_min: usize::MAX, ..Census::default() };
+        let mut census = Census::default();
         for item in contents.items {
             let counts = if item.own { &mut census.own } else { &mut census.others };
             counts[item.entry.metadata.level.index()] += 1;
             let is_of_batch = matches!(item.entry, EntryOf::Batch(_));
-            census.words_min = census.words_min.min(if is_of_batch { 0 } else { item.words });
+            let words = if is_of_batch { 0 } else { item.words };
+            census.words_min = Some(census.words_min.map_or(words, |least| least.min(words)));
         }
         census
     }
@@ -40,10 +41,10 @@ impl Census {
         passing
     }
 
-    /// The level of the most severe.
-    pub(super) fn most_severe(&self) -> Option<Level> {
+    /// Words of the smallest and the level of the most severe, if there are any: where a record with both finds no room none does.
+    pub(super) fn smallest(&self) -> Option<(usize, Level)> {
         let is_there = |level: &Level| self.own[level.index()] + self.others[level.index()] > 0;
-        Level::ALL.into_iter().find(is_there)
+        self.words_min.zip(Level::ALL.into_iter().find(is_there))
     }
 }
 
@@ -70,6 +71,7 @@ mod tests {
             let passing = contents.items.iter().filter(|item| passes(item, max_level)).count();
             assert_eq!(passing as u64, crate::stats::total(&census.passing(max_level)));
         }
-        assert_eq!((census.most_severe(), census.words_min), (Some(Level::Warn), 0));
+        assert_eq!(census.smallest(), Some((0, Level::Warn)));
+        assert_eq!(Census::default().smallest(), None);
     }
 }

@@ -17,8 +17,8 @@ use crate::clock;
 #[non_exhaustive]
 pub enum Wait {
     /// Looks every few microseconds while rings fill quickly, some ten thousand times a second while there is traffic, and
-    /// once for two or three records where those come one by one: naps get longer, up to a millisecond, where there was one
-    /// record or none, and shorter where there were many. Parks after 100 ms of silence. The default. Only the first call
+    /// once or twice for each record where those come one by one: naps get longer where there was one record or none, up to
+    /// 250 µs behind a record and up to a millisecond else, and shorter where there were many. Parks after 100 ms of silence. The default. Only the first call
     /// after that pays for a wake (one system call).
     ///
     /// Before it parks the listener interrupts each core that runs a thread of this process, by `membarrier`, at
@@ -72,6 +72,8 @@ const SPIN_MAX: Duration = none_under_loom(Duration::from_micros(50));
 const NAP_MIN: Duration = none_under_loom(Duration::from_micros(50));
 /// The longest nap.
 const NAP_MAX: Duration = Duration::from_millis(1);
+/// The longest one behind a record: it may be the first of many, which a ring has to hold until the listener is back.
+const NAP_BEHIND_RECORD_MAX: Duration = Duration::from_micros(250);
 /// A look that found fewer records came too soon: what a record costs that has one of its own is the wake-up.
 const FEW: usize = 2;
 /// One that found so many came late.
@@ -95,8 +97,8 @@ pub(crate) enum Step {
 }
 
 /// Remembers how long there was nothing to do, and how long to sleep: each nap is twice as long as the one before if that
-/// found [`FEW`] records, half as long if it found [`MANY`]. So a listener whose records come one by one sleeps until there
-/// are two or three, if that takes no longer than the longest nap.
+/// found less than [`FEW`] records, half as long if it found [`MANY`], and not too long behind any. So a listener whose records come
+/// one by one sleeps until there are two or three, if that takes no longer than such a nap.
 #[derive(Debug)]
 pub(crate) struct Idle {
     wait: Wait,
@@ -127,6 +129,7 @@ impl Idle {
             FEW..MANY => {}
             MANY.. => self.nap = NAP_MIN.max(self.nap / 2),
         }
+        self.nap = self.nap.min(NAP_BEHIND_RECORD_MAX);
         match self.wait {
             Wait::Poll(interval) => Step::Nap(interval),
             Wait::Spin => Step::Spin(LOOK_INTERVAL),
@@ -206,10 +209,10 @@ mod tests {
     fn naps_get_shorter_while_many_records_come_and_at_once_where_rings_fill() {
         let mut idle = Idle::new(Wait::Adaptive);
         idle.nap = NAP_MAX;
-        assert_eq!(idle.busy(MANY, false), Step::Nap(NAP_MAX / 2));
-        assert_eq!(idle.busy(MANY, false), Step::Nap(NAP_MAX / 4));
-        assert_eq!(idle.busy(FEW, false), Step::Nap(NAP_MAX / 4));
-        assert_eq!(idle.busy(FEW - 1, false), Step::Nap(NAP_MAX / 2));
+        assert_eq!(idle.busy(1, false), Step::Nap(NAP_BEHIND_RECORD_MAX), "it may be the first of many");
+        assert_eq!(idle.busy(MANY, false), Step::Nap(NAP_BEHIND_RECORD_MAX / 2));
+        assert_eq!(idle.busy(FEW, false), Step::Nap(NAP_BEHIND_RECORD_MAX / 2));
+        assert_eq!(idle.busy(FEW - 1, false), Step::Nap(NAP_BEHIND_RECORD_MAX));
         assert_eq!(idle.busy(1, true), Step::Spin(LOOK_INTERVAL));
         assert_eq!(idle.busy(MANY, false), Step::Doze(NAP_MIN));
     }
@@ -251,7 +254,7 @@ mod tests {
     fn records_that_come_one_by_one_are_taken_together_and_wait_for_a_nap_at_most() {
         let late = Duration::from_micros(60);
         for (micros, looks_max) in
-            [(100, 0.5), (300, 0.5), (500, 0.55), (700, 0.7), (1_000, 1.0), (1_300, 1.3), (2_000, 2.0)]
+            [(100, 0.5), (300, 1.1), (500, 1.5), (700, 1.9), (1_000, 2.1), (1_300, 2.6), (2_000, 3.3)]
         {
             let interval = Duration::from_micros(micros);
             let (looks, delay, longest) = looks_and_delays(interval, late);

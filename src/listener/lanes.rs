@@ -67,7 +67,9 @@ impl Lanes {
         if let Some(spawn) = &self.spawn {
             entrance.spawn(spawn).map_err(Error::thread_spawn)?;
         }
-        self.entrances.push(entrance);
+        // Those that may be waited for come last, as what becomes of the others' records is decided before.
+        let waiting = self.entrances.iter().position(Entrance::waits).filter(|_| !entrance.waits());
+        self.entrances.insert(waiting.unwrap_or(self.entrances.len()), entrance);
         Ok(())
     }
 
@@ -250,10 +252,9 @@ impl Entrance {
     /// asked of each.
     fn select(&mut self, contents: Contents<'_>, census: &Census, books: &Books, faults: &Faults) {
         let has_filter = self.front.handler.filter.is_some();
-        let waits = !self.options.wait_for_room.is_zero();
         self.way = if self.lane.rests() {
             Way::Spared
-        } else if !waits && !has_filter && !self.has_room_for_any(census) {
+        } else if !self.waits() && !has_filter && !self.has_room_for_any(census) {
             Way::Full
         } else {
             Way::In
@@ -265,10 +266,16 @@ impl Entrance {
         }
     }
 
+    /// Whether the listener may wait for room.
+    fn waits(&self) -> bool {
+        !self.options.wait_for_room.is_zero()
+    }
+
     /// Whether there may be room for one record of the batch.
     fn has_room_for_any(&self, census: &Census) -> bool {
-        let bytes_min = Parcel::bytes_of(census.words_min);
-        census.most_severe().is_some_and(|level| self.lane.takes(self.lane.used(), bytes_min, level))
+        census
+            .smallest()
+            .is_some_and(|(words, level)| self.lane.takes(self.lane.used(), Parcel::bytes_of(words), level))
     }
 
     fn offer(&mut self, records: usize) {
@@ -304,7 +311,7 @@ impl Entrance {
         books: &Books,
     ) -> Result<(), GivenUp> {
         let patience = self.options.wait_for_room;
-        let mut waits = !patience.is_zero();
+        let mut waits = self.waits();
         self.is_known_full &= self.lane.used() > 0;
         let mut at = 0;
         while self.unsent > 0 {

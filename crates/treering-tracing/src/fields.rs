@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
+use tracing_core::Event;
 use tracing_core::field::{Field, Visit};
 use treering::front::{Key, Made, NO_KEY};
 
@@ -12,13 +13,12 @@ pub(crate) struct Fields<'m, const OF_LOG: bool> {
     made: &'m mut Made,
     /// Where each stands among the fields of its callsite.
     positions: Key,
-    is_whole: bool,
 }
 
 impl<'m, const OF_LOG: bool> Fields<'m, OF_LOG> {
     #[inline]
     pub(crate) fn new(made: &'m mut Made) -> Self {
-        Fields { made, positions: *NO_KEY, is_whole: true }
+        Fields { made, positions: *NO_KEY }
     }
 
     /// What was taken, and where each stands among the fields of its callsite.
@@ -27,24 +27,16 @@ impl<'m, const OF_LOG: bool> Fields<'m, OF_LOG> {
         (&*self.made, &self.positions)
     }
 
-    /// Whether there was room for all of them.
-    #[inline]
-    pub(crate) fn is_whole(&self) -> bool {
-        self.is_whole
-    }
-
     /// The last thing it does is to add: so, where there is room, no register is saved for what follows.
     #[inline]
     fn take(&mut self, field: &Field, add: impl FnOnce(&mut Made) -> bool) {
         if OF_LOG && field.name().starts_with("log.") {
             return;
         }
-        match self.positions.get_mut(self.made.len()) {
-            Some(place) => {
-                *place = field.index() as u8;
-                add(self.made);
-            }
-            None => self.is_whole = false,
+        // Without a place there is no room for its value either.
+        if let Some(place) = self.positions.get_mut(self.made.len()) {
+            *place = field.index() as u8;
+            add(self.made);
         }
     }
 }
@@ -87,10 +79,38 @@ impl<const OF_LOG: bool> Visit for Fields<'_, OF_LOG> {
     }
 }
 
+/// Whether there is room for all values of an event with their types. None of them is shown for that.
+#[inline]
+pub(crate) fn fits(event: &Event<'_>) -> bool {
+    event.metadata().fields().len() <= NO_KEY.len() || count(event) <= NO_KEY.len()
+}
+
+#[cold]
+fn count(event: &Event<'_>) -> usize {
+    struct Count(usize);
+
+    impl Visit for Count {
+        fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {
+            self.0 += 1;
+        }
+    }
+
+    let mut count = Count(0);
+    event.record(&mut count);
+    count.0
+}
+
 /// The message of an event, or its other fields, as text: for records that cannot be kept typed.
 pub(crate) struct AsText<'a> {
-    pub(crate) event: &'a tracing_core::Event<'a>,
-    pub(crate) is_message: bool,
+    event: &'a Event<'a>,
+    is_message: bool,
+}
+
+impl<'a> AsText<'a> {
+    /// The message, and the other fields.
+    pub(crate) fn both(event: &'a Event<'a>) -> [Self; 2] {
+        [true, false].map(|is_message| AsText { event, is_message })
+    }
 }
 
 impl fmt::Display for AsText<'_> {

@@ -16,7 +16,7 @@ use treering::Logger;
 use treering::front::{Made, Says, Sent, Site, make, next_span};
 
 use crate::entered;
-use crate::fields::{AsText, Fields};
+use crate::fields::{AsText, Fields, fits};
 use crate::places::{Known, others_of, place};
 use crate::span::{self, Opened, Times, Unsent};
 
@@ -152,24 +152,20 @@ impl Layer {
         None
     }
 
-    /// The number of the span around an event or a span, which the engine is told of now if it was not.
+    /// The number of the span that an event is in, which the engine is told of now if it was not.
     #[inline]
-    fn number_around<'a, S>(
-        &self,
-        is_contextual: bool,
-        around: impl Fn() -> Option<SpanRef<'a, S>>,
-    ) -> Option<u64>
+    fn number_around<S>(&self, event: &Event<'_>, context: &Context<'_, S>) -> Option<u64>
     where
         S: Subscriber + for<'l> LookupSpan<'l>,
     {
+        let look_up = || self.number_of(context.event_span(event));
         // Relaxed: who is in a span that another thread opened was handed it, and with it this.
         if self.unsent.load(Ordering::Relaxed) > 0
-            && let Some(span) = around()
+            && let Some(span) = context.event_span(event)
         {
             self.send_again(&span);
         }
-        let look_up = || self.number_of(around());
-        if is_contextual { entered::number(self.number, look_up) } else { look_up() }
+        if event.is_contextual() { entered::number(self.number, look_up) } else { look_up() }
     }
 
     /// Sends the opens again that found no room, of this span and of those around it.
@@ -216,8 +212,7 @@ impl Layer {
         Site::at(&place(metadata.as_ref().unwrap_or_else(|| event.metadata())), self.is_instance())
     }
 
-    /// Sends an event of a callsite, from the place where `site` is. `false` if there is no room for its shape, or for all of its
-    /// fields.
+    /// Sends an event of a callsite, from the place where `site` is. `false` if there is no room for its shape.
     #[inline]
     fn send_event(&self, known: &Known, site: &'static Site, says: Option<Says>, event: &Event<'_>) -> bool {
         self.make(says, |made| {
@@ -240,12 +235,20 @@ impl Layer {
         site: &'static Site,
         fields: &Fields<'_, OF_LOG>,
     ) -> bool {
-        if !fields.is_whole() {
-            return false;
-        }
         let (made, positions) = fields.taken();
         let shape = known.shape(site, made, positions);
         shape.map(|shape| shape.send(self.to.as_ref(), made)).is_some()
+    }
+
+    /// Sends an event with more fields than a record keeps typed. `false` if there is no room for its shape.
+    #[cold]
+    fn send_wide(&self, known: &Known, says: Option<Says>, event: &Event<'_>) -> bool {
+        self.make(says, |made| {
+            let [message, fields] = AsText::both(event);
+            made.text(format_args!("{message}"));
+            made.text(format_args!("{fields}"));
+            known.wide(made).map(|shape| shape.send(self.to.as_ref(), made)).is_some()
+        })
     }
 
     /// Sends an event of a callsite, or of a place of `log`'s, that is not in a table.
@@ -253,7 +256,7 @@ impl Layer {
     fn send_other(&self, says: Option<Says>, event: &Event<'_>) {
         let normalized = event.normalized_metadata();
         let at = place(normalized.as_ref().unwrap_or_else(|| event.metadata()));
-        let (message, fields) = (AsText { event, is_message: true }, AsText { event, is_message: false });
+        let [message, fields] = AsText::both(event);
         let others = others_of(self.is_instance());
         let begin = |made: &mut Made| self.begin(made);
         others.send(self.to.as_ref(), &at, says, begin, format_args!("{message}"), format_args!("{fields}"));
@@ -334,10 +337,15 @@ where
         if from.is_some_and(|(_, site)| !self.is_enabled(site)) {
             return;
         }
-        let around = || context.event_span(event);
-        let says = self.number_around(event.is_contextual(), around).map(Says::In);
-        let is_typed = from.is_some_and(|(known, site)| self.send_event(known, site, says, event));
-        if !is_typed {
+        let says = self.number_around(event, &context).map(Says::In);
+        let is_sent = from.is_some_and(|(known, site)| {
+            if fits(event) {
+                self.send_event(known, site, says, event)
+            } else {
+                self.send_wide(known, says, event)
+            }
+        });
+        if !is_sent {
             self.send_other(says, event);
         }
     }
@@ -348,8 +356,10 @@ where
             return;
         }
         let Some(span) = context.span(id) else { return };
-        let parent = self.number_around(attributes.is_contextual(), || span.parent()).unwrap_or(0);
-        let id = next_span();
+        // Not what the thread is in: that may be a span that is off here, whose parent was named.
+        let parent = span.parent();
+        self.catch_up(parent.as_ref());
+        let (parent, id) = (self.number_of(parent).unwrap_or(0), next_span());
         let Some(unsent) = self.open(known, Says::Opens { id, parent }, attributes) else { return };
         self.unsent.fetch_add(usize::from(unsent.is_some()), Ordering::Relaxed);
         let times = self.tells(FmtSpan::CLOSE).then(Times::begin);

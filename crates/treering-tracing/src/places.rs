@@ -8,13 +8,13 @@ use treering::front::{Head, Key, Made, Named, Others, Place, Shape, Site, Style,
 /// outside makes more of them.
 const CALLSITES_MAX: usize = 16 * 1024;
 
-/// Shapes tell fields apart by a byte; it leaves one out, for [`LIFE`].
+/// Shapes tell fields apart by a byte; it leaves one out, for [`OURS`].
 const FIELDS_MAX: usize = u8::MAX as usize;
 
 /// For the process-wide engine, and for those that are named.
 static KNOWN: [Table<Known, CALLSITES_MAX>; 2] = [const { Table::new() }; 2];
 /// The key of shapes that are not told by positions of fields.
-const LIFE: &Key = &[u8::MAX; 32];
+const OURS: &Key = &[u8::MAX; 32];
 static OTHERS: [Others; 2] = [others(false), others(true)];
 
 const fn others(instance: bool) -> Others {
@@ -68,8 +68,16 @@ impl Known {
     pub(crate) fn life(&self, made: &Made) -> Option<&'static Shape> {
         let of_end = [("time.busy", 1, Style::Display), ("time.idle", 2, Style::Display)];
         let fields = || of_end.into_iter().take(made.len() - 1).collect();
-        let known = self.site.find(made, |shape| shape.key() == LIFE);
-        known.or_else(|| self.site.add(made, Head::Message(0), fields, LIFE))
+        let known = self.site.find(made, |shape| shape.key() == OURS);
+        known.or_else(|| self.site.add(made, Head::Message(0), fields, OURS))
+    }
+
+    /// The shape of an event with more fields than a record keeps typed: its message, and they as one text.
+    #[cold]
+    pub(crate) fn wide(&self, made: &Made) -> Option<&'static Shape> {
+        let fields = || vec![("tracing.fields", 1, Style::Value)];
+        let known = self.site.find(made, |shape| shape.key() == OURS);
+        known.or_else(|| self.site.add(made, Head::Message(0), fields, OURS))
     }
 
     #[cold]

@@ -2,13 +2,14 @@
 
 mod support;
 
+use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
 use std::thread;
 use std::time::Duration;
 
 use serde_json::json;
-use support::{captured, json, lines, path, text};
+use support::{captured, captured_by, engine, json, lines, path, text};
 use tracing::field::Empty;
 use tracing::{debug, debug_span, error, info, info_span, trace, warn};
 use tracing_subscriber::prelude::*;
@@ -102,12 +103,12 @@ fn a_callsite_may_have_several_shapes() {
 #[test]
 fn fields_beyond_those_that_are_kept_typed_are_text() {
     macro_rules! wide {
-        ($front:ident $(, $message:literal)?) => {
+        ($front:ident $(, $($rest:tt)*)?) => {
             $front!(
                 f00 = 0, f01 = 1, f02 = 2, f03 = 3, f04 = 4, f05 = 5, f06 = 6, f07 = 7, f08 = 8, f09 = 9, f10 = 10,
                 f11 = 11, f12 = 12, f13 = 13, f14 = 14, f15 = 15, f16 = 16, f17 = 17, f18 = 18, f19 = 19, f20 = 20,
                 f21 = 21, f22 = 22, f23 = 23, f24 = 24, f25 = 25, f26 = 26, f27 = 27, f28 = 28, f29 = 29, f30 = 30,
-                f31 = 31, f32 = 32, $($message)?
+                f31 = 31, f32 = 32, $($($rest)*)?
             )
         };
     }
@@ -119,7 +120,23 @@ fn fields_beyond_those_that_are_kept_typed_are_text() {
     let lines = text(|| wide!(info, "is said"));
     let fields: Vec<_> = (0..33).map(|n| format!("f{n:02}={n}")).collect();
     assert_eq!(lines.len(), 1);
-    assert!(lines[0].contains(" tracing: is said ") && lines[0].contains(&fields.join(" ")), "{lines:?}");
+    assert!(lines[0].contains(" content: is said ") && lines[0].contains(&fields.join(" ")), "{lines:?}");
+    // Judged by its own target, and what shows a value runs once.
+    struct Counts<'a>(&'a Cell<u32>);
+
+    impl fmt::Debug for Counts<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            self.0.set(self.0.get() + 1);
+            f.write_str("shown")
+        }
+    }
+
+    let shown = Cell::new(0);
+    let (records, _) = captured_by(engine().filter("off,content=info"), || {
+        wide!(info, last = ?Counts(&shown), "passes");
+        wide!(debug, "does not");
+    });
+    assert_eq!((records.len(), records[0].message(), shown.get()), (1, "passes", 1));
     let lines = text(|| wide!(wide_span).in_scope(|| info!("in it")));
     let shown = format!("wide{{{}}}", fields[..32].join(" "));
     assert!(lines.len() == 1 && lines[0].contains(&shown), "{lines:?}");

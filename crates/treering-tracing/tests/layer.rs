@@ -9,6 +9,7 @@ use std::thread;
 
 use support::{SOON, captured, captured_by, engine, lossless, path, with};
 use tracing::{Span, debug, error, info, info_span, trace_span, warn};
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::{EnvFilter, Registry};
 use treering::format::Json;
@@ -100,6 +101,26 @@ fn filters_of_the_layer_come_before() {
         ["request{user=ann}:inner", "request{user=bob}:inner"],
         "each layer has its own"
     );
+}
+
+#[test]
+fn an_event_is_in_what_its_thread_is_in_also_beside_a_span_that_is_off_and_names_its_parent() {
+    let capture = Capture::new();
+    let (logger, guard) = engine().handler(capture.clone()).start().unwrap();
+    let (others, others_guard) = engine().start().unwrap();
+    let layer = Layer::to(logger).with_filter(filter_fn(|metadata| metadata.name() != "hidden"));
+    let subscriber = Registry::default().with(layer).with(Layer::to(others));
+    tracing::subscriber::with_default(subscriber, || {
+        let other = info_span!("other");
+        let _here = info_span!("here").entered();
+        let hidden = info_span!(parent: &other, "hidden").entered();
+        let _opened = info_span!("opened");
+        drop(hidden);
+        info!("in it");
+    });
+    lossless(&guard);
+    lossless(&others_guard);
+    assert_eq!(capture.records().iter().map(path).collect::<Vec<_>>(), ["here"]);
 }
 
 #[test]

@@ -269,8 +269,7 @@ impl Made {
         self.add(kind, |bytes| {
             let at = bytes.len();
             bytes.extend_from_slice(&[0; 8]);
-            append(bytes);
-            close_text(bytes, at);
+            append(OpenText { bytes, at }.bytes);
         })
     }
 
@@ -280,7 +279,7 @@ impl Made {
         if has_room {
             self.kinds.push(kind);
             self.len += 1;
-            // Last, so that what needs no more than a copy is in tail position. If it panics nobody looks at the rest.
+            // Last, so that what needs no more than a copy is in tail position.
             append(&mut self.bytes);
         }
         has_room
@@ -350,6 +349,20 @@ impl Made {
             break;
         }
         used
+    }
+}
+
+/// A text that code of the user's makes, behind the place of its count word. It is closed also where that code panics, as a front
+/// end may catch that and go on: so there are whole words always, and as many texts as kinds say.
+struct OpenText<'a> {
+    bytes: &'a mut Vec<u8>,
+    at: usize,
+}
+
+impl Drop for OpenText<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        close_text(self.bytes, self.at);
     }
 }
 

@@ -129,7 +129,7 @@ const SECTIONS: &[Section] = &[
         title: "A call each millisecond",
         about: "The thread sleeps in between, so the processor may, too. After a record treering's listener looks for more \
                 for 100 ms, with naps of up to a millisecond, before it parks: callers wake nobody, and that is its processor \
-                time. Naps get longer where they find one record or none, so that each of these has about one look. The threads \
+                time. Naps get longer where they find one record or none, but not long behind a record: it looks once or twice for each of these. The threads \
                 of fmtlog and xtr never sleep, NanoLog's sleeps for a microsecond: what they save their callers, a processor \
                 pays that does nothing else. quill's sleeps 100 µs.",
         columns: SINGLE,
