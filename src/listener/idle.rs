@@ -18,8 +18,8 @@ use crate::clock;
 pub enum Wait {
     /// Looks every few microseconds while rings fill quickly, some ten thousand times a second while there is traffic, and
     /// once or twice for each record where those come one by one: naps get longer where there was one record or none, up to
-    /// 250 µs behind a record and up to a millisecond else, and shorter where there were many. Parks after 100 ms of silence. The default. Only the first call
-    /// after that pays for a wake (one system call).
+    /// 250 µs where a record was and a millisecond else, and shorter where there were many, or where a long one found a
+    /// record. Parks after 100 ms of silence. The default. Only the first call after that pays for a wake (one system call).
     ///
     /// Before it parks the listener interrupts each core that runs a thread of this process, by `membarrier`, at
     /// most ten times a second. Where that is felt, choose [`Spin`](Wait::Spin) or [`Poll`](Wait::Poll).
@@ -72,7 +72,8 @@ const SPIN_MAX: Duration = none_under_loom(Duration::from_micros(50));
 const NAP_MIN: Duration = none_under_loom(Duration::from_micros(50));
 /// The longest nap.
 const NAP_MAX: Duration = Duration::from_millis(1);
-/// The longest one behind a record: it may be the first of many, which a ring has to hold until the listener is back.
+/// Behind a record naps grow no longer, and longer ones shrink: it may be the first of many, which a ring has to hold until
+/// the listener is back.
 const NAP_BEHIND_RECORD_MAX: Duration = Duration::from_micros(250);
 /// A look that found fewer records came too soon: what a record costs that has one of its own is the wake-up.
 const FEW: usize = 2;
@@ -97,8 +98,9 @@ pub(crate) enum Step {
 }
 
 /// Remembers how long there was nothing to do, and how long to sleep: each nap is twice as long as the one before if that
-/// found less than [`FEW`] records, half as long if it found [`MANY`], and not too long behind any. So a listener whose records come
-/// one by one sleeps until there are two or three, if that takes no longer than such a nap.
+/// found less than [`FEW`] records, half as long if it found [`MANY`], or found any and was longer than
+/// [`NAP_BEHIND_RECORD_MAX`]. So a listener whose records come one by one sleeps until there are two or three, if that takes
+/// no longer than such a nap, and else finds one with every other look.
 #[derive(Debug)]
 pub(crate) struct Idle {
     wait: Wait,
@@ -123,13 +125,7 @@ impl Idle {
     /// none that is not ready in a moment.
     pub(crate) fn busy(&mut self, records: usize, is_urgent: bool) -> Step {
         self.last_record = clock::now();
-        match records {
-            _ if is_urgent => self.nap = NAP_MIN,
-            ..FEW => self.nap_longer(),
-            FEW..MANY => {}
-            MANY.. => self.nap = NAP_MIN.max(self.nap / 2),
-        }
-        self.nap = self.nap.min(NAP_BEHIND_RECORD_MAX);
+        self.nap = if is_urgent { NAP_MIN } else { self.nap_behind(records) };
         match self.wait {
             Wait::Poll(interval) => Step::Nap(interval),
             Wait::Spin => Step::Spin(LOOK_INTERVAL),
@@ -140,8 +136,14 @@ impl Idle {
         }
     }
 
-    fn nap_longer(&mut self) {
-        self.nap = NAP_MAX.min(self.nap * 2);
+    fn nap_behind(&self, records: usize) -> Duration {
+        let nap = match records {
+            ..FEW => self.nap * 2,
+            FEW..MANY => self.nap,
+            MANY.. => self.nap / 2,
+        };
+        // One that was longer found a record late, yet it was not far too long.
+        nap.min(NAP_BEHIND_RECORD_MAX.max(self.nap / 2)).max(NAP_MIN)
     }
 
     /// The round found nothing.
@@ -154,7 +156,7 @@ impl Idle {
             Wait::Spin => Step::Spin(LOOK_INTERVAL),
             Wait::Adaptive | Wait::Park if silence < SPIN_MAX => Step::Spin(LOOK_INTERVAL),
             Wait::Adaptive if silence < PARK_AFTER || just_parked => {
-                self.nap_longer();
+                self.nap = NAP_MAX.min(self.nap * 2);
                 Step::Nap(self.nap)
             }
             Wait::Adaptive | Wait::Park | Wait::Manual => {
@@ -209,7 +211,9 @@ mod tests {
     fn naps_get_shorter_while_many_records_come_and_at_once_where_rings_fill() {
         let mut idle = Idle::new(Wait::Adaptive);
         idle.nap = NAP_MAX;
-        assert_eq!(idle.busy(1, false), Step::Nap(NAP_BEHIND_RECORD_MAX), "it may be the first of many");
+        assert_eq!(idle.busy(1, false), Step::Nap(NAP_MAX / 2), "it may be the first of many");
+        assert_eq!(idle.busy(1, false), Step::Nap(NAP_BEHIND_RECORD_MAX));
+        assert_eq!(idle.busy(1, false), Step::Nap(NAP_BEHIND_RECORD_MAX));
         assert_eq!(idle.busy(MANY, false), Step::Nap(NAP_BEHIND_RECORD_MAX / 2));
         assert_eq!(idle.busy(FEW, false), Step::Nap(NAP_BEHIND_RECORD_MAX / 2));
         assert_eq!(idle.busy(FEW - 1, false), Step::Nap(NAP_BEHIND_RECORD_MAX));
@@ -254,7 +258,7 @@ mod tests {
     fn records_that_come_one_by_one_are_taken_together_and_wait_for_a_nap_at_most() {
         let late = Duration::from_micros(60);
         for (micros, looks_max) in
-            [(100, 0.5), (300, 1.1), (500, 1.5), (700, 1.9), (1_000, 2.1), (1_300, 2.6), (2_000, 3.3)]
+            [(100, 0.5), (300, 1.1), (500, 1.5), (700, 1.9), (1_000, 2.1), (1_300, 2.2), (2_000, 2.5)]
         {
             let interval = Duration::from_micros(micros);
             let (looks, delay, longest) = looks_and_delays(interval, late);
