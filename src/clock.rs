@@ -29,7 +29,7 @@ use std::cell::Cell;
 use std::time::{Duration, Instant, SystemTime};
 
 #[cfg(treering_loom)]
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, ordering};
 
 /// A difference above which the wall clock was set, not corrected: one second.
 const STEP_NANOS: f64 = 1e9;
@@ -79,7 +79,7 @@ impl Ticker {
         }
         #[cfg(treering_loom)]
         {
-            self.ticks.fetch_add(1, Ordering::Acquire)
+            self.ticks.fetch_add(1, ordering!(Acquire, unless "relaxed_cutoff"))
         }
     }
 

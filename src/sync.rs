@@ -10,12 +10,22 @@ pub(crate) use modelled::*;
 #[cfg(not(treering_loom))]
 pub(crate) use real::*;
 
+/// An ordering, and the mutant that goes without it.
+macro_rules! ordering {
+    ($ordering:ident, unless $mutant:tt) => {
+        if cfg!(treering_mutant = $mutant) {
+            $crate::sync::Ordering::Relaxed
+        } else {
+            $crate::sync::Ordering::$ordering
+        }
+    };
+}
+pub(crate) use ordering;
+
 /// What is behind a reference is written before it is put there, and read after it was loaded. As a mutant it is what
 /// ThreadSanitizer must find, too, see `.ci/tsan`.
-const TELLS: Ordering =
-    if cfg!(treering_mutant = "relaxed_reference") { Ordering::Relaxed } else { Ordering::Release };
-const SEES: Ordering =
-    if cfg!(treering_mutant = "relaxed_reference") { Ordering::Relaxed } else { Ordering::Acquire };
+const TELLS: Ordering = ordering!(Release, unless "relaxed_reference");
+const SEES: Ordering = ordering!(Acquire, unless "relaxed_reference");
 
 /// A reference to something that lives as long as the process, or none yet. What it refers to is seen whole.
 #[derive(Debug)]

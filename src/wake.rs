@@ -25,7 +25,7 @@
 use std::time::Duration;
 
 use crate::clock::Deadline;
-use crate::sync::{AtomicBool, AtomicU32, Futex, Ordering, fence};
+use crate::sync::{AtomicBool, AtomicU32, Futex, Ordering, fence, ordering};
 
 /// The listener sleeps, or is about to: who commits a record must wake it.
 const PARKED: u32 = 1;
@@ -98,7 +98,7 @@ impl State {
     /// Wakes the listener if it sleeps or is about to. What the caller wrote before is visible to the listener
     /// when it looks again.
     pub(crate) fn wake(&self) {
-        let before = self.word.word().fetch_and(!PARKED, Ordering::Release);
+        let before = self.word.word().fetch_and(!PARKED, ordering!(Release, unless "relaxed_wake"));
         if before & PARKED != 0 {
             self.word.wake();
         }
@@ -222,7 +222,7 @@ impl Room {
     /// Wakes all who wait, for they need not any more, or may find room.
     #[cold]
     pub(crate) fn wake_all(&self) {
-        self.epoch.word().fetch_add(1, Ordering::Release);
+        self.epoch.word().fetch_add(1, ordering!(Release, unless "relaxed_epoch"));
         self.epoch.wake();
     }
 }
@@ -261,18 +261,13 @@ pub(crate) struct Wakes {
 }
 
 impl Wakes {
-    #[cfg(not(treering_mutant = "relaxed_wakes"))]
-    const TELLS: Ordering = Ordering::Release;
-    #[cfg(treering_mutant = "relaxed_wakes")]
-    const TELLS: Ordering = Ordering::Relaxed;
-
     pub(crate) fn new() -> Self {
         Wakes { wanted: AtomicBool::new(false) }
     }
 
     /// A wake is wanted; whether a message has to be sent.
     pub(crate) fn ask(&self) -> bool {
-        !self.wanted.swap(true, Self::TELLS)
+        !self.wanted.swap(true, ordering!(Release, unless "relaxed_wakes"))
     }
 
     /// Whether a wake was wanted; now it is not any more.

@@ -286,6 +286,30 @@ fn every_model_is_listed() {
 }
 
 #[test]
+fn every_mutant_is_tried_and_told_of() {
+    let pairs = "loom-tests/mutants.txt";
+    if !root().join(pairs).exists() {
+        return; // a package without loom-tests
+    }
+    let (pairs, list) = (read(pairs), read("loom-tests/README.md"));
+    let pairs = pairs.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    let pairs: Vec<[&str; 3]> =
+        pairs.map(|line| Vec::from_iter(line.split_whitespace()).try_into().expect(line)).collect();
+    let tried: BTreeSet<_> = pairs.iter().map(|[mutant, ..]| (*mutant).to_owned()).collect();
+    let sources: String = files("src", ".rs").iter().map(|path| read(path)).collect();
+    let compiled = ["treering_mutant = \"", "unless \""].into_iter().flat_map(|before| {
+        sources.match_indices(before).map(|(at, _)| sources[at + before.len()..].split('"').next().unwrap())
+    });
+    assert_eq!(tried, compiled.map(str::to_owned).collect());
+    let is_told = |[mutant, _, model]: &&[&str; 3]| {
+        let row = list.lines().find(|line| line.starts_with(&format!("| `{model}`")));
+        row.is_some_and(|row| row.contains(&format!("`{mutant}`")))
+    };
+    let untold: Vec<_> = pairs.iter().filter(|pair| !is_told(pair)).collect();
+    assert!(untold.is_empty(), "loom-tests/README.md does not tell of {untold:?}");
+}
+
+#[test]
 fn every_link_leads_to_a_file() {
     let mut faults = Vec::new();
     let mut pages = files("docs", ".md");

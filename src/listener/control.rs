@@ -14,7 +14,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use crate::clock::Deadline;
-use crate::sync::{Arc, AtomicU64, Condvar, Mutex, Ordering, wait};
+use crate::sync::{Arc, AtomicU64, Condvar, Mutex, Ordering, ordering, wait};
 use crate::wake::State;
 
 use super::change::Request;
@@ -88,7 +88,7 @@ impl Control {
             progress.asked += 1;
             let ticket = progress.asked;
             progress.requests.extend(request.map(|request| (ticket, request)));
-            self.asked.store(progress.asked, Ordering::Release);
+            self.asked.store(progress.asked, ordering!(Release, unless "relaxed_ticket"));
             progress.asked
         };
         self.changed.notify_all();

@@ -11,13 +11,11 @@
 
 use std::iter;
 
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, ordering};
 
 /// What is told is in a ring before this is stored, and whoever loads it logs after that.
-const TELLS: Ordering =
-    if cfg!(treering_mutant = "relaxed_told") { Ordering::Relaxed } else { Ordering::Release };
-const SEES: Ordering =
-    if cfg!(treering_mutant = "relaxed_told") { Ordering::Relaxed } else { Ordering::Acquire };
+const TELLS: Ordering = ordering!(Release, unless "relaxed_told");
+const SEES: Ordering = ordering!(Acquire, unless "relaxed_told");
 
 /// The number of the engine that was told of a context and of those around it, or 0.
 #[derive(Debug)]

@@ -39,7 +39,7 @@ use crossbeam_utils::CachePadded;
 use crate::level::Level;
 use crate::overflow::Reason;
 use crate::stats::{ByLevel, LevelCounter};
-use crate::sync::{Arc, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{Arc, AtomicU64, AtomicUsize, Ordering, ordering};
 
 use super::{GAP_ID, HEADER_WORDS, Header, LOSS_WORDS, loss_record, read_loss};
 
@@ -188,11 +188,8 @@ impl Producer {
             end += self.miss(end, &mut missing);
         }
         self.ring.gaps[self.next_gap].store(end, &missing);
-        #[cfg(not(treering_mutant = "relaxed_drop"))]
-        let to_who_claims = Ordering::Release;
-        #[cfg(treering_mutant = "relaxed_drop")]
-        let to_who_claims = Ordering::Relaxed;
         // Release: who sees the head sees what is missing there.
+        let to_who_claims = ordering!(Release, unless "relaxed_drop");
         match self.ring.head.compare_exchange(head, end, to_who_claims, Ordering::Relaxed) {
             Ok(_) => {
                 let [before, after] = [&self.missing, &missing].map(|of| of[Reason::Oldest as usize].counts);
@@ -233,10 +230,7 @@ impl Producer {
             self.ring.at(self.tail + at).store(*word, Ordering::Relaxed);
         }
         self.tail += words;
-        #[cfg(not(treering_mutant = "relaxed_overwriting_tail"))]
-        self.ring.tail.store(self.tail, Ordering::Release);
-        #[cfg(treering_mutant = "relaxed_overwriting_tail")]
-        self.ring.tail.store(self.tail, Ordering::Relaxed);
+        self.ring.tail.store(self.tail, ordering!(Release, unless "relaxed_overwriting_tail"));
     }
 }
 
@@ -272,9 +266,9 @@ impl Consumer {
     pub(super) fn claim(&mut self) -> bool {
         self.claimed.drain(..std::mem::take(&mut self.released));
         let before = self.claimed.len();
-        let tail = self.ring.tail.load(Ordering::Acquire);
+        let tail = self.ring.tail.load(ordering!(Acquire, unless "relaxed_claim"));
         // Acquire, here and where the claim fails: what is missing there.
-        let first = self.ring.head.load(Ordering::Acquire);
+        let first = self.ring.head.load(ordering!(Acquire, unless "relaxed_look_at_gap"));
         self.claimed.extend((first..tail).map(|at| self.ring.at(at).load(Ordering::Relaxed)));
         let mut head = first;
         while head < tail {
@@ -285,7 +279,8 @@ impl Consumer {
             #[cfg(treering_mutant = "claim_by_store")]
             return true;
             // Release: the copies were read before the producer goes on from this head.
-            match self.ring.head.compare_exchange(head, tail, Ordering::Release, Ordering::Acquire) {
+            let seen = ordering!(Acquire, unless "relaxed_failed_claim");
+            match self.ring.head.compare_exchange(head, tail, Ordering::Release, seen) {
                 Ok(_) => {
                     #[cfg(treering_mutant = "gap_after_claim")]
                     let missing = self.missing_before(head);

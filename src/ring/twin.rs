@@ -5,7 +5,7 @@
 //! words are plain memory, as rtrb's are: a read that its write does not happen before fails the model.
 #![allow(unsafe_code, reason = "loom's cells are accessed by pointer, which is what it checks")]
 
-use crate::sync::{Arc, AtomicUsize, Ordering, UnsafeCell};
+use crate::sync::{Arc, AtomicUsize, Ordering, UnsafeCell, ordering};
 
 #[derive(Debug)]
 struct Words {
@@ -103,10 +103,7 @@ impl Room<'_> {
             ring.store(*tail + at, *word);
         }
         *tail += words;
-        ring.tail.store(
-            *tail,
-            if cfg!(treering_mutant = "relaxed_tail") { Ordering::Relaxed } else { Ordering::Release },
-        );
+        ring.tail.store(*tail, ordering!(Release, unless "relaxed_tail"));
     }
 
     fn pieces(&mut self) -> (&mut [u64], &mut [u64]) {
@@ -139,9 +136,6 @@ impl Consumer {
 
     pub(super) fn release(&mut self, words: usize) {
         self.head += words;
-        self.ring.head.store(
-            self.head,
-            if cfg!(treering_mutant = "relaxed_head") { Ordering::Relaxed } else { Ordering::Release },
-        );
+        self.ring.head.store(self.head, ordering!(Release, unless "relaxed_head"));
     }
 }
