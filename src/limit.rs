@@ -237,6 +237,18 @@ mod tests {
         assert_eq!(passed, 2 * CALLS);
     }
 
+    /// Who comes to a state first takes its line from the others, who catch up meanwhile: so they meet at many.
+    #[test]
+    fn one_call_passes_where_once_is_asked_for_though_threads_meet() {
+        let states: Vec<_> = std::iter::repeat_with(|| AtomicU64::new(0)).take(1_000_000).collect();
+        let passed: usize = std::thread::scope(|scope| {
+            let pass = || states.iter().filter(|state| Rule::Once(true).lets_through(state, 0)).count();
+            let threads = [(); 4].map(|()| scope.spawn(pass));
+            threads.map(|thread| thread.join().unwrap()).iter().sum()
+        });
+        assert_eq!(passed, states.len());
+    }
+
     #[test]
     fn draws_fall_below_a_share_as_often_as_it_says() {
         let share = Rule::Sample((0.01 * u64::MAX as f64) as u64);
