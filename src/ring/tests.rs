@@ -154,6 +154,21 @@ fn a_closed_engine_takes_nothing() {
     assert_eq!(consumer.committed_words(), 0);
 }
 
+/// Also one that sampling would leave out of a ring that is half full.
+#[test]
+fn a_closed_engine_samples_nothing() {
+    let shared = Arc::new(Shared::new(Policies::all(Overflow::sample(2))));
+    let (mut producer, _consumer) = ring(512, shared.clone());
+    while !producer.is_pressed() {
+        push(&mut producer, 1, 8, Level::Info).unwrap();
+    }
+    let late = Numbered(2, 1);
+    let mut log = || producer.push_or_drop(7, Level::Info, &late, None);
+    assert_eq!([(); 2].map(|()| log().map(|pushed| pushed == Pushed::Dropped)), [Ok(false), Ok(true)]);
+    shared.state.close();
+    assert_eq!([(); 2].map(|()| log()), [Err(Refused::Closed); 2]);
+}
+
 #[test]
 fn any_words_are_records_within_them() {
     let words = [0, u64::MAX, 5, 0xffff_ffff_0000_0003, 1, 2, 0x00ff_ffff];
