@@ -30,11 +30,14 @@ use crate::ring::{Payload, Producer, Pushed, Refused, Shared, memory_factor};
 use crate::stats::Report;
 use crate::sync::{Arc, AtomicBool};
 use crate::transport::{NoRing, Transport};
+use crate::wake::Room;
 
 use writer::{WRITER, Writer, Written};
 
 pub use crate::listener::Wait;
-pub use parts::{Grown, Limits, Overwriting, Overwritten, Places, WakeChannel, overwriting_ring};
+pub use parts::{
+    Grown, Limits, Overwriting, Overwritten, Places, Sampled, WaitingRoom, WakeChannel, overwriting_ring,
+};
 pub use writer::Told;
 
 /// Severe enough to need no headroom, so that rings can be tiny.
@@ -209,6 +212,7 @@ impl Engine {
         listening.listener.count_late();
         self.written.look(|pages| assert_eq!(pages.faults.len(), pages.panics, "{:?}", pages.faults));
         assert!(!self.core.transport.shared.state.is_parked(), "it is awake, and would be woken in vain");
+        assert!(!self.core.transport.is_awaited(), "nobody waits for room, and would be woken in vain");
         let report = self.core.report();
         assert_eq!(report.rings, listening.listener.rings(), "rings that nobody would drain");
         report
@@ -351,9 +355,8 @@ impl Caller {
         let mut placed = self.attempt(payload);
         if placed == Err(Refused::NoRoom)
             && core.transport.shared.policies.at(LEVEL).waits()
-            && let Place::Own(ring) = &self.place
+            && let Some(room) = self.room()
         {
-            let room = ring.room().clone();
             state.wake();
             let attempt = || Some(self.attempt(payload)).filter(|placed| *placed != Err(Refused::NoRoom));
             placed = room.wait(never(), attempt).expect("loom has no time");
@@ -377,6 +380,15 @@ impl Caller {
                 }
                 if refused == Refused::Closed { Fate::Late } else { Fate::Dropped }
             }
+        }
+    }
+
+    /// Where it waits for room.
+    fn room(&self) -> Option<Arc<Room>> {
+        match &self.place {
+            Place::Own(ring) => Some(ring.room().clone()),
+            Place::Shared => self.engine.core.transport.with_shared(|ring| ring.room().clone()),
+            Place::Fresh | Place::Refused => None,
         }
     }
 

@@ -117,6 +117,10 @@ impl Transport {
             if registry.counted == self.rings_max {
                 return Err(NoRing::Full);
             }
+            #[cfg(treering_mutant = "count_ring_late")]
+            drop(registry);
+            #[cfg(treering_mutant = "count_ring_late")]
+            let mut registry = self.registry.lock();
             registry.counted += 1;
         }
         self.add_ring(thread, Tenancy::Lent)
@@ -277,6 +281,12 @@ impl Transport {
     #[cfg(treering_loom)]
     pub(crate) fn free_rings(&self) -> usize {
         self.registry.lock().free.len()
+    }
+
+    /// Whether somebody waits for room in a ring.
+    #[cfg(treering_loom)]
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.registry.lock().rings.iter().any(|tenant| tenant.room.is_awaited())
     }
 
     /// Whether so many of each ring's records have their fate, which they get in the order in which they were placed.

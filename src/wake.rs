@@ -207,6 +207,12 @@ impl Room {
         }
     }
 
+    /// Whether who makes room would wake somebody.
+    #[cfg(treering_loom)]
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.waiters.load(Ordering::Relaxed) > 0
+    }
+
     /// The listener has made room.
     #[inline]
     pub(crate) fn announce(&self) {
@@ -222,7 +228,10 @@ impl Room {
     /// Wakes all who wait, for they need not any more, or may find room.
     #[cold]
     pub(crate) fn wake_all(&self) {
+        #[cfg(not(treering_mutant = "epoch_by_store"))]
         self.epoch.word().fetch_add(1, ordering!(Release, unless "relaxed_epoch"));
+        #[cfg(treering_mutant = "epoch_by_store")]
+        self.epoch.word().store(self.epoch.word().load(Ordering::Relaxed) + 1, Ordering::Release);
         self.epoch.wake();
     }
 }
@@ -232,7 +241,10 @@ struct Waiting<'a>(&'a Room);
 
 impl<'a> Waiting<'a> {
     fn new(room: &'a Room) -> Self {
+        #[cfg(not(treering_mutant = "waiters_by_store"))]
         room.waiters.fetch_add(1, Ordering::Relaxed);
+        #[cfg(treering_mutant = "waiters_by_store")]
+        room.waiters.store(room.waiters.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         #[cfg(not(treering_mutant = "no_waiting_fence"))]
         fence(Ordering::SeqCst);
         Waiting(room)

@@ -4,7 +4,7 @@
 
 use loom::thread;
 use treering::internals::{Engine, Fate, Wait};
-use treering_loom_tests::{assert_settled, model};
+use treering_loom_tests::{ALL, assert_settled, model};
 
 #[test]
 fn what_was_logged_before_stop_is_written_when_it_returns() {
@@ -74,5 +74,22 @@ fn two_stops_at_once_both_return_after_the_drain() {
         listening.run();
         stops.into_iter().for_each(|stop| stop.join().unwrap());
         assert_settled(&engine.settle(listening), 1, &engine.written());
+    });
+}
+
+#[test]
+fn each_call_after_a_stop_is_counted() {
+    model("each_call_after_a_stop_is_counted", [ALL, ALL], || {
+        let (engine, mut listening) = Engine::new(16, 2, Wait::Adaptive);
+        engine.close();
+        listening.run();
+        let logging = [1, 2].map(|thread| {
+            let mut caller = engine.caller(thread);
+            thread::spawn(move || assert_eq!(caller.log(1), Fate::Late))
+        });
+        logging.into_iter().for_each(|logging| logging.join().unwrap());
+        let report = engine.settle(listening);
+        assert_settled(&report, 2, &[]);
+        assert_eq!(report.late, 2);
     });
 }

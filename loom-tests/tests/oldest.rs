@@ -84,3 +84,41 @@ fn what_is_missing_was_read_when_its_claim_lets_others_be_dropped() {
         assert_eq!(consumer.take(), [None, Some(2), Some(3), None, None, Some(6), Some(7)]);
     });
 }
+
+#[test]
+fn a_record_that_needs_the_room_of_two_takes_none_that_was_claimed() {
+    model("a_record_that_needs_the_room_of_two_takes_none_that_was_claimed", [2, 3], || {
+        // Five short records leave one word.
+        let (mut producer, mut consumer) = overwriting_ring(16);
+        producer.push(1);
+        let logging = thread::spawn(move || {
+            (2..=5).for_each(|number| producer.push(number));
+            producer.push_long(6, 4);
+        });
+        consumer.take();
+        logging.join().unwrap();
+        let numbers = consumer.take();
+        assert_eq!(numbers.len(), 6, "{numbers:?}");
+        let is_due =
+            |(at, number): (usize, &Option<u64>)| number.is_none_or(|number| number == at as u64 + 1);
+        assert!(numbers.iter().enumerate().all(is_due) && numbers.ends_with(&[Some(6)]), "{numbers:?}");
+    });
+}
+
+#[test]
+fn what_was_logged_before_a_stop_is_written_though_the_oldest_make_room_meanwhile() {
+    let name = "what_was_logged_before_a_stop_is_written_though_the_oldest_make_room_meanwhile";
+    model(name, [2, 3], || {
+        let (engine, mut listening) = Engine::with_policy(8, 1, Wait::Adaptive, Overflow::drop_oldest());
+        let mut caller = engine.caller(1);
+        caller.register();
+        (1..=2).for_each(|number| _ = caller.log(number));
+        let logging = thread::spawn(move || _ = caller.log(3));
+        engine.close();
+        listening.run();
+        logging.join().unwrap();
+        let written = engine.written();
+        engine.settle(listening).assert_balanced();
+        assert!(written.contains(&(1, 2)), "{written:?}");
+    });
+}

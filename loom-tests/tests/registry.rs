@@ -109,3 +109,52 @@ fn after_a_stop_no_ring_is_given_to_anyone() {
         assert_settled(&engine.settle(listening), 0, &[]);
     });
 }
+
+#[test]
+fn a_ring_that_was_taken_and_left_within_a_turn_is_drained() {
+    model("a_ring_that_was_taken_and_left_within_a_turn_is_drained", [2, 3], || {
+        let (engine, mut listening) = Engine::new(16, 1, Wait::Adaptive);
+        let [mut first, mut second] = [1, 2].map(|thread| engine.caller(thread));
+        first.register();
+        first.leave();
+        listening.run_until_reclaimed(&engine);
+        // The listener that looks at the tails, and then for rings that were left, saw this one left before.
+        let passing = thread::spawn(move || {
+            second.log(1);
+            second.leave();
+        });
+        listening.run_until_written(&engine, 1);
+        passing.join().unwrap();
+        assert_settled(&engine.settle(listening), 1, &engine.written());
+    });
+}
+
+#[test]
+fn threads_that_come_at_once_get_no_more_rings_than_there_may_be() {
+    model("threads_that_come_at_once_get_no_more_rings_than_there_may_be", [2, 4], || {
+        first_calls_at_once(1);
+    });
+}
+
+#[test]
+fn threads_that_come_at_once_share_one_ring() {
+    model("threads_that_come_at_once_share_one_ring", [2, 4], || first_calls_at_once(0));
+}
+
+/// `rings_max`: of threads' own; the others share one.
+fn first_calls_at_once(rings_max: usize) {
+    let (engine, mut listening) = Engine::new(16, rings_max, Wait::Adaptive);
+    let logging = [1, 2].map(|thread| {
+        let mut caller = engine.caller(thread);
+        thread::spawn(move || {
+            caller.log(1);
+            caller.ring().is_some()
+        })
+    });
+    let has_own = logging.map(|logging| logging.join().unwrap());
+    assert_eq!(has_own.into_iter().filter(|has_own| *has_own).count(), rings_max);
+    listening.turn();
+    let report = engine.settle(listening);
+    assert_settled(&report, 2, &engine.written());
+    assert_eq!(report.rings, rings_max as u64 + 1);
+}

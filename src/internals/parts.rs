@@ -2,12 +2,12 @@
 
 use crate::grow::{Linked, List, find_or_put};
 use crate::overflow::{Overflow, Policies};
-use crate::ring::{self, Consumer, HEADER_WORDS, Producer, Pushed, Shared, read_loss};
+use crate::ring::{self, Consumer, HEADER_WORDS, Producer, Pushed, Shared, Sites, read_loss};
 use crate::stats::KeptBack;
 use crate::sync::{Arc, AtomicRef, AtomicU64, Condvar, Mutex, Ordering, wait, yield_now};
-use crate::wake::Wakes;
+use crate::wake::{Room, Wakes};
 
-use super::{LEVEL, Words};
+use super::{LEVEL, Words, never};
 
 /// The two sides of a ring that drops its oldest, with no engine around it: so more drops can be tried.
 pub fn overwriting_ring(words: usize) -> (Overwriting, Overwritten) {
@@ -30,7 +30,13 @@ impl Overwriting {
     }
 
     pub fn push(&mut self, number: u64) {
-        let pushed = self.0.push_or_drop(0, LEVEL, &Words { words: &[number], span_words: 0 }, None);
+        self.push_long(number, 1);
+    }
+
+    /// As [`push`](Self::push), with so many arguments, the number among them.
+    pub fn push_long(&mut self, number: u64, arguments: usize) {
+        let words = Words { words: &vec![number; arguments], span_words: 0 };
+        let pushed = self.0.push_or_drop(0, LEVEL, &words, None);
         assert!(matches!(pushed, Ok(Pushed::Placed(_))), "the oldest makes room: {pushed:?}");
     }
 }
@@ -68,6 +74,32 @@ impl Overwritten {
     }
 }
 
+/// The room of a ring, with no ring around it: who waits looks for a flag instead, which stands for words that are free.
+#[derive(Clone, Debug)]
+pub struct WaitingRoom(Arc<Room>);
+
+impl WaitingRoom {
+    #[expect(clippy::new_without_default, reason = "models make it anew each time")]
+    pub fn new() -> Self {
+        WaitingRoom(Arc::new(Room::new(true)))
+    }
+
+    /// Waits until this is so.
+    pub fn wait(&self, is_there: impl Fn() -> bool) {
+        self.0.wait(never(), || is_there().then_some(())).expect("loom has no time");
+    }
+
+    /// As the listener does that has made room.
+    pub fn announce(&self) {
+        self.0.announce();
+    }
+
+    /// As a stop does.
+    pub fn close(&self) {
+        self.0.wake_all();
+    }
+}
+
 /// A channel whose messages are wakes, as `queue::Channel` uses one when no frames come.
 #[derive(Debug)]
 pub struct WakeChannel {
@@ -101,6 +133,27 @@ impl WakeChannel {
                 messages = wait(&self.sent, messages, None);
             }
         }
+    }
+}
+
+/// What sampling left out of one ring.
+#[derive(Clone, Debug)]
+pub struct Sampled(Arc<Sites>);
+
+impl Sampled {
+    #[expect(clippy::new_without_default, reason = "models make it anew each time")]
+    pub fn new() -> Self {
+        Sampled(Arc::new(Sites::new(true)))
+    }
+
+    /// A record of this callsite, of which every other one passes.
+    pub fn log(&self, id: u32) {
+        self.0.passes(id, 2);
+    }
+
+    /// Each callsite, and how many of its records were left out so far.
+    pub fn left_out(&self) -> Vec<(Option<u32>, u64)> {
+        self.0.left_out().collect()
     }
 }
 

@@ -244,6 +244,8 @@ impl Inlets {
             let bound = self.heap.peek().map_or(cutoff, |Reverse((next, _))| cutoff.min(*next));
             #[cfg(treering_mutant = "run_to_cutoff")]
             let bound = cutoff;
+            #[cfg(treering_mutant = "run_to_next")]
+            let bound = self.heap.peek().map_or(cutoff, |Reverse((next, _))| *next);
             let inlet = &mut self.inlets[index];
             let spans = &mut self.spans;
             inlet.collect_run(index, bound, &mut Teller { batch, clock, entries, spans });
@@ -312,7 +314,10 @@ impl Inlets {
             // Left was learnt before the tail was read, and its thread writes no more: empty means drained.
             let is_drained = inlet.committed == 0 || cfg!(treering_mutant = "reclaim_undrained");
             if inlet.lease == Lease::Left && is_drained {
-                inlet.lease = Lease::Free;
+                // Until the registry says otherwise: it may be taken and left again before the next look there.
+                if !cfg!(treering_mutant = "reclaim_again") {
+                    inlet.lease = Lease::Free;
+                }
                 transport.reclaim(index);
             }
         }

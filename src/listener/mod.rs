@@ -240,12 +240,15 @@ impl Listener {
         let flushing = asked > self.answered;
         #[cfg(treering_mutant = "tails_before_cutoff")]
         self.inlets.read_tails();
+        #[cfg(treering_mutant = "registry_before_cutoff")]
+        self.inlets.refresh(&self.core.transport, closing, &mut self.batch);
         let look = Look { at: clock::now(), stamp: self.core.transport.shared.ticker.ordered() };
         self.core.books.pulse.beat(look.at);
         let cutoff = self.cutoff(look, closing, flushing);
         self.recover()?;
         #[cfg(treering_mutant = "tails_before_leases")]
         self.inlets.read_tails();
+        #[cfg(not(treering_mutant = "registry_before_cutoff"))]
         self.inlets.refresh(&self.core.transport, closing, &mut self.batch);
         #[cfg(not(any(
             treering_mutant = "tails_before_ticket",

@@ -318,8 +318,11 @@ impl Producer {
         }
         to[0] = header(length, id, flags);
         to[1] = stamp;
+        #[cfg(not(treering_mutant = "placed_after_commit"))]
         counters.placed.add_one(level);
         room.commit(loss + length);
+        #[cfg(treering_mutant = "placed_after_commit")]
+        counters.placed.add_one(level);
         if loss > 0 {
             self.untold = Untold::default();
             self.set_extra();

@@ -201,6 +201,9 @@ impl Producer {
                 }
                 end
             }
+            #[cfg(treering_mutant = "go_on_from_the_drop")]
+            Err(_) => end,
+            #[cfg(not(treering_mutant = "go_on_from_the_drop"))]
             Err(_) => self.ring.head.load(Ordering::Acquire),
         }
     }
@@ -294,6 +297,9 @@ impl Consumer {
                     self.head = tail;
                     return true;
                 }
+                #[cfg(treering_mutant = "claim_once")]
+                Err(_) => break,
+                #[cfg(not(treering_mutant = "claim_once"))]
                 Err(moved) => head = moved,
             }
         }

@@ -3,10 +3,10 @@
 //! A table of fixed size: the producer finds a callsite's row by its id, makes one if there is room, and else uses the
 //! last row, which those without one of their own share. The listener reads the counts, which are cumulative.
 
-use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use crate::sync::{AtomicU32, AtomicU64, Ordering, ordering};
 
-/// Rows for single callsites.
-const SITES: usize = 64;
+/// Rows for single callsites. Few under loom, where each look at one is a branch more.
+const SITES: usize = if cfg!(treering_loom) { 1 } else { 64 };
 
 #[derive(Debug)]
 pub(crate) struct Sites(Box<[Site]>);
@@ -25,7 +25,7 @@ const NOBODY: u32 = u32::MAX;
 
 impl Sites {
     /// A table, or an empty one for rings that sample nothing.
-    pub(super) fn new(samples: bool) -> Self {
+    pub(crate) fn new(samples: bool) -> Self {
         let rows = if samples { SITES + 1 } else { 0 };
         let site =
             |_| Site { id: AtomicU32::new(NOBODY), seen: AtomicU32::new(0), left_out: AtomicU64::new(0) };
@@ -33,12 +33,14 @@ impl Sites {
     }
 
     /// Whether this record is the one of `n` that passes; if not it is counted.
-    pub(super) fn passes(&self, id: u32, n: u32) -> bool {
+    pub(crate) fn passes(&self, id: u32, n: u32) -> bool {
         let Some(site) = self.find(id) else { return true };
         let seen = site.seen.load(Ordering::Relaxed);
         site.seen.store((seen + 1) % n.max(1), Ordering::Relaxed);
         if seen > 0 {
-            site.left_out.store(site.left_out.load(Ordering::Relaxed) + 1, Ordering::Release);
+            // Release: who sees the row's count knows whose it is.
+            let tells = ordering!(Release, unless "relaxed_left_out");
+            site.left_out.store(site.left_out.load(Ordering::Relaxed) + 1, tells);
         }
         seen == 0
     }
@@ -49,8 +51,7 @@ impl Sites {
         let site = own[from..].iter().chain(&own[..from]).find(|site| {
             let holder = site.id.load(Ordering::Relaxed);
             if holder == NOBODY {
-                // Release: who sees the row's counts knows whose they are.
-                site.id.store(id, Ordering::Release);
+                site.id.store(id, Ordering::Relaxed);
             }
             holder == id || holder == NOBODY
         });
@@ -65,7 +66,8 @@ impl Sites {
     pub(crate) fn left_out(&self) -> impl Iterator<Item = (Option<u32>, u64)> {
         self.0.iter().map(|site| {
             let left_out = site.left_out.load(Ordering::Acquire);
-            let id = site.id.load(Ordering::Acquire);
+            // Relaxed: behind the count, which was stored behind it.
+            let id = site.id.load(Ordering::Relaxed);
             ((id != NOBODY).then_some(id), left_out)
         })
     }
