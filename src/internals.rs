@@ -20,7 +20,9 @@ use crate::clock::Deadline;
 use crate::fault::Faults;
 use crate::handler::{Handler, LaneOptions, Routed};
 use crate::level::Level;
-use crate::listener::{Books, Change, Control, Core, Handlers, Lane, Listener, Request, What};
+use crate::listener::{
+    Books, Change, Control, Core, Entries, Filters, Handlers, Lane, Listener, Request, What,
+};
 use crate::origin::Origin;
 use crate::overflow::{DropHook, Overflow, Policies, Reason};
 use crate::record::Thread;
@@ -36,7 +38,8 @@ use writer::{WRITER, Writer, Written};
 
 pub use crate::listener::Wait;
 pub use parts::{
-    Grown, Limits, Overwriting, Overwritten, Places, Sampled, WaitingRoom, WakeChannel, overwriting_ring,
+    Grown, Ledger, Limits, Overwriting, Overwritten, Places, Sampled, WaitingRoom, WakeChannel,
+    overwriting_ring,
 };
 pub use writer::Told;
 
@@ -145,6 +148,11 @@ impl Engine {
         self.core.control.poll_for(ticket, waker).0.is_ready()
     }
 
+    /// Whether the round for this ticket is done, however the engine ended.
+    pub fn has_done(&self, ticket: u64) -> bool {
+        self.core.control.has_done(ticket)
+    }
+
     /// Puts another handler into the place of the one there is. Returns the same engine for who asks what that one got.
     pub fn replace_handler(&self) -> Engine {
         let after = Engine { written: Written::new(), ..self.clone() };
@@ -209,7 +217,9 @@ impl Engine {
 
     /// The report that `stop` would have returned, once the model's threads were joined.
     pub fn settle(&self, mut listening: Listening) -> Report {
-        listening.listener.count_late();
+        if self.core.books.abandoned().is_none() {
+            listening.listener.count_late();
+        }
         self.written.look(|pages| assert_eq!(pages.faults.len(), pages.panics, "{:?}", pages.faults));
         assert!(!self.core.transport.shared.state.is_parked(), "it is awake, and would be woken in vain");
         assert!(!self.core.transport.is_awaited(), "nobody waits for room, and would be woken in vain");
@@ -341,6 +351,11 @@ impl Caller {
         });
     }
 
+    /// Whether somebody did so.
+    pub fn has_told(&self, context: &Context) -> bool {
+        context.told().engine() == self.engine.core.number
+    }
+
     fn say(&mut self, says: Says, arguments: &[u64]) -> Fate {
         let (words, span_words) = says.words();
         self.send(&Words { words: &[&words[..span_words], arguments].concat(), span_words })
@@ -452,6 +467,7 @@ pub struct Gate {
     dictionary: &'static Dictionary,
     callsite: &'static Callsite,
     verdicts: Arc<Verdicts>,
+    filters: Arc<Filters>,
 }
 
 /// The engine of a [`Gate`], which is the global one.
@@ -469,7 +485,8 @@ impl Gate {
         dictionary.join(NEIGHBOUR, judge(true), Arc::new(Verdicts::new()), false);
         // Verdicts lie in chunks, which std's `OnceLock` publishes: loom does not see how, so the first one is made here.
         dictionary.resolve(Box::leak(Box::new(Callsite::new(&METADATA_OF_INSTANCE))), &SCHEMA);
-        Gate { dictionary, callsite: Box::leak(Box::new(Callsite::new(metadata))), verdicts }
+        let filters = Arc::new(Filters::new(ENGINE, judge(allowed)));
+        Gate { dictionary, callsite: Box::leak(Box::new(Callsite::new(metadata))), verdicts, filters }
     }
 
     /// A call, up to where its record would be written: whether it is enabled. The way of the macros and `emit`.
@@ -490,8 +507,33 @@ impl Gate {
         self.callsite.gate() as u32 == SCHEMA.hash()
     }
 
+    /// Whether the listener finds what the id of an enabled call stands for.
+    pub fn has_entry(&self) -> bool {
+        Entries::new(self.dictionary).resolve((self.callsite.gate() >> 32) as u32).is_some()
+    }
+
     pub fn reload(&self, allowed: bool) {
         self.dictionary.reload(ENGINE, judge(allowed));
+    }
+
+    /// As [`reload`](Self::reload), as an engine does it.
+    pub fn set_filter(&self, allowed: bool) {
+        self.filters.set(judge(allowed), self.dictionary);
+    }
+
+    /// Another filter, for a while that is over.
+    pub fn set_filter_for_a_while(&self, allowed: bool) {
+        self.filters.set_until(judge(allowed), Deadline::after(Duration::ZERO), self.dictionary);
+    }
+
+    /// As the listener does: the filter that lasts counts again.
+    pub fn tend(&self) {
+        self.filters.tend(self.dictionary);
+    }
+
+    /// What the filter that lasts says.
+    pub fn lasting(&self) -> bool {
+        self.filters.lasting().allows(self.callsite.metadata())
     }
 
     /// The engines end.

@@ -59,3 +59,40 @@ fn first_runs_against_a_reload(names_engine: bool, allowed: bool) {
     assert!(gate.call() && gate.is_resolved(), "the call leaves its id behind");
     gate.leave();
 }
+
+#[test]
+fn a_call_that_names_its_engine_is_enabled_though_another_thread_ran_it_first() {
+    model("a_call_that_names_its_engine_is_enabled_though_another_thread_ran_it_first", [3, 5], || {
+        let gate = Gate::new(true, true);
+        let calling = [(), ()].map(|()| {
+            let gate = gate.clone();
+            thread::spawn(move || {
+                assert!(gate.call(), "its engine never wanted anything else");
+                assert!(gate.has_entry(), "the listener finds what its id stands for");
+            })
+        });
+        calling.into_iter().for_each(|calling| calling.join().unwrap());
+        gate.leave();
+        assert!(!gate.call(), "there is no engine any more");
+    });
+}
+
+#[test]
+fn calls_obey_the_filter_that_lasts_whoever_sets_it_and_whenever_the_time_of_another_is_over() {
+    model(
+        "calls_obey_the_filter_that_lasts_whoever_sets_it_and_whenever_the_time_of_another_is_over",
+        [ALL, ALL],
+        || {
+            let gate = Gate::new(false, false);
+            gate.set_filter_for_a_while(true);
+            let setting = [true, false].map(|allowed| {
+                let gate = gate.clone();
+                thread::spawn(move || gate.set_filter(allowed))
+            });
+            gate.tend();
+            setting.into_iter().for_each(|setting| setting.join().unwrap());
+            assert_eq!(gate.call(), gate.lasting());
+            gate.leave();
+        },
+    );
+}

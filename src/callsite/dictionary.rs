@@ -20,7 +20,7 @@ use super::{Callsite, DISABLED, Metadata, Schema, Type};
 use crate::level::{Level, LevelFilter};
 #[cfg(not(treering_loom))]
 use crate::sync::MutexGuard;
-use crate::sync::{Arc, AtomicU8, Mutex, Ordering};
+use crate::sync::{Arc, AtomicU8, Mutex, Ordering, fence};
 
 /// A callsite with one list of argument types: what an id stands for.
 #[derive(Debug)]
@@ -338,7 +338,7 @@ impl Book {
             }
         };
         let gate = if enabled { callsite.latest.load(Ordering::Relaxed) } else { DISABLED };
-        callsite.gate.store(gate, Ordering::Relaxed);
+        callsite.gate.store(gate, TELLS);
         gate
     }
 }
@@ -350,6 +350,10 @@ pub(crate) struct Verdicts {
     /// Chunk `n` holds `FIRST_CHUNK << n` ids.
     chunks: [OnceLock<Box<[AtomicU8]>>; CHUNKS],
 }
+
+/// Who finds an id in a gate finds the verdicts on it.
+const TELLS: Ordering =
+    if cfg!(treering_mutant = "relaxed_gate") { Ordering::Relaxed } else { Ordering::Release };
 
 const FIRST_CHUNK: usize = if cfg!(treering_loom) { 4 } else { 256 };
 const CHUNKS: usize = 24;
@@ -363,6 +367,9 @@ impl Verdicts {
     #[inline]
     pub(crate) fn allows(&self, id: u32) -> bool {
         let (chunk, at) = Self::place(id);
+        // The verdict was there before the gate that had the id. On x86-64 this is no instruction.
+        #[cfg(not(treering_mutant = "verdict_without_fence"))]
+        fence(Ordering::Acquire);
         // Relaxed: a verdict guards no data; calls that begin after a reload returned see it by the
         // happens-before of that return.
         self.chunks
@@ -434,11 +441,12 @@ mod tests {
     }
 
     #[test]
-    fn a_reload_rewrites_linked_gates_and_brings_the_latest_id_back() {
+    fn an_engine_and_a_reload_rewrite_linked_gates_and_bring_the_latest_id_back() {
         let dictionary = Dictionary::new();
-        dictionary.join(1, Arc::new(|_: &Metadata<'_>| true), Arc::new(Verdicts::new()), true);
         let callsite = leaked(Level::Trace, false);
-        let gate = dictionary.resolve(callsite, &Schema::End);
+        assert_eq!(dictionary.resolve(callsite, &Schema::End), DISABLED);
+        dictionary.join(1, Arc::new(|_: &Metadata<'_>| true), Arc::new(Verdicts::new()), true);
+        let gate = callsite.gate();
         assert_eq!(gate as u32, Schema::End.hash());
         dictionary.reload(1, Arc::new(|_: &Metadata<'_>| false));
         assert_eq!(callsite.gate(), DISABLED);

@@ -18,11 +18,9 @@ pub(crate) mod dictionary;
 mod schema;
 mod template;
 
-#[cfg(treering_loom)]
-pub(crate) use dictionary::Judge;
 #[cfg(not(treering_loom))]
 pub(crate) use dictionary::LAST_RESORT;
-pub(crate) use dictionary::{Dictionary, Entry, EntryOf, Verdict, Verdicts};
+pub(crate) use dictionary::{Dictionary, Entry, EntryOf, Judge, Verdict, Verdicts};
 pub use schema::Schema;
 pub(crate) use schema::{Bodies, Members, Shape, Type, Types};
 pub use template::{Align, Count, Kind, Spec, Style};
@@ -71,7 +69,7 @@ impl Callsite {
     #[inline(always)]
     pub fn gate(&self) -> u64 {
         // Relaxed: the id is a number that was in the dictionary before it was stored, and the listener reads the
-        // dictionary under its lock; nothing is read through the gate.
+        // dictionary under its lock. What is read through the gate, a call's verdict, is read behind a fence.
         self.gate.load(Ordering::Relaxed)
     }
 

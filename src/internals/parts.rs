@@ -3,11 +3,11 @@
 use crate::grow::{Linked, List, find_or_put};
 use crate::overflow::{Overflow, Policies};
 use crate::ring::{self, Consumer, HEADER_WORDS, Producer, Pushed, Shared, Sites, read_loss};
-use crate::stats::KeptBack;
+use crate::stats::{HandlerCounters, HandlerReport, KeptBack, reports};
 use crate::sync::{Arc, AtomicRef, AtomicU64, Condvar, Mutex, Ordering, wait, yield_now};
 use crate::wake::{Room, Wakes};
 
-use super::{LEVEL, Words, never};
+use super::{LEVEL, WRITER, Words, never};
 
 /// The two sides of a ring that drops its oldest, with no engine around it: so more drops can be tried.
 pub fn overwriting_ring(words: usize) -> (Overwriting, Overwritten) {
@@ -154,6 +154,34 @@ impl Sampled {
     /// Each callsite, and how many of its records were left out so far.
     pub fn left_out(&self) -> Vec<(Option<u32>, u64)> {
         self.0.left_out().collect()
+    }
+}
+
+/// The books of a handler on a lane, as reports read them. Written here by one access for each step: loom does not try what
+/// others read between a load and a store.
+#[derive(Debug)]
+pub struct Ledger(HandlerCounters);
+
+impl Ledger {
+    #[expect(clippy::new_without_default, reason = "models make it anew each time")]
+    pub fn new() -> Self {
+        Ledger(HandlerCounters::new(WRITER.into(), 0))
+    }
+
+    /// Two records on their way through it: one is filtered, the other delivered.
+    pub fn write(&self) {
+        let HandlerCounters { offered, filtered, queued, held, delivered, .. } = &self.0;
+        offered.fetch_add(2, Ordering::Release);
+        queued.fetch_add(2, Ordering::Release);
+        queued.fetch_sub(2, Ordering::Release);
+        filtered.fetch_add(1, Ordering::Release);
+        held.swap(1, Ordering::Release);
+        held.swap(0, Ordering::Release);
+        delivered.fetch_add(1, Ordering::Release);
+    }
+
+    pub fn read(&self) -> HandlerReport {
+        reports([&self.0])[WRITER].clone()
     }
 }
 

@@ -27,7 +27,8 @@ impl Handler for Writer {
                         let number = |name| record.field(name).and_then(|field| field.value().as_u64());
                         let [first, last] =
                             ["first", "last"].map(|name| number(name).expect("a loss has it"));
-                        pages.told_lost.push(Told { records, first, last, behind: pages.records.len() });
+                        let (thread, behind) = (record.thread().id(), pages.records.len());
+                        pages.told_lost.push(Told { thread, records, first, last, behind });
                     }
                     other => pages.faults.push(format!("no record of the model's: {other:?}")),
                 }
@@ -61,10 +62,11 @@ impl Drop for Writer {
     }
 }
 
-/// What a loss record told: so many records, among these calls of their thread, behind so many records of the model's.
+/// What a loss record told: so many records of this thread, among these of its calls, behind so many records of the model's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "models look at all of it")]
 pub struct Told {
+    pub thread: u32,
     pub records: u64,
     pub first: u64,
     pub last: u64,

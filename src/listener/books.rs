@@ -137,6 +137,8 @@ impl Books {
         if end.abandoned.is_some() || end.deadline.has_passed() {
             return Err(GivenUp);
         }
+        #[cfg(treering_mutant = "settle_outside_lock")]
+        drop(end);
         settle();
         Ok(())
     }

@@ -225,6 +225,9 @@ impl Lane {
         parcel.echoes = echoes;
         fill(&mut parcel);
         state.bytes += parcel.bytes();
+        #[cfg(treering_mutant = "put_in_front")]
+        state.orders.push_front(Order::Records(parcel));
+        #[cfg(not(treering_mutant = "put_in_front"))]
         state.orders.push_back(Order::Records(parcel));
         #[cfg(not(treering_mutant = "put_silently"))]
         self.news.notify_one();

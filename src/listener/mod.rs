@@ -13,7 +13,6 @@ mod change;
 mod control;
 mod core;
 mod dispatch;
-#[cfg(not(treering_loom))]
 mod filters;
 mod housekeeping;
 mod idle;
@@ -35,7 +34,6 @@ pub(crate) use books::{Books, GivenUp};
 pub(crate) use change::{Change, Request, What};
 pub(crate) use control::Control;
 pub(crate) use dispatch::{Handlers, Records};
-#[cfg(not(treering_loom))]
 pub(crate) use filters::Filters;
 pub(crate) use housekeeping::Housekeeping;
 pub use idle::Wait;
@@ -45,6 +43,7 @@ pub(crate) use lanes::Spawn;
 pub(crate) use polling::{Poller, is_polling};
 #[cfg(not(treering_loom))]
 pub(crate) use preparation::Outgoing;
+pub(crate) use resolve::Entries;
 
 use std::time::{Duration, Instant};
 
@@ -66,7 +65,6 @@ use self::core::Answer;
 use idle::{Idle, PARK_MAX, Step, none_under_loom, spin};
 use merge::{Collected, Inlets, LossesOf};
 use preparation::Preparation;
-use resolve::Entries;
 
 /// Records younger than this wait for the next round, unless someone waits for this one: a thread that was between
 /// its stamp and its commit when its tail was read gets this long to be put in order by time.
@@ -187,7 +185,7 @@ impl Listener {
                 }
             }
             Step::Park => {
-                if self.flush_held().is_ok() {
+                if cfg!(treering_mutant = "park_unflushed") || self.flush_held().is_ok() {
                     self.park();
                 }
             }
@@ -261,6 +259,8 @@ impl Listener {
         #[cfg(treering_mutant = "change_before_hand_out")]
         self.meet_requests(asked)?;
         let records = self.hand_out(look, cutoff)?;
+        #[cfg(treering_mutant = "reclaim_untold")]
+        self.inlets.reclaim(&self.core.transport);
         self.tell_losses(closing)?;
         self.inlets.reclaim(&self.core.transport);
         if flushing {

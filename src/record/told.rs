@@ -52,6 +52,15 @@ pub(crate) fn tell<T: Nested>(innermost: &T, engine: u64, send: impl FnMut(&T) -
     };
     #[cfg(treering_mutant = "told_before_said")]
     untold().for_each(|nested| nested.told().set(engine));
+    #[cfg(treering_mutant = "told_each")]
+    let send = {
+        let mut send = send;
+        move |nested: &T| {
+            let is_placed = send(nested);
+            nested.told().set(engine);
+            is_placed
+        }
+    };
     if untold().all(send) {
         untold().for_each(|nested| nested.told().set(engine));
     }

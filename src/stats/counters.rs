@@ -327,7 +327,12 @@ impl Cursor {
         // Relaxed: it counts and guards nothing. Iterators of one thread alone move it forward.
         let mut handed = self.handed.load(Ordering::Relaxed);
         if nth > handed & Self::COUNT {
-            handed = self.handed.fetch_add(1, Ordering::Relaxed);
+            #[cfg(treering_mutant = "advance_by_store")]
+            self.handed.store(handed + 1, Ordering::Relaxed);
+            #[cfg(not(treering_mutant = "advance_by_store"))]
+            {
+                handed = self.handed.fetch_add(1, Ordering::Relaxed);
+            }
         }
         handed & Self::CLOSED == 0
     }
@@ -398,6 +403,5 @@ impl HandlerCounters {
         // What it holds it might still write when it returns, or not: in flight as well.
         add(&self.in_flight, self.held.swap(0, Ordering::Relaxed));
         add(&self.abandoned, self.queued.swap(0, Ordering::Relaxed));
-        self.in_hand.store(0, Ordering::Relaxed);
     }
 }

@@ -358,10 +358,13 @@ impl HandlerReport {
         // Marks before the fates that they are put on.
         let (skipped, diverted) = (load(&counters.skipped), load(&counters.diverted));
         let overflowed = load(&counters.overflowed);
+        #[cfg(treering_mutant = "queued_first")]
+        let queued = load(&counters.queued);
         let (filtered, delivered) = (load(&counters.filtered), load(&counters.delivered));
         let (failed, abandoned) = (load(&counters.failed), load(&counters.abandoned));
         // Against the way that records take: none is seen twice.
         let held = load(&counters.held);
+        #[cfg(not(treering_mutant = "queued_first"))]
         let queued = load(&counters.queued);
         let held = held + queued;
         let offered = load(&counters.offered);
