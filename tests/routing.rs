@@ -621,6 +621,25 @@ fn without_a_thread_the_caller_makes_the_change() {
 }
 
 #[test]
+fn what_a_thread_lost_before_a_change_is_told_to_the_handler_of_before() {
+    let (old, new) = (Capture::new(), Capture::new());
+    let builder = treering::builder().wait(treering::Wait::Manual).ring_capacity(4096);
+    let (logger, guard) = builder.handler(old.clone()).start().unwrap();
+    let ended = {
+        let logger = logger.clone();
+        std::thread::spawn(move || (0..1_000_u64).for_each(|n| info!(logger: logger, "{n}")))
+    };
+    ended.join().unwrap();
+    guard.handlers().replace("capture", new.clone(), SOON).unwrap();
+    let report = guard.stop(SOON).unwrap();
+    assert!(report.dropped > 0, "the ring was full: {report}");
+    let tells = |capture: &Capture| {
+        capture.records().iter().filter(|record| record.target() == "treering::loss").count()
+    };
+    assert_eq!((tells(&old), tells(&new)), (1, 0));
+}
+
+#[test]
 fn after_the_stop_there_is_nothing_to_change() {
     let diary = Diary::default();
     let (_logger, guard) = treering::builder().start().unwrap();

@@ -169,6 +169,14 @@ fn who_waits_is_released_when_a_stop_gives_up() {
         });
         engine.give_up();
         waiting.into_iter().for_each(|waiting| waiting.join().unwrap());
-        assert_settled(&engine.settle(listening), 1, &[]);
+        caller.log(2);
+        engine.give_up();
+        let report = engine.settle(listening);
+        assert_settled(&report, 2, &[]);
+        assert_eq!(
+            (report.abandoned, report.late),
+            (1, 1),
+            "what came after the deadline is late, also at the next one"
+        );
     });
 }

@@ -57,20 +57,22 @@ fn what_is_in_a_lane_is_written_when_stop_returns() {
 
 #[test]
 fn a_lane_hands_out_what_is_put_in_though_nobody_flushes() {
-    model("a_lane_hands_out_what_is_put_in_though_nobody_flushes", [2, 6], || {
+    model("a_lane_hands_out_what_is_put_in_though_nobody_flushes", [2, 4], || {
         let (engine, mut listening, lane) = Engine::with_lane(16, 2, Wait::Adaptive, LaneOptions::new());
         let mut caller = engine.caller(1);
         caller.register();
-        caller.log(1);
         let on_lane = thread::spawn(move || lane.run());
-        listening.turn();
-        while engine.written().is_empty() {
+        for number in 1..=2 {
+            caller.log(number);
+            listening.turn();
+        }
+        while engine.written().len() < 2 {
             thread::yield_now(); // for ever, if the lane sleeps: loom ends that
         }
         engine.close();
         listening.run();
         on_lane.join().unwrap();
-        assert_settled(&engine.settle(listening), 1, &engine.written());
+        assert_settled(&engine.settle(listening), 2, &engine.written());
     });
 }
 
@@ -88,5 +90,33 @@ fn a_listener_that_waits_for_room_in_a_lane_goes_on_when_there_is_some() {
         listening.run();
         on_lane.join().unwrap();
         assert_settled(&engine.settle(listening), 2, &engine.written());
+    });
+}
+
+#[test]
+fn a_flush_that_a_lane_did_not_make_is_not_answered_though_a_stop_gives_up() {
+    model("a_flush_that_a_lane_did_not_make_is_not_answered_though_a_stop_gives_up", [2, 3], || {
+        let (engine, mut listening, lane) = Engine::with_lane(16, 2, Wait::Adaptive, LaneOptions::new());
+        let mut caller = engine.caller(1);
+        caller.register();
+        caller.log(1);
+        let ticket = engine.ask_for_flush();
+        listening.turn(); // the record is in the lane, and the flush behind it
+        let on_lane = thread::spawn(move || lane.run());
+        let stopping = {
+            let engine = engine.clone();
+            thread::spawn(move || {
+                engine.close();
+                engine.give_up();
+            })
+        };
+        listening.run();
+        stopping.join().unwrap();
+        on_lane.join().unwrap();
+        assert!(!engine.has_done(ticket) || engine.flushed() == [(1, 1)]);
+        let report = engine.settle(listening);
+        report.assert_balanced();
+        let writer = &report.handlers["writer"];
+        assert_eq!(writer.delivered + writer.in_flight, engine.written().len() as u64, "{report}");
     });
 }

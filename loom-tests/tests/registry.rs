@@ -89,6 +89,31 @@ fn a_ring_that_was_left_waits_for_its_next_thread_though_nobody_logs() {
 }
 
 #[test]
+fn what_a_thread_lost_before_its_end_is_told_under_its_name() {
+    model("what_a_thread_lost_before_its_end_is_told_under_its_name", [2, 3], || {
+        // Five records fill the ring.
+        let (engine, mut listening) = Engine::new(16, 1, Wait::Adaptive);
+        let (mut first, mut second) = (engine.caller(1), engine.caller(2));
+        (1..=5).for_each(|number| _ = first.log(number));
+        let ending = thread::spawn(move || {
+            let fate = first.log(6);
+            first.leave();
+            u64::from(fate == Fate::Dropped)
+        });
+        listening.run_until_reclaimed(&engine);
+        let dropped = ending.join().unwrap();
+        second.log(1);
+        assert_eq!(second.ring(), Some(0));
+        engine.close();
+        listening.run();
+        let losses = engine.losses();
+        assert!(losses.iter().all(|told| told.thread == 1), "{losses:?}");
+        assert_eq!(engine.told_lost(), dropped);
+        assert_settled(&engine.settle(listening), 7, &engine.written());
+    });
+}
+
+#[test]
 fn after_a_stop_no_ring_is_given_to_anyone() {
     model("after_a_stop_no_ring_is_given_to_anyone", [ALL, ALL], || {
         let (engine, mut listening) = Engine::new(16, 1, Wait::Adaptive);

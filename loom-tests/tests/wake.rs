@@ -59,3 +59,25 @@ fn a_listener_does_not_park_through_its_stop() {
         assert_settled(&engine.settle(listening), 0, &[]);
     });
 }
+
+#[test]
+fn what_a_handler_holds_leaves_before_the_listener_parks() {
+    model("what_a_handler_holds_leaves_before_the_listener_parks", [2, 4], || {
+        let (engine, mut listening) = Engine::new(16, 2, Wait::Adaptive);
+        let mut caller = engine.caller(1);
+        caller.register();
+        let logging = {
+            let engine = engine.clone();
+            thread::spawn(move || {
+                caller.log(1);
+                while engine.flushed().is_empty() {
+                    thread::yield_now(); // for ever, if the listener sleeps: loom ends that
+                }
+                engine.close();
+            })
+        };
+        listening.run();
+        logging.join().unwrap();
+        assert_settled(&engine.settle(listening), 1, &engine.written());
+    });
+}

@@ -20,7 +20,7 @@ use super::{Callsite, DISABLED, Metadata, Schema, Type};
 use crate::level::{Level, LevelFilter};
 #[cfg(not(treering_loom))]
 use crate::sync::MutexGuard;
-use crate::sync::{Arc, AtomicU8, Mutex, Ordering, fence};
+use crate::sync::{Arc, AtomicU8, Mutex, Ordering, fence, ordering};
 
 /// A callsite with one list of argument types: what an id stands for.
 #[derive(Debug)]
@@ -352,8 +352,7 @@ pub(crate) struct Verdicts {
 }
 
 /// Who finds an id in a gate finds the verdicts on it.
-const TELLS: Ordering =
-    if cfg!(treering_mutant = "relaxed_gate") { Ordering::Relaxed } else { Ordering::Release };
+const TELLS: Ordering = ordering!(Release, unless "relaxed_gate");
 
 const FIRST_CHUNK: usize = if cfg!(treering_loom) { 4 } else { 256 };
 const CHUNKS: usize = 24;

@@ -39,9 +39,8 @@ impl Answer {
 impl Drop for Answer {
     fn drop(&mut self) {
         // Given up, a lane drops its part undone.
-        let is_given_up =
-            self.core.books.abandoned().is_some() && cfg!(not(treering_mutant = "answer_undone"));
-        if self.core.origin.is_here() && !is_given_up {
+        let is_undone = || self.core.books.abandoned().is_some() && !cfg!(treering_mutant = "answer_undone");
+        if self.core.origin.is_here() && !is_undone() {
             self.core.answer(self.ticket, !self.is_held.load(Ordering::Relaxed));
         }
     }
