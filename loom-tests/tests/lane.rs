@@ -95,13 +95,14 @@ fn a_listener_that_waits_for_room_in_a_lane_goes_on_when_there_is_some() {
 
 #[test]
 fn a_flush_that_a_lane_did_not_make_is_not_answered_though_a_stop_gives_up() {
-    model("a_flush_that_a_lane_did_not_make_is_not_answered_though_a_stop_gives_up", [2, 3], || {
+    model("a_flush_that_a_lane_did_not_make_is_not_answered_though_a_stop_gives_up", [2, 2], || {
         let (engine, mut listening, lane) = Engine::with_lane(16, 2, Wait::Adaptive, LaneOptions::new());
         let mut caller = engine.caller(1);
         caller.register();
         caller.log(1);
         let ticket = engine.ask_for_flush();
         listening.turn(); // the record is in the lane, and the flush behind it
+        caller.log(2); // what the last turn is for
         let on_lane = thread::spawn(move || lane.run());
         let stopping = {
             let engine = engine.clone();
@@ -113,7 +114,7 @@ fn a_flush_that_a_lane_did_not_make_is_not_answered_though_a_stop_gives_up() {
         listening.run();
         stopping.join().unwrap();
         on_lane.join().unwrap();
-        assert!(!engine.has_done(ticket) || engine.flushed() == [(1, 1)]);
+        assert!(!engine.has_done(ticket) || engine.flushed().starts_with(&[(1, 1)]));
         let report = engine.settle(listening);
         report.assert_balanced();
         let writer = &report.handlers["writer"];
