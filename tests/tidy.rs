@@ -296,7 +296,7 @@ fn every_mutant_is_tried_and_told_of() {
     let pairs: Vec<[&str; 3]> =
         pairs.map(|line| Vec::from_iter(line.split_whitespace()).try_into().expect(line)).collect();
     let tried: BTreeSet<_> = pairs.iter().map(|[mutant, ..]| (*mutant).to_owned()).collect();
-    let sources: String = files("src", ".rs").iter().map(|path| read(path)).collect();
+    let sources: String = files("src", ".rs").iter().map(read).collect();
     let compiled = ["treering_mutant = \"", "unless \""].into_iter().flat_map(|before| {
         sources.match_indices(before).map(|(at, _)| sources[at + before.len()..].split('"').next().unwrap())
     });
