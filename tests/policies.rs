@@ -168,6 +168,28 @@ fn drop_newest_keeps_the_oldest_records_and_tells_of_the_others() {
 }
 
 #[test]
+fn a_threads_calls_are_counted_from_one_in_a_ring_that_was_anothers() {
+    let (take, received) = receiver(Duration::ZERO, None);
+    let builder = treering::builder().wait(Wait::Manual).ring_capacity(4096);
+    let (logger, guard) = builder.handler(take).start().unwrap();
+    let log_from_a_thread = |records| {
+        let logger = logger.clone();
+        std::thread::spawn(move || (1..=records).for_each(|n: u64| info!(logger: logger, "{n}")))
+            .join()
+            .unwrap();
+    };
+    log_from_a_thread(100);
+    assert_eq!(guard.poll().unwrap(), 100);
+    log_from_a_thread(FIT + 1_000);
+    let report = guard.stop(LONG).unwrap();
+    let received = received.lock().unwrap();
+    compare(&report, [0, 0, FIT + 1_100, 0, 0], &received);
+    let [loss] = &received.losses[..] else { panic!("{:?}", received.losses) };
+    let placed = received.numbers.len() as u64 - 100;
+    assert_eq!(loss.calls, (placed + 1, FIT + 1_000));
+}
+
+#[test]
 fn drop_oldest_keeps_the_newest_records_and_tells_of_the_others_where_they_were() {
     let paused = Paused::new(treering::builder().overflow(Overflow::drop_oldest()));
     paused.info(1..=FIT + 1_000);
