@@ -240,7 +240,9 @@ fn of_a_thousand_that_wait_half_are_dropped_and_the_others_all_end() {
     for (future, task) in &mut kept {
         eventually("it is woken", || task.woken() > 0);
         assert!(matches!(task.poll(future), Poll::Ready(Ok(()))));
-        assert_eq!((task.woken(), Arc::strong_count(task)), (1, 1));
+        // Who wakes it counts first, and lets go of its waker then.
+        eventually("its waker is gone", || Arc::strong_count(task) == 1);
+        assert_eq!(task.woken(), 1);
     }
     assert!(dropped.iter().all(|task| task.woken() == 0));
 }
